@@ -1,0 +1,43 @@
+"""What an audit is given, and what an audit is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from charter.data.columns import Columns, SplitName
+from charter.runs.findings import Finding
+from charter.tasks.task import Outputs, Task
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's raw outputs on the rows of one split, in the same order. `digest` names those rows."""
+
+    rows: pl.DataFrame
+    outputs: Outputs
+    digest: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model on one data set, ready to be audited.
+
+    of: the digest of the audited model (each export has its own).
+    task: fitted. `train` holds the training rows, from which baselines learn.
+    answers: by split; `test` is always there, `validation` and `calibration` where the split has rows.
+    temperature: what the logits were divided by at release; 1.0 where nothing was fitted.
+    temperature_split: the split it was fitted on, "" for none.
+    """
+
+    of: str
+    task: Task
+    columns: Columns
+    train: pl.DataFrame
+    answers: Mapping[SplitName, Answers]
+    temperature: float
+    temperature_split: str
+    seed: int
+
+
+Audit = Callable[[Case], list[Finding]]

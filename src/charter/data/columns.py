@@ -1,0 +1,45 @@
+"""Which column of a table is what, and the columns that Charter adds itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from charter.spec.model import Data
+
+ROW = "_row"
+"""Int64: the row's number in the whole source, from 1, files in order. It survives every preparation."""
+PLACE = "_place"
+"""String: file and record number for people, such as `reviews.csv row 17`."""
+SPLIT = "_split"
+"""String: train, validation, calibration or test."""
+
+SplitName = Literal["train", "validation", "calibration", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The roles of a table's columns. `inputs` maps column -> modality; the other roles name columns or are None."""
+
+    inputs: Mapping[str, str]
+    target: str | None = None
+    groups: tuple[str, ...] = ()
+    subject: str | None = None
+    time: str | None = None
+    split: str | None = None
+
+    @classmethod
+    def of(cls, data: Data) -> "Columns":
+        """The roles as a charter's data section states them."""
+        return cls(data.inputs, data.target, data.groups, data.subject, data.split.time, data.split.column)
+
+    @property
+    def text(self) -> str:
+        """The one text column (several inputs are not built yet)."""
+        return next(iter(self.inputs))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Every column that has a role, once, in the order of the roles; all others are left behind at reading."""
+        roles = (*self.inputs, self.target, *self.groups, self.subject, self.time, self.split)
+        return tuple(dict.fromkeys(role for role in roles if role is not None))

@@ -1,0 +1,201 @@
+"""The table of plug-ins: kind and name -> a callable whose keyword-only annotated parameters are its options.
+
+A plug-in is a factory: called with its options it returns the central value of its kind (a preparation, an adapter,
+a task, an audit ...). Built-ins stand in one lazy table of `"module:callable"` strings; other packages add theirs
+through entry points of the group `charter.<kind>`. Loading a plug-in imports its module only; such a module imports
+torch, transformers and the like inside its functions, so that `charter check` stays quick.
+"""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any, Literal, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from charter.errors import OptionError
+
+Kind = Literal["source", "preparation", "input", "adapter", "task", "audit", "exporter"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
+    {
+        "source": {
+            "csv": "charter.data.delimited:csv",
+            "tsv": "charter.data.delimited:tsv",
+            "jsonl": "charter.data.records:jsonl",
+            "parquet": "charter.data.records:parquet",
+            "conll": "charter.data.conll:conll",
+            "hf": "charter.data.hub:hf",
+            "sample": "charter.data.samples:sample",
+        },
+        "preparation": {
+            "repair_text": "charter.data.repair:repair_text",
+            "normalise_label": "charter.data.repair:normalise_label",
+            "mask_pii": "charter.data.pii:mask_pii",
+            "drop_exact_duplicates": "charter.data.duplicates:drop_exact_duplicates",
+            "drop_near_duplicates": "charter.data.duplicates:drop_near_duplicates",
+        },
+        "input": {"text": "charter.data.text:text"},
+        "adapter": {
+            "full": "charter.models.adapters:full",
+            "head": "charter.models.adapters:head",
+            "lora": "charter.models.adapters:lora",
+            "bias": "charter.models.adapters:bias",
+        },
+        "task": {
+            "classification": "charter.tasks.classification:classification",
+            "token_classification": "charter.tasks.token_classification:token_classification",
+        },
+        "audit": {
+            "performance": "charter.audits.performance:performance",
+            "calibration": "charter.audits.calibration:calibration",
+        },
+        "exporter": {"safetensors": "charter.models.exports:safetensors"},
+    }
+)
+
+# Understood, but not built yet: naming one is refused with a message that says so, never taken for a typing error.
+PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {
+        "source": ("sql", "excel", "folder"),
+        "preparation": (
+            "keep_languages",
+            "drop_short",
+            "cap_per_class",
+            "decontaminate",
+            "label_noise",
+            "balance",
+            "augment",
+        ),
+        "input": ("image", "audio", "series", "tabular"),
+        "adapter": ("gradual",),
+        "task": (
+            "multi_label_classification",
+            "regression",
+            "ordinal",
+            "text_pair_classification",
+            "question_answering",
+            "sentence_embedding",
+            "multiple_choice",
+            "masked_language_modelling",
+            "causal_language_modelling",
+        ),
+        "audit": (
+            "fairness",
+            "counterfactual_fairness",
+            "explanations",
+            "robustness",
+            "privacy",
+            "attribution",
+        ),
+        "exporter": ("onnx", "onnx-int8", "openvino-int8"),
+    }
+)
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """Every name of this kind that can be used now: built-ins first, then entry points."""
+    return tuple(BUILT_IN[kind]) + tuple(
+        point.name for point in _points(kind) if point.name not in BUILT_IN[kind]
+    )
+
+
+def load(kind: Kind, name: str) -> Callable[..., Any]:
+    """The factory of one plug-in.
+
+    Raises:
+        OptionError: no such plug-in, with the nearest name; or one that is planned but not built yet.
+    """
+    target = BUILT_IN[kind].get(name)
+    if target is not None:
+        module, _, attribute = target.partition(":")
+        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    for point in _points(kind):
+        if point.name == name:
+            return point.load()  # type: ignore[no-any-return]
+    raise OptionError(unknown(kind, name))
+
+
+def unknown(kind: Kind, name: str) -> str:
+    """The message for a plug-in name that can't be used: planned, or not known with the nearest name."""
+    known = names(kind)
+    listed = ", ".join(known)
+    if name in PLANNED[kind]:
+        return f"{kind} '{name}' is understood but not built yet in this version of Charter. Built: {listed}."
+    near = difflib.get_close_matches(name, (*known, *PLANNED[kind]), n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"unknown {kind} '{name}'.{hint} Known: {listed}."
+
+
+@cache
+def options_model(kind: Kind, name: str) -> type[BaseModel]:
+    """A pydantic model of one plug-in's options, read from its keyword-only parameters.
+
+    Positional parameters are given by Charter itself (a source gets its location) and are no options.
+
+    Raises:
+        OptionError: as `load`.
+        TypeError: the plug-in's own signature is not one of options (an unannotated or variadic parameter).
+    """
+    factory = load(kind, name)
+    hints = get_type_hints(factory, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(factory).parameters.values():
+        if (
+            parameter.kind is inspect.Parameter.VAR_KEYWORD
+            or parameter.kind is inspect.Parameter.VAR_POSITIONAL
+        ):
+            raise TypeError(
+                f"plug-in {kind} '{name}': *{parameter.name} can't be an option; name each option"
+            )
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if parameter.name not in hints:
+            raise TypeError(f"plug-in {kind} '{name}': option '{parameter.name}' has no annotation")
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[parameter.name] = (hints[parameter.name], Field(default=default))
+    return create_model(
+        f"{name}_options", __config__=ConfigDict(extra="forbid", frozen=True, strict=False), **fields
+    )
+
+
+def resolve(kind: Kind, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The full options of a plug-in: those given, checked, with the defaults of its signature filled in.
+
+    Raises:
+        OptionError: an unknown plug-in or option, or a value outside what the signature accepts.
+    """
+    model = options_model(kind, name)
+    try:
+        checked = model.model_validate(dict(options))
+    except ValidationError as error:
+        raise OptionError(f"{kind} '{name}': {_said(error, tuple(model.model_fields))}") from None
+    return {field: getattr(checked, field) for field in model.model_fields}
+
+
+def make(kind: Kind, name: str, options: Mapping[str, Any], *given: Any) -> Any:
+    """Call a plug-in's factory with `given` (what Charter itself hands it) and its checked options."""
+    return load(kind, name)(*given, **resolve(kind, name, options))
+
+
+def _said(error: ValidationError, known: Sequence[str]) -> str:
+    parts = []
+    for detail in error.errors(include_url=False, include_input=False):
+        at = ".".join(str(step) for step in detail["loc"])
+        if detail["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(at, known, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            parts.append(f"unknown option '{at}'.{hint} Known: {', '.join(known) or 'none'}.")
+        else:
+            parts.append(f"option '{at}': {detail['msg']}")
+    return "; ".join(parts)
+
+
+@cache
+def _points(kind: Kind) -> tuple[Any, ...]:
+    return tuple(entry_points(group=f"charter.{kind}"))

@@ -1,0 +1,54 @@
+"""Digests: what a file, a folder, a table or a JSON value is, in 64 hexadecimal digits of SHA-256."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+
+def canonical(value: Any) -> str:
+    """One JSON text for one value: sorted keys, no spaces, characters as they are."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def value_digest(value: Any) -> str:
+    """The digest of a JSON value."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """The digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_files(folder: Path) -> dict[str, Path]:
+    """Every regular file below a folder by its POSIX path relative to it, sorted; links are followed, not listed."""
+    found = {
+        (Path(parent) / name).relative_to(folder).as_posix(): Path(parent) / name
+        for parent, _, names in os.walk(folder)
+        for name in names
+    }
+    return dict(sorted(found.items()))
+
+
+def files_digest(digests: Mapping[str, str]) -> str:
+    """The digest of a set of named files, from the digest of each."""
+    return value_digest(dict(sorted(digests.items())))
+
+
+def folder_digest(folder: Path) -> str:
+    """The digest of a folder: of its files' names and bytes."""
+    return files_digest({name: file_digest(path) for name, path in folder_files(folder).items()})
+
+
+def frame_digest(frame: pl.DataFrame) -> str:
+    """The digest of a table's columns, types and values, in the order of its rows."""
+    state = hashlib.sha256(canonical([[name, str(kind)] for name, kind in frame.schema.items()]).encode())
+    for row in frame.iter_slices(65_536):
+        state.update(row.write_ndjson().encode())
+    return state.hexdigest()

@@ -1,0 +1,267 @@
+"""The charter file as one frozen value. Every key that a charter may hold is here, with its default and its meaning.
+
+The models check types and ranges. What needs the whole file (a target that is also an input, a plug-in's options) is
+checked in `charter.spec.check`. The charter reference in `docs/` and the JSON Schema are made from these models.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_serializer,
+    model_validator,
+)
+
+from charter.spec.limits import Limit, parse_limit
+
+Name = Annotated[
+    str, Field(pattern=r"^[\w][\w.\-]{0,79}$", description="letters of any script, digits, and . _ - inside")
+]
+Column = Annotated[str, Field(min_length=1, pattern=r"^[^_].*$|^_[^_].*$")]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Modality = str
+
+
+class Section(BaseModel):
+    """A part of the charter: frozen, no unknown key, every key told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Use(BaseModel):
+    """A plug-in and its options, written `{use: NAME, option: value}`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    use: str = Field(min_length=1, description="the plug-in's name")
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options as written; the plug-in's signature checks them and fills in the rest."""
+        return MappingProxyType(dict(self.__pydantic_extra__ or {}))
+
+    @model_serializer
+    def _written(self) -> dict[str, Any]:
+        return {"use": self.use, **self.options}
+
+
+class Purpose(Section):
+    """What the model is for, and whom it affects."""
+
+    intended_use: str | None = Field(None, description="what the model is for, in a sentence")
+    affected: str | None = Field(None, description="who is affected by its decisions")
+    not_for: tuple[str, ...] = Field((), description="uses that are ruled out")
+    risk: Literal["minimal", "limited", "high"] = Field(
+        "limited", description="which evidence is demanded before release"
+    )
+
+
+class Split(Section):
+    """How rows are divided: fractions, a column that says it, or an order in time.
+
+    With named files in `data.source` the published parts stay as they are, and a fraction given here is taken from
+    the training rows only.
+    """
+
+    test: Fraction | None = Field(None, description="share of rows for the test split (default 0.15)")
+    validation: Fraction | None = Field(
+        None, description="share for early stopping and choices (default 0.10)"
+    )
+    calibration: Fraction | None = Field(None, description="share for temperature scaling (default 0.05)")
+    column: Column | None = Field(None, description="column holding train, validation, calibration or test")
+    time: Column | None = Field(None, description="column to order by: the newest rows become the test split")
+    stratify: bool = Field(True, description="keep the target's balance in every split")
+    similarity: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.8, description="texts at least this similar (Jaccard of character 5-grams) stay on one side"
+    )
+    seed: int = Field(7, ge=0, description="seed of the split")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        fractions = [value for value in (self.test, self.validation, self.calibration) if value is not None]
+        if self.column is not None and (self.time is not None or fractions):
+            raise ValueError("a split by 'column' takes no fractions and no 'time': the column says it all")
+        if sum(fractions) >= 1:
+            raise ValueError(f"the fractions add up to {sum(fractions):g}: nothing is left to train on")
+        return self
+
+
+Source = (
+    str | Annotated[dict[Literal["train", "validation", "calibration", "test"], str], Field(min_length=1)]
+)
+
+
+class Data(Section):
+    """Where the rows come from, what each column is, and how they are prepared and split."""
+
+    source: Source = Field(
+        description="sample:NAME, a path or glob (csv, tsv, jsonl, parquet, conll; .gz too), hf:ID, "
+        "or {train: ..., validation: ..., test: ...} for published splits"
+    )
+    inputs: Annotated[dict[Column, Modality], Field(min_length=1)] = Field(description="column -> modality")
+    target: Column = Field(description="the column to predict")
+    id: Name | None = Field(
+        None, description="names the data set across versions of the file; default: the charter's name"
+    )
+    groups: tuple[Column, ...] = Field(
+        (), description="columns that audits read by group; never a model input"
+    )
+    subject: Column | None = Field(
+        None, description="column naming the person a row is about; never split apart"
+    )
+    public: bool = Field(False, description="true: nobody's privacy is at stake")
+    licence: str | None = Field(None, description="the data's licence")
+    encoding: str = Field(
+        "utf-8", description="text encoding of csv, tsv, jsonl and conll files, such as gb18030"
+    )
+    max_rows: int | None = Field(
+        None, ge=1, description="learn from a random sample of so many rows (split.seed)"
+    )
+    max_bad_rows: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="share of unreadable rows above which the run stops"
+    )
+    prepare: tuple[Use, ...] = Field(
+        (Use(use="repair_text"), Use(use="normalise_label"), Use(use="drop_exact_duplicates")),
+        description="preparations, in order",
+    )
+    split: Split = Field(Split(), description="how rows are divided")
+
+
+class Model(Section):
+    """The foundation model and what of it learns."""
+
+    base: str = Field(min_length=1, description="sample:NAME, a local folder, or a hub id")
+    revision: str | None = Field(None, description="the hub revision (a commit) to load")
+    adapt: Use = Field(Use(use="full"), description="full, head, lora or bias")
+    max_length: int = Field(128, ge=8, le=8192, description="tokens a text is cut at; cut texts are counted")
+
+
+class Training(Section):
+    """How the model learns."""
+
+    epochs: int = Field(3, ge=1, le=1000)
+    batch_size: int = Field(32, ge=1, le=65536, description="examples per update")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="examples per pass, when a batch needs too much memory"
+    )
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 5e-5
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="decay after warm-up")
+    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.06, description="share of updates with a rising rate"
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
+        1.0, description="gradient clipping; null: none"
+    )
+    class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
+    early_stopping: int | None = Field(
+        None, ge=1, description="stop after so many evaluations without improvement on validation"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="which checkpoint is released, by validation score"
+    )
+    evaluations_per_epoch: int = Field(1, ge=1, le=100)
+    seed: int = Field(7, ge=0)
+
+    @model_validator(mode="after")
+    def _whole_micro_batches(self) -> Self:
+        if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
+            raise ValueError(
+                f"micro_batch_size {self.micro_batch_size} is larger than batch_size {self.batch_size}"
+            )
+        return self
+
+
+class Privacy(Section):
+    """The privacy budget (understood; training with differential privacy is not built yet)."""
+
+    epsilon: Annotated[float, Field(gt=0)]
+    delta: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Release(Section):
+    """What is released, and how it is signed."""
+
+    formats: tuple[str, ...] = Field(
+        ("safetensors",), min_length=1, description="files of the released model"
+    )
+    sign: str | None = Field(None, description="path of a private EC key (PEM) that signs the bundle")
+
+
+class Report(Section):
+    """What the report shows."""
+
+    language: Literal["en", "zh"] = "en"
+    examples: Literal["masked"] | None = Field(
+        None, description="'masked' shows misjudged test rows after masking"
+    )
+
+
+def _read_limit(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_limit(value)
+    if (
+        isinstance(value, Mapping)
+        and set(value) <= {"limit", "judge"}
+        and isinstance(value.get("limit"), str)
+    ):
+        judge = value.get("judge", "interval")
+        if judge not in ("interval", "point"):
+            raise ValueError(f"judge is 'interval' or 'point', not {judge!r}")
+        return parse_limit(value["limit"], judge)
+    if isinstance(value, Limit):
+        return value
+    raise ValueError("a limit is text such as 'macro_f1 >= 0.65', or {limit: TEXT, judge: point}")
+
+
+def _write_limit(limit: Limit) -> str | dict[str, str]:
+    return str(limit) if limit.judge == "interval" else {"limit": str(limit), "judge": limit.judge}
+
+
+LimitField = Annotated[
+    Limit,
+    BeforeValidator(_read_limit, json_schema_input_type=str | dict[str, str]),
+    PlainSerializer(_write_limit, return_type=str | dict[str, str]),
+]
+
+
+class Charter(Section):
+    """One charter: what the model is for, whose data it learns from, how it learns, the limits it must keep."""
+
+    name: Name = Field(description="the model's name; the bundle's folder is called so")
+    purpose: Purpose = Purpose()
+    data: Data
+    model: Model
+    pretraining: dict[str, Any] | None = Field(None, description="not built yet")
+    task: Use = Field(description="what is predicted: classification, token_classification")
+    training: Training = Training()
+    federation: dict[str, Any] | None = Field(None, description="not built yet")
+    privacy: Privacy | None = Field(None, description="not built yet")
+    audits: tuple[Use, ...] = Field(
+        (Use(use="performance"), Use(use="calibration")), description="what is measured before release"
+    )
+    limits: tuple[LimitField, ...] = Field(
+        (), description="judged on the interval's worse end unless judge: point"
+    )
+    release: Release = Release()
+    report: Report = Report()
+
+    @property
+    def data_id(self) -> str:
+        """The data set's name across versions of its file."""
+        return self.data.id or self.name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the charter with its defaults filled in, as canonical JSON: formatting and comments don't count."""
+        text = json.dumps(
+            self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
+        )
+        return hashlib.sha256(text.encode()).hexdigest()
