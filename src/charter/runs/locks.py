@@ -1,0 +1,44 @@
+"""Locks that the kernel releases when their holder dies, however it dies (flock; Linux and macOS).
+
+The library filelock has no shared mode on flock, which runs need: many runs at once, but none while `gc` cleans.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock on `path` (made if needed, never removed by the holder); yields whether it is held.
+
+    With `wait=False` it yields False at once when another process excludes this one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        yield _acquire(handle, shared=shared, wait=wait)
+    finally:
+        os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock on `path`."""
+    if not path.exists():
+        return False
+    with locked(path, wait=False) as free:
+        return not free
+
+
+def _acquire(handle: int, *, shared: bool, wait: bool) -> bool:
+    mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(handle, mode if wait else mode | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True

@@ -1,0 +1,211 @@
+"""One run of a charter: its folder, its lineage in `run.json`, and the steps that make artefacts."""
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from charter.errors import StoreError
+from charter.runs.files import append_line, write_json
+from charter.runs.locks import is_held, locked
+from charter.runs.store import Artifact, Stage, Store
+
+Status = Literal["running", "interrupted", "failed", "released", "refused", "draft"]
+EventKind = Literal["started", "reused", "made", "waiting", "note"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a run tells its caller: a stage started, was made or reused, waits for another run, or a note."""
+
+    kind: EventKind
+    stage: str
+    text: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class Run:
+    """A run in progress. `step` is the only way to make an artefact; all it does is on record in `run.json`."""
+
+    id: str
+    folder: Path
+    store: Store
+    record: dict[str, Any]
+    on_event: Callable[[Event], None] | None = None
+
+    def step(self, stage: Stage, make: Callable[[Path, Path], None]) -> Artifact:
+        """The artefact of a stage: reused when its key is known, else made by `make(files, work)`."""
+        key = stage.key
+        entry: dict[str, Any] = {"name": stage.name, "key": key, "state": "started"}
+        self.record["stages"].append(entry)
+        self._save()
+
+        def begin(files: Path, work: Path) -> None:
+            self._tell(Event("started", stage.name))
+            make(files, work)
+
+        artifact, reused = self.store.make(
+            stage, begin, on_wait=lambda: self._tell(Event("waiting", stage.name))
+        )
+        seconds = float(artifact.record["seconds"])
+        entry.update(state="done", digest=artifact.digest, reused=reused, seconds=seconds)
+        self._save()
+        self._tell(Event("reused" if reused else "made", stage.name, seconds=seconds))
+        return artifact
+
+    def note(self, stage: str, text: str) -> None:
+        """Tell the caller something worth reading that is no error."""
+        self._tell(Event("note", stage, text))
+
+    def _tell(self, event: Event) -> None:
+        if self.on_event is not None:
+            self.on_event(event)
+
+    def finish(self, status: Status, **facts: Any) -> None:
+        """Write how the run ended."""
+        self.record.update(status=status, ended=_now(), **facts)
+        self._save()
+
+    def _save(self) -> None:
+        write_json(self.folder / "run.json", self.record)
+
+
+@contextmanager
+def begin_run(
+    store: Store, name: str, charter_digest: str, on_event: Callable[[Event], None] | None = None
+) -> Iterator[Run]:
+    """Open a run: its folder, its lock, and a shared hold on the store so that nothing is cleaned under it.
+
+    An exception that ends it is put on record as `interrupted` (Ctrl-C) or `failed`, and goes on.
+    """
+    with locked(store.lock_file("store"), shared=True, wait=False) as held:
+        if not held:
+            raise StoreError(f"{store.root} is being cleaned by `charter gc`; run again when it has ended")
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
+        folder = store.root / run_id
+        folder.mkdir(parents=True)
+        record = {
+            "id": run_id,
+            "name": name,
+            "charter_digest": charter_digest,
+            "created": _now(),
+            "status": "running",
+            "pid": os.getpid(),
+            "stages": [],
+        }
+        run = Run(run_id, folder, store, record, on_event)
+        with locked(store.lock_file(f"run-{run_id}")):
+            run._save()
+            try:
+                yield run
+            except KeyboardInterrupt:
+                run.finish("interrupted")
+                raise
+            except BaseException as error:
+                run.finish("failed", because=type(error).__name__)
+                raise
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """A run on record; `status` is "killed" for one that never wrote its end and lives no more."""
+
+    id: str
+    name: str
+    status: str
+    created: str
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the artefacts it made, reused or began."""
+        return tuple(stage["key"] for stage in self.record.get("stages", ()))
+
+
+def list_runs(store: Store) -> list[PastRun]:
+    """Every run on record, oldest first. A folder whose record can't be read is listed as "unreadable"."""
+    found = []
+    for path in sorted(store.root.glob("*/run.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found.append(PastRun(path.parent.name, "", "unreadable", "", path.parent, {}))
+            continue
+        status = record["status"]
+        if status == "running" and not is_held(store.lock_file(f"run-{record['id']}")):
+            status = "killed"
+        found.append(PastRun(record["id"], record["name"], status, record["created"], path.parent, record))
+    return sorted(found, key=lambda run: (run.created, run.id))
+
+
+def find_run(store: Store, run_id: str | None = None, name: str | None = None) -> PastRun:
+    """The run of this id (or a beginning of it that only one run has), or the newest one (of this charter's name).
+
+    Raises:
+        StoreError: no such run, or several, with what there is.
+    """
+    runs = list_runs(store)
+    if run_id is not None:
+        matching = [run for run in runs if run.id.startswith(run_id)]
+        if len(matching) == 1:
+            return matching[0]
+        said = "no run" if not matching else f"{len(matching)} runs"
+        raise StoreError(f"{said} in {store.root} begin(s) with '{run_id}'; `charter runs` lists them")
+    matching = [run for run in runs if name is None or run.name == name]
+    if not matching:
+        raise StoreError(f"no run of '{name or 'any charter'}' in {store.root}; `charter run` makes one")
+    return matching[-1]
+
+
+JUDGED = "judged.jsonl"
+
+
+def note_judged(store: Store, *, charter_digest: str, test_digest: str, data_id: str, run_id: str) -> None:
+    """Put on record that this charter was judged on this test split."""
+    line = {"charter": charter_digest, "test": test_digest, "data": data_id, "run": run_id, "at": _now()}
+    append_line(store.root / JUDGED, json.dumps(line, ensure_ascii=False))
+
+
+def judged_before(store: Store, *, charter_digest: str, test_digest: str, data_id: str) -> dict[str, int]:
+    """How many other charters were judged before on this test split (`this_split`) and on this data (`this_data`).
+
+    A journal line that can't be read counts as one of its own in both: no evidence of innocence.
+    """
+    path = store.root / JUDGED
+    split: set[str] = set()
+    data: set[str] = set()
+    if path.exists():
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+            if not line.strip():
+                continue
+            try:
+                entry = json.loads(line)
+                charter, test, name = entry["charter"], entry["test"], entry["data"]
+            except (ValueError, KeyError, TypeError):
+                split.add(f"unreadable-{number}")
+                data.add(f"unreadable-{number}")
+                continue
+            if charter == charter_digest:
+                continue
+            if test == test_digest:
+                split.add(charter)
+            if name == data_id:
+                data.add(charter)
+    return {"this_split": len(split), "this_data": len(data)}
+
+
+def run_name(text: str) -> str:
+    """A charter's name as a part of a file name."""
+    return re.sub(r"[^\w.\-]", "-", text)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,167 @@
+"""The store: artefacts kept by the key of everything they were made from.
+
+    ROOT/artefacts/KEY/artefact.json     the record: stage, options, inputs, files and their digests
+    ROOT/artefacts/KEY/files/...         the content
+    ROOT/work/KEY/                       what an unfinished stage keeps to resume from (checkpoints)
+    ROOT/tmp/                            content being written aside
+    ROOT/locks/                          kernel locks: one per key, one per run, one for the store
+    ROOT/RUN-ID/                         one folder per run (see `charter.runs.run`)
+    ROOT/judged.jsonl                    which charters were judged on which test split: never cleaned
+
+An artefact appears by one rename, after its bytes are on disk; so a kill at any moment leaves it absent or whole.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from charter.runs.digest import file_digest, files_digest, folder_files, value_digest
+from charter.runs.files import sync_folder, sync_tree, write_json
+from charter.runs.locks import locked
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What an artefact is made from; its `key` is the digest of all of it.
+
+    version: raised by hand when the stage's code changes what it makes.
+    options: resolved options, JSON. inputs: name -> digest of what it reads. libraries: distributions whose version
+    changes what is made. Paths, engines and worker counts have no place here.
+    """
+
+    name: str
+    version: int
+    options: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    libraries: Sequence[str] = ()
+    seed: int | None = None
+
+    @property
+    def key(self) -> str:
+        """The digest of everything the artefact is made from."""
+        return value_digest(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """The stage as JSON, library versions filled in."""
+        return {
+            "stage": self.name,
+            "version": self.version,
+            "options": dict(self.options),
+            "inputs": dict(sorted(self.inputs.items())),
+            "libraries": {library: _version(library) for library in sorted(self.libraries)},
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artefact: `path` is the folder of its files, `digest` the digest of their names and bytes."""
+
+    stage: str
+    key: str
+    digest: str
+    path: Path
+    record: Mapping[str, Any]
+
+
+class Store:
+    """A folder of artefacts that several runs may use at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def lock_file(self, name: str) -> Path:
+        """The lock of a key, a run or (`store`) the whole."""
+        return self.root / "locks" / f"{name}.lock"
+
+    def work_folder(self, key: str) -> Path:
+        """Where the unfinished stage of this key keeps what it resumes from."""
+        return self.root / "work" / key
+
+    def find(self, key: str) -> Artifact | None:
+        """The artefact of a key if it is there and every byte of it is what was written; else None."""
+        home = self.root / "artefacts" / key
+        try:
+            record = json.loads((home / "artefact.json").read_text(encoding="utf-8"))
+            files = {name: file_digest(path) for name, path in folder_files(home / "files").items()}
+            if files != record["files"] or record["key"] != key:
+                return None
+            return Artifact(record["stage"], key, record["digest"], home / "files", MappingProxyType(record))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def make(
+        self,
+        stage: Stage,
+        make: Callable[[Path, Path], None],
+        *,
+        on_wait: Callable[[], None] | None = None,
+    ) -> tuple[Artifact, bool]:
+        """The artefact of a stage and whether it was there already; made by `make(files, work)` if not.
+
+        `files` is an empty folder to write the content into; `work` survives an interruption. Two processes that want
+        one key take turns, so the second finds what the first made. An artefact that was damaged is made again.
+        """
+        key = stage.key
+        lock = self.lock_file(key)
+        with locked(lock, wait=False) as mine:
+            if mine:
+                return self._find_or_make(stage, key, make)
+        if on_wait is not None:
+            on_wait()
+        with locked(lock):
+            return self._find_or_make(stage, key, make)
+
+    def _find_or_make(
+        self, stage: Stage, key: str, make: Callable[[Path, Path], None]
+    ) -> tuple[Artifact, bool]:
+        known = self.find(key)
+        if known is not None:
+            return known, True
+        aside = self.root / "tmp" / f"{key[:16]}-{os.getpid()}-{secrets.token_hex(4)}"
+        work = self.work_folder(key)
+        (aside / "files").mkdir(parents=True)
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            started = time.monotonic()
+            make(aside / "files", work)
+            artifact = self._keep(stage, key, aside, time.monotonic() - started)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+        return artifact, False
+
+    def _keep(self, stage: Stage, key: str, aside: Path, seconds: float) -> Artifact:
+        files = {name: file_digest(path) for name, path in folder_files(aside / "files").items()}
+        record = {
+            **stage.as_json(),
+            "key": key,
+            "digest": files_digest(files),
+            "files": files,
+            "seconds": round(seconds, 3),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        write_json(aside / "artefact.json", record)
+        sync_tree(aside)
+        home = self.root / "artefacts" / key
+        home.parent.mkdir(parents=True, exist_ok=True)
+        if home.exists():  # damaged: `find` said no
+            home.replace(self.root / "tmp" / f"{key[:16]}-damaged-{secrets.token_hex(4)}")
+        aside.replace(home)
+        sync_folder(home.parent)
+        return Artifact(stage.name, key, str(record["digest"]), home / "files", MappingProxyType(record))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "absent"
