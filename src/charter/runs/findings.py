@@ -63,7 +63,9 @@ def read_findings(path: Path) -> list[Finding]:
         StoreError: a line that is not a finding, with the file and line.
     """
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line:
+            continue
         try:
             found.append(Finding(**{"value": None, **json.loads(line)}))
         except (TypeError, ValueError) as error:

@@ -183,7 +183,7 @@ def judged_before(store: Store, *, charter_digest: str, test_digest: str, data_i
     split: set[str] = set()
     data: set[str] = set()
     if path.exists():
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n")):
             if not line.strip():
                 continue
             try:
