@@ -1,1 +1,67 @@
-"""Charter: adapt foundation models under a written charter, and ship a model only with its proof."""
+"""Charter: adapt foundation models under a written charter, and ship a model only with its proof.
+
+    import charter
+    charter.read("charter.yaml")              # -> Charter, or CharterFileError with every problem and its line
+    result = charter.run("charter.yaml")      # -> Result: status, record, report, bundle
+    bundle = charter.open_bundle("release/x") # -> Bundle
+    charter.answer(bundle, ["a text"])        # -> a Polars table of answers
+    charter.verify("release/x", key=None)     # -> Verification
+
+Importing the package loads nothing heavy; each name is loaded when it is first used.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from charter.pipeline.run import Result
+    from charter.release.bundle import Bundle
+    from charter.release.verification import Verification
+    from charter.spec.model import Charter
+
+__all__ = ["answer", "open_bundle", "read", "run", "verify"]
+
+
+def read(path: str | Path) -> "Charter":
+    """Read a charter file.
+
+    Raises:
+        charter.errors.CharterFileError: with every problem of the file, each with its line.
+    """
+    from charter import spec
+
+    return spec.read(Path(path))
+
+
+def run(path: str | Path, **options: Any) -> "Result":
+    """Run a charter from its data to its verdict; options as `charter.pipeline.run`."""
+    from charter import pipeline
+
+    return pipeline.run(Path(path), **options)
+
+
+def open_bundle(folder: str | Path) -> "Bundle":
+    """Open a released bundle.
+
+    Raises:
+        charter.errors.BundleError: the folder is no bundle, or was changed.
+    """
+    from charter.release.bundle import read_bundle
+
+    return read_bundle(Path(folder))
+
+
+def answer(bundle: "Bundle", texts: list[str]) -> "pl.DataFrame":
+    """What a bundle's model answers to texts, prepared as its training rows were; one row each, in order."""
+    from charter.serving.answers import open_answerer
+
+    return open_answerer(bundle).answer_texts(texts)
+
+
+def verify(folder: str | Path, key: str | Path | None = None) -> "Verification":
+    """Check a bundle's bytes, its verdicts and, given a public key, its signature."""
+    from charter.release.verification import verify as check
+
+    return check(Path(folder), None if key is None else Path(key))

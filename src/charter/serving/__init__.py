@@ -1,1 +1,1 @@
-""""""
+"""Serving: answers from a released bundle."""

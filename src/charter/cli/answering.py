@@ -1,0 +1,115 @@
+"""`charter predict`: answers to texts on the terminal, or to the rows of a file in another file."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from rich.markup import escape
+
+from charter.cli.showing import console
+from charter.data.columns import PLACE, ROW, Columns
+from charter.errors import BundleError, CharterError, DataError
+from charter.release.bundle import read_bundle
+
+if TYPE_CHECKING:
+    from charter.serving.answers import Answerer
+
+WRITERS = (".parquet", ".csv", ".jsonl")
+
+
+def open_bundle(folder: Path, *, allow_refused: bool) -> "Answerer":
+    """The bundle's answerer; a refused draft only when asked for.
+
+    Raises:
+        BundleError: no bundle, a changed one, or a refused one.
+    """
+    bundle = read_bundle(folder)
+    if bundle.status != "released" and not allow_refused:
+        raise BundleError(
+            f"{folder} is a draft whose limits were not kept; it was not released. "
+            "To look at its answers all the same, add --allow-refused"
+        )
+    from charter.serving.answers import open_answerer
+
+    return open_answerer(bundle)
+
+
+def answer_texts(answerer: "Answerer", texts: list[str], *, as_json: bool) -> None:
+    """Print an answer per text."""
+    answers = answerer.answer_texts(texts)
+    out = console()
+    for text, answer in zip(texts, answers.iter_rows(named=True), strict=True):
+        if as_json:
+            print(json.dumps(_public(answer), ensure_ascii=False))  # noqa: T201
+            continue
+        out.print(f"[dim]{escape(text)}[/]")
+        for line in _lines(answer):
+            out.print(f"  {line}")
+
+
+def answer_file(answerer: "Answerer", file: Path, out: Path | None, *, keep: tuple[str, ...], encoding: str) -> None:
+    """Answer the rows of a file into another file: one answer per readable row, the rest counted.
+
+    Raises:
+        DataError: the file can't be read or lacks the bundle's input column.
+        CharterError: no such kind of output file.
+    """
+    from charter.data.reading import read_file
+
+    target = out or file.with_name(f"{file.name.split('.')[0]}-predictions.parquet")
+    if target.suffix not in WRITERS:
+        raise CharterError(f"{target}: can't write '{target.suffix}' files; there are {', '.join(WRITERS)}")
+    if target.resolve() == file.resolve():
+        raise CharterError(f"--out {target} is the file that is read; give another name")
+    columns = Columns(inputs=answerer.columns.inputs, groups=keep)
+    read = read_file(file, columns, encoding=encoding)
+    answers = answerer.answer(read.frame)
+    rejected = read.rejects.select(ROW, PLACE, pl.col("reason").alias("not_answered"))
+    kept = read.frame.select(ROW, *keep)
+    whole = pl.concat([answers.join(kept, on=ROW, how="left", maintain_order="left"), rejected], how="diagonal")
+    _write(whole.sort(ROW).rename({ROW: "row", PLACE: "place"}), target)
+    missed = whole["not_answered"].drop_nulls()
+    console().print(f"{whole.height - len(missed)} of {whole.height} rows answered → {target}", soft_wrap=True)
+    for reason, count in missed.value_counts(sort=True).iter_rows():
+        console().print(f"  {count} not answered: {escape(reason)}")
+    if whole.height and len(missed) == whole.height:
+        raise DataError(f"{file}: no row could be answered")
+
+
+def _write(answers: pl.DataFrame, target: Path) -> None:
+    aside = target.with_name(f".{target.name}.tmp")
+    try:
+        if target.suffix == ".parquet":
+            answers.write_parquet(aside, compression="zstd")
+        elif target.suffix == ".jsonl":
+            answers.write_ndjson(aside)
+        else:
+            nested = [name for name, kind in answers.schema.items() if kind.is_nested()]
+            encoded = [pl.col(name).map_elements(_as_text, return_dtype=pl.String) for name in nested]
+            answers.with_columns(encoded).write_csv(aside)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _as_text(value: Any) -> str:
+    plain = value.to_list() if isinstance(value, pl.Series) else value
+    return json.dumps(plain, ensure_ascii=False)
+
+
+def _public(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if not name.startswith("_") and value is not None}
+
+
+def _lines(answer: dict[str, Any]) -> list[str]:
+    if answer.get("not_answered"):
+        return [f"[yellow]not answered: {escape(answer['not_answered'])}[/]"]
+    if "entities" in answer:
+        found = answer["entities"] or []
+        return [
+            f"[bold]{escape(one['label'])}[/] {escape(one['text'])}  {one['probability']:.2f}" for one in found
+        ] or ["[dim]no entities[/]"]
+    others = sorted((answer["probabilities"] or {}).items(), key=lambda item: -item[1])[1:4]
+    rest = ", ".join(f"{escape(label)} {share:.2f}" for label, share in others)
+    return [f"[bold]{escape(answer['prediction'])}[/]  {answer['probability']:.2f}   [dim]{rest}[/]"]

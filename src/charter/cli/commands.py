@@ -1,0 +1,210 @@
+"""The commands. Each reads its arguments, calls one public function and shows what came back."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charter.errors import EXIT_NOT_RELEASED, EXIT_NOT_VERIFIED, CharterError
+
+app = typer.Typer(
+    name="charter",
+    help="Adapt foundation models under a written charter, and ship a model only with its proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+CharterFile = Annotated[Path, typer.Argument(help="the charter file", show_default=True)]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="where runs are kept (default: runs/ beside the charter)")
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"charter {version('charter')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and leave")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+@app.command()
+def init(
+    data: Annotated[Path, typer.Argument(help="the data: csv, tsv, jsonl, parquet or conll; .gz too")],
+    out: Annotated[Path, typer.Option(help="the charter to write")] = Path("charter.yaml"),
+    name: Annotated[str | None, typer.Option(help="the model's name (default: from the file's name)")] = None,
+    text: Annotated[str | None, typer.Option(help="the column that holds the text")] = None,
+    target: Annotated[str | None, typer.Option(help="the column to predict")] = None,
+    task: Annotated[str | None, typer.Option(help="classification or token_classification")] = None,
+    base: Annotated[str, typer.Option(help="the base model: sample:NAME, a folder or a hub id")] = "sample:minilm",
+    group: Annotated[list[str] | None, typer.Option(help="a column to audit by group; may be repeated")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="take every guess without asking")] = False,
+    force: Annotated[bool, typer.Option(help="write over an existing charter")] = False,
+) -> None:
+    """Look at the data, ask or guess, and write a commented charter.yaml."""
+    from charter.cli.starting import Wishes, start
+
+    start(data, out, Wishes(name, text, target, task, base, tuple(group or ())), ask=not yes, force=force)
+
+
+@app.command()
+def check(
+    charter: CharterFile = Path("charter.yaml"),
+    defaults: Annotated[bool, typer.Option("--defaults", help="print the file with its defaults filled in")] = False,
+) -> None:
+    """Say every problem of the charter at once, each with its line."""
+    from charter import spec
+
+    checked = spec.read(charter)
+    if defaults:
+        typer.echo(spec.written(checked), nl=False)
+    else:
+        typer.echo(f"{charter}: no problem found (charter {checked.digest[:12]})")
+
+
+@app.command()
+def schema(
+    out: Annotated[Path | None, typer.Option(help="write to a file instead of the terminal")] = None,
+) -> None:
+    """Print the JSON Schema of the charter file, for editors."""
+    from charter import spec
+    from charter.runs.files import write_text
+
+    text = json.dumps(spec.json_schema(), indent=1, ensure_ascii=False) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
+
+
+@app.command()
+def run(
+    charter: CharterFile = Path("charter.yaml"),
+    draft: Annotated[
+        bool, typer.Option("--draft", help="pack the model even when a limit is not kept, marked as refused")
+    ] = False,
+    store: StoreOption = None,
+    release_to: Annotated[
+        Path | None, typer.Option(help="where bundles go (default: release/ beside the charter)")
+    ] = None,
+) -> None:
+    """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not)."""
+    from charter.cli.showing import RunView, show_summary
+
+    with RunView() as view:
+        from charter import pipeline  # after the view stands: it loads torch
+
+        result = pipeline.run(
+            charter,
+            store=store,
+            release_to=release_to,
+            draft=draft,
+            on_event=view.event,
+            on_progress=view.progress,
+        )
+    show_summary(result.record, report=result.report, bundle=result.bundle)
+    if not result.released:
+        raise typer.Exit(EXIT_NOT_RELEASED)
+
+
+@app.command()
+def report(
+    run_id: Annotated[str | None, typer.Argument(help="the run, or the beginning of its id (default: newest)")] = None,
+    store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
+    lang: Annotated[str | None, typer.Option(help="the page's language: en or zh (default: the charter's)")] = None,
+) -> None:
+    """Show a run's evidence: a summary here, and the path of the page."""
+    from charter.cli.reporting import page_of, record_of
+    from charter.cli.showing import show_summary
+    from charter.release.report import as_json as evidence
+
+    if lang not in (None, "en", "zh"):
+        raise CharterError(f"--lang {lang}: no such language; there are en and zh")
+    past, record = record_of(store, run_id)
+    if as_json:
+        typer.echo(json.dumps(evidence(record), ensure_ascii=False, indent=1))
+        return
+    page = page_of(past, record, lang)
+    show_summary(record, report=page, bundle=past.record.get("bundle"))
+
+
+@app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="a released bundle")],
+    text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,
+    file: Annotated[Path | None, typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll")] = None,
+    out: Annotated[Path | None, typer.Option(help="where the answers go: .parquet, .csv or .jsonl")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="a column of the file to carry along; may be repeated")] = None,
+    encoding: Annotated[str, typer.Option(help="the file's text encoding")] = "utf-8",
+    as_json: Annotated[bool, typer.Option("--json", help="print answers as JSON lines")] = False,
+    allow_refused: Annotated[bool, typer.Option(help="answer with a draft whose limits were not kept")] = False,
+) -> None:
+    """Answer texts, or the rows of a file, with a released bundle."""
+    from charter.cli.answering import answer_file, answer_texts, open_bundle
+
+    if bool(text) == bool(file):
+        raise CharterError("give either --text (once or more) or --file")
+    answerer = open_bundle(bundle, allow_refused=allow_refused)
+    if text:
+        answer_texts(answerer, text, as_json=as_json)
+    elif file:
+        answer_file(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="a bundle")],
+    key: Annotated[Path | None, typer.Option(help="the public key (PEM) its signature must be of")] = None,
+) -> None:
+    """Check a bundle's bytes, its verdicts and its signature (exit code 4 if anything is wrong)."""
+    from charter.cli.showing import show_verification
+    from charter.release.verification import verify as verify_bundle
+
+    verification = verify_bundle(bundle, key)
+    show_verification(verification)
+    if not verification.ok:
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+@app.command()
+def runs(
+    store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
+) -> None:
+    """List the runs on record, oldest first."""
+    from charter.cli.showing import show_runs
+    from charter.runs.run import list_runs
+    from charter.runs.store import Store
+
+    found = list_runs(Store(store))
+    if as_json:
+        typer.echo(json.dumps([dict(one.record, status=one.status) for one in found], ensure_ascii=False, indent=1))
+    else:
+        show_runs(found, store)
+
+
+@app.command()
+def gc(
+    store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
+    keep: Annotated[int | None, typer.Option(help="keep only the newest so many runs of each name")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False,
+) -> None:
+    """Remove what no run on record needs any more."""
+    from charter.cli.showing import show_cleaning
+    from charter.runs.gc import clean
+    from charter.runs.store import Store
+
+    show_cleaning(clean(Store(store), keep=keep, dry_run=dry_run), dry_run=dry_run)

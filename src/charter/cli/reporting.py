@@ -1,0 +1,45 @@
+"""A past run's record and page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from charter.errors import StoreError
+from charter.release.record import Record, read_record
+from charter.runs.files import write_text
+from charter.runs.run import PastRun, find_run, list_runs
+from charter.runs.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def record_of(store: Path, run_id: str | None) -> tuple[PastRun, Record]:
+    """The run asked for, or the newest one that was judged, with its record.
+
+    Raises:
+        StoreError: no such run, or one that was never judged.
+    """
+    kept = Store(store)
+    judged: Sequence[PastRun] = [run for run in list_runs(kept) if (run.folder / "record.json").exists()]
+    if run_id is None and judged:
+        past = judged[-1]
+    else:
+        past = find_run(kept, run_id)
+    path = past.folder / "record.json"
+    if not path.exists():
+        raise StoreError(f"run {past.id} ended as '{past.status}' before it was judged: it has no report")
+    return past, read_record(path)
+
+
+def page_of(past: PastRun, record: Record, language: str | None) -> Path:
+    """The run's page, written anew when another language is asked for."""
+    from charter.release.report import render
+
+    if language is None or language == record.charter.report.language:
+        page = past.folder / "report.html"
+        if page.exists():
+            return page
+        language = record.charter.report.language
+    page = past.folder / f"report.{language}.html"
+    write_text(page, render(record, language=cast(Literal["en", "zh"], language)))
+    return page

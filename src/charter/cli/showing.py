@@ -1,0 +1,149 @@
+"""What the terminal shows: progress while a run goes, and tables of what came out."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from charter.pipeline.progress import Progress as StageProgress
+    from charter.release.record import Record
+    from charter.release.verification import Verification
+    from charter.runs.gc import Cleaning
+    from charter.runs.run import Event, PastRun
+
+STAGES = {
+    "prepare": "Prepare the data",
+    "train": "Train",
+    "export": "Calibrate and export",
+    "answer": "Answer the held-out rows",
+}
+OUTCOMES = {"kept": "[green]✓ kept[/]", "broken": "[red]✗ broken[/]", "no evidence": "[yellow]? no evidence[/]"}
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that uses colour and width only where its stream is a terminal."""
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+class RunView:
+    """Shows a run as it goes: a line per stage, and a bar under the one in progress when the output is a terminal."""
+
+    def __init__(self) -> None:
+        self._console = console(stderr=True)
+        self._bars = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._bar: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def event(self, event: "Event") -> None:
+        """A stage began, ended, was reused, waits, or has a note."""
+        label = escape(STAGES.get(event.stage, event.stage.capitalize()))
+        if event.kind == "started":
+            self._drop_bar()
+            self._bar = self._bars.add_task(label, total=None, text="")
+            if not self._console.is_terminal:
+                self._console.print(f"… {label}")
+            return
+        if event.kind in ("made", "reused"):
+            self._drop_bar()
+        lines = {
+            "made": f"[green]✓[/] {label}  [dim]{event.seconds:.1f} s[/]",
+            "reused": f"[green]✓[/] {label}  [dim]reused[/]",
+            "waiting": f"[yellow]…[/] {label}: another run is making the same; waiting for it",
+            "note": f"[yellow]![/] {label}: {escape(event.text)}",
+        }
+        self._console.print(lines[event.kind])
+
+    def progress(self, progress: "StageProgress") -> None:
+        """A stage got further."""
+        if self._bar is not None:
+            self._bars.update(
+                self._bar, completed=progress.done, total=progress.total, text=escape(progress.text)
+            )
+
+    def _drop_bar(self) -> None:
+        if self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
+
+
+def show_verification(verification: "Verification") -> None:
+    """What `charter verify` found, a line each."""
+    out = console()
+    for line in verification.lines:
+        mark = "[green]✓[/]" if line.ok else "[red]✗[/]"
+        out.print(f"{mark} {escape(line.text)}")
+    out.print("[bold green]Verified.[/]" if verification.ok else "[bold red]Not verified.[/]")
+
+
+def show_runs(runs: "Sequence[PastRun]", store: Path) -> None:
+    """The runs on record as a table."""
+    out = console()
+    if not runs:
+        out.print(f"No runs in {store}. `charter run` makes one; `--store` looks elsewhere.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "charter", "began", "ended as", "stages"):
+        table.add_column(heading)
+    for run in runs:
+        stages = run.record.get("stages", ())
+        reused = sum(bool(stage.get("reused")) for stage in stages)
+        table.add_row(escape(run.id), escape(run.name), run.created, run.status, f"{len(stages)} ({reused} reused)")
+    out.print(table)
+
+
+def show_cleaning(cleaning: "Cleaning", *, dry_run: bool) -> None:
+    """What `charter gc` removed or would remove."""
+    verb = "Would remove" if dry_run else "Removed"
+    console().print(
+        f"{verb} {len(cleaning.artefacts)} artefacts, {len(cleaning.runs)} runs and {cleaning.leftovers} leftovers: "
+        f"{cleaning.freed_bytes / 1e6:.1f} MB."
+    )
+
+
+def show_summary(record: "Record", *, report: Path, bundle: Path | str | None) -> None:
+    """A run's verdict, limits and main scores."""
+    from charter.release.report import summary
+
+    out = console()
+    view = summary(record)
+    out.print()
+    out.print(f"[bold]{escape(view.title)}[/]")
+    for line in view.lines:
+        out.print(escape(line))
+    for block in view.tables:
+        table = Table(title=escape(block.title), title_justify="left", box=None, pad_edge=False)
+        for heading in block.headings:
+            table.add_column(escape(heading))
+        for row in block.rows:
+            table.add_row(*(OUTCOMES.get(cell, escape(cell)) for cell in row))
+        out.print()
+        out.print(table)
+    out.print()
+    out.print(f"Report  {escape(str(report))}", soft_wrap=True)
+    if bundle is not None:
+        out.print(f"Bundle  {escape(str(bundle))}", soft_wrap=True)

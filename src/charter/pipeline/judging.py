@@ -1,0 +1,114 @@
+"""Audit, judge, release: from a model's answers to a verdict and, when every limit is kept, a bundle."""
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from charter import plugins
+from charter.audits.case import Answers, Case
+from charter.data.columns import SplitName
+from charter.pipeline.learning import Exported, Trained, answers_digest
+from charter.pipeline.preparing import PreparedData, resolved, row_wise_uses
+from charter.runs.findings import Finding, read_findings, write_findings
+from charter.runs.run import Run
+from charter.runs.store import Stage
+from charter.spec.model import Charter
+
+AUDIT_VERSION = 1
+AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
+RECORDED = (
+    "charter",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "polars",
+    "pyarrow",
+    "numpy",
+    "scikit-learn",
+    "safetensors",
+)
+
+
+def audit(
+    run: Run,
+    charter: Charter,
+    data: PreparedData,
+    trained: Trained,
+    exported: Exported,
+    answers: Mapping[SplitName, Answers],
+) -> list[Finding]:
+    """Every audit that the charter names, on one exported model; each is an artefact of its own."""
+    case = Case(
+        of=exported.artifact.digest,
+        task=trained.task,
+        columns=data.columns,
+        train=data.part("train"),
+        answers=answers,
+        temperature=float(exported.facts["temperature"]),
+        temperature_split=str(exported.facts["split"]),
+        seed=charter.training.seed,
+    )
+    found: list[Finding] = []
+    for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):
+        stage = Stage(
+            f"audit {use.use}",
+            AUDIT_VERSION,
+            options=options,
+            inputs={
+                "answers": answers_digest(answers, exported),
+                "rows": data.artifact.digest,
+                "task": trained.artifact.digest,
+            },
+            libraries=AUDIT_LIBRARIES,
+            seed=charter.training.seed,
+        )
+        measure = plugins.make("audit", use.use, use.options)
+
+        def make(files: Path, work: Path, measure: Any = measure) -> None:
+            del work
+            write_findings(files / "findings.jsonl", measure(case))
+
+        found += read_findings(run.step(stage, make).path / "findings.jsonl")
+    return found
+
+
+def provenance(
+    run: Run, charter: Charter, data: PreparedData, trained: Trained, exported: Sequence[Exported]
+) -> dict[str, Any]:
+    """Where a released model comes from: versions, seeds, digests, hardware, time."""
+    return {
+        "run": run.id,
+        "charter_digest": charter.digest,
+        "data": {
+            "id": charter.data_id,
+            "source_digest": data.artifact.record["inputs"]["source"],
+            "prepared_digest": data.artifact.digest,
+            "test_digest": data.test_digest,
+        },
+        "base": {"reference": charter.model.base, "revision": charter.model.revision, "digest": trained.base.digest},
+        "trained_digest": trained.artifact.digest,
+        "exports": {
+            one.format: {"digest": one.artifact.digest, "temperature": dict(one.facts)} for one in exported
+        },
+        "seeds": {"split": charter.data.split.seed, "training": charter.training.seed},
+        "privacy": {"differential_privacy": False, "epsilon": None},
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in RECORDED}},
+        "hardware": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
+        "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def preparation_facts(charter: Charter, data: PreparedData, trained: Trained) -> dict[str, Any]:
+    """What `charter predict` needs to treat new rows as the training rows were treated."""
+    return {
+        "inputs": dict(data.columns.inputs),
+        "target": data.columns.target,
+        "prepare": [dict(use) for use in row_wise_uses(charter)],
+        "max_length": charter.model.max_length,
+        "task": trained.task.state(),
+    }

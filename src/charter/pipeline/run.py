@@ -1,0 +1,112 @@
+"""A whole run on one page: charter.yaml -> prepare -> train -> export -> answer -> audit -> judge -> release."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from charter import spec
+from charter.pipeline.judging import audit, preparation_facts, provenance
+from charter.pipeline.learning import answer_held_out, export_model, train_model
+from charter.pipeline.preparing import prepare_data
+from charter.pipeline.progress import OnProgress, Progress
+from charter.release.bundle import Contents, pack
+from charter.release.judge import judge, released
+from charter.release.record import Record, write_record
+from charter.release.report import render
+from charter.runs.files import write_text
+from charter.runs.findings import Finding
+from charter.runs.run import Event, begin_run, judged_before, note_judged, run_name
+from charter.runs.store import Store
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended. `bundle` is None when nothing was packed; `report` is the HTML page."""
+
+    run_id: str
+    folder: Path
+    record: Record
+    report: Path
+    bundle: Path | None
+
+    @property
+    def released(self) -> bool:
+        """Whether every limit was kept, so that the model was released."""
+        return self.record.status == "released"
+
+
+def run(
+    charter_file: Path,
+    *,
+    store: Path | None = None,
+    release_to: Path | None = None,
+    draft: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> Result:
+    """Run a charter from its data to its verdict, and release the model when every limit is kept.
+
+    A run that was interrupted goes on where it stopped; a second run of the same charter does no work twice.
+    `store` is `runs` and `release_to` is `release` beside the charter file unless told otherwise. With `draft` a
+    model whose limits are not kept is packed as well, marked as refused everywhere.
+
+    Raises:
+        CharterFileError: the charter can't be followed; nothing was run.
+        CharterError: the data, the base model or the store stopped it; the message says what to do.
+    """
+    charter = spec.read(charter_file)
+    folder = charter_file.resolve().parent
+    kept = Store((store or folder / "runs").resolve())
+    tell: OnProgress = on_progress or _silent
+    with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
+        data = prepare_data(going, charter, folder)
+        trained = train_model(going, charter, folder, data, tell)
+        exports = [export_model(going, charter, data, trained, name, tell) for name in charter.release.formats]
+        findings: list[Finding] = [*data.findings, *trained.findings]
+        for exported in exports:
+            answers = answer_held_out(going, charter, data, trained, exported, tell)
+            findings += audit(going, charter, data, trained, exported, answers)
+
+        test = {"test_digest": data.test_digest, "data_id": charter.data_id}
+        before = judged_before(kept, charter_digest=charter.digest, **test)
+        note_judged(kept, charter_digest=charter.digest, run_id=going.id, **test)
+        verdicts = judge(charter, findings)
+        kept_all = released(verdicts)
+        origin = provenance(going, charter, data, trained, exports)
+        record = Record(
+            charter=charter,
+            status="released" if kept_all else "draft" if draft else "refused",
+            run_id=going.id,
+            created=origin["ended"],
+            verdicts=tuple(verdicts),
+            findings=tuple(findings),
+            provenance=origin,
+            history=trained.history,
+            stages=tuple(going.record["stages"]),
+            judged_before=before,
+        )
+        write_record(going.folder / "record.json", record)
+        report = going.folder / "report.html"
+        write_text(report, render(record, language=charter.report.language))
+        bundle = None
+        if kept_all or draft:
+            contents = Contents(
+                record=record,
+                model_folder=exports[0].folder,
+                preparation=preparation_facts(charter, data, trained),
+                charter_text=spec.written(charter),
+                report=report,
+                sign_with=_key(charter.release.sign, folder),
+            )
+            place = (release_to or folder / "release").resolve()
+            bundle = pack(contents, place / (charter.name if kept_all else f"{charter.name}-REFUSED"))
+        going.finish(record.status, bundle=str(bundle) if bundle else None, report=str(report))
+        return Result(going.id, going.folder, record, report, bundle)
+
+
+def _key(path: str | None, folder: Path) -> Path | None:
+    return None if path is None else folder / path
+
+
+def _silent(progress: Progress) -> None:
+    del progress
