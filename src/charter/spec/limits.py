@@ -1,24 +1,26 @@
-"""Limits: small expressions over findings, such as `recall[class=negative] >= 0.7`.
+r"""Limits: small expressions over findings, such as `recall[class=negative] >= 0.7`.
 
 limit   = metric [ "[" slice { "," slice } "]" ] comparison number
-slice   = name "=" value            value "*" stands for every slice of that name that has evidence
-value   = anything but , ] and =, or text in double quotes
+slice   = word "=" word             value "*" stands for every slice of that name that has evidence
+word    = anything but , = [ ] and ", or text in double quotes, where \" is a quote and \\ a backslash
 """
 
+import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Comparison = Literal[">=", "<=", ">", "<"]
 Judge = Literal["interval", "point"]
 
-_LIMIT = re.compile(
-    r"\s*(?P<metric>[A-Za-z_][A-Za-z0-9_@.]*)\s*"
-    r"(?:\[(?P<slices>(?:[^\]\"]|\"[^\"]*\")*)\])?\s*"
-    r"(?P<comparison>>=|<=|>|<)\s*"
-    r"(?P<bound>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+# Possessive quantifiers (*+, ++) keep every pattern linear, whatever text it is given.
+_METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_@.]*+")
+_WORD = re.compile(r'\s*+(?:"(?P<quoted>(?:[^"\\]|\\["\\])*+)"|(?P<plain>[^,=\[\]"]++))\s*+')
+_BOUND = re.compile(
+    r"\s*+(?P<comparison>>=|<=|>|<)\s*+(?P<bound>[-+]?(?:\d++\.?\d*+|\.\d++)(?:[eE][-+]?\d++)?)\s*+",
+    re.ASCII,
 )
-_SLICE = re.compile(r"\s*(?P<name>\w+)\s*=\s*(?:\"(?P<quoted>[^\"]*)\"|(?P<plain>[^,=\"\]]+?))\s*(?:,|$)")
+_SPACE = re.compile(r"\s*+")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Limit:
 
     `slices` are (name, value) pairs in the order written; value `*` is a wildcard. `judge` says which end of a
     finding's interval is held against the bound: the worse one (`interval`) or the value itself (`point`).
+
+    Raises:
+        ValueError: parts that could not be written as a limit: no metric name, a bound that is not finite, a slice
+            without a name or named twice.
     """
 
     metric: str
@@ -35,10 +41,24 @@ class Limit:
     slices: tuple[tuple[str, str], ...] = ()
     judge: Judge = "interval"
 
+    def __post_init__(self) -> None:
+        if not _METRIC.fullmatch(self.metric):
+            raise ValueError(f"not a metric name: {self.metric[:60]!r}")
+        if self.comparison not in get_args(Comparison) or self.judge not in get_args(Judge):
+            raise ValueError(f"not a comparison and judge: {self.comparison!r}, {self.judge!r}")
+        if not math.isfinite(self.bound):
+            raise ValueError(f"the bound of {self.metric} is not a finite number")
+        names = [name for name, _ in self.slices]
+        if "" in names:
+            raise ValueError(f"a slice of {self.metric} has no name")
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"slice '{twice}' of {self.metric} stands twice")
+
     def __str__(self) -> str:
-        inside = ", ".join(f"{name}={_quote(value)}" for name, value in self.slices)
+        inside = ", ".join(f"{_word(name)}={_word(value)}" for name, value in self.slices)
         where = f"[{inside}]" if inside else ""
-        return f"{self.metric}{where} {self.comparison} {self.bound:g}"
+        return f"{self.metric}{where} {self.comparison} {_number(self.bound)}"
 
     def kept_by(self, value: float) -> bool:
         """Whether one number keeps the limit; a number that is not a number never does."""
@@ -58,34 +78,68 @@ def parse_limit(text: str, judge: Judge = "interval") -> Limit:
     >>> parse_limit("recall[class=negative] >= 0.7").slices
     (('class', 'negative'),)
     """
-    match = _LIMIT.fullmatch(text)
-    if match is None:
-        raise ValueError(
-            f"not a limit: {text!r}. Write metric, comparison and number, such as 'macro_f1 >= 0.65' "
-            "or 'recall[class=negative] >= 0.7'"
-        )
-    slices = _slices(match["slices"], text)
-    return Limit(match["metric"], match["comparison"], float(match["bound"]), slices, judge)  # type: ignore[arg-type]
+    metric = _METRIC.match(text, _past_space(text, 0))
+    if metric is None:
+        raise _not_a_limit(text)
+    position = _past_space(text, metric.end())
+    slices: tuple[tuple[str, str], ...] = ()
+    if text.startswith("[", position):
+        slices, position = _read_slices(text, position + 1)
+    bound = _BOUND.fullmatch(text, position)
+    if bound is None:
+        raise _not_a_limit(text)
+    return Limit(metric.group(), bound["comparison"], float(bound["bound"]), slices, judge)  # type: ignore[arg-type]
 
 
-def _slices(text: str | None, whole: str) -> tuple[tuple[str, str], ...]:
-    if text is None:
-        return ()
+def _read_slices(text: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:
     found: list[tuple[str, str]] = []
-    position = 0
-    while position < len(text):
-        match = _SLICE.match(text, position)
-        if match is None:
-            raise ValueError(f"not a slice in {whole!r}: write name=value, such as [class=negative]")
-        value = match["quoted"] if match["quoted"] is not None else match["plain"]
-        if match["name"] in dict(found):
-            raise ValueError(f"slice '{match['name']}' stands twice in {whole!r}")
-        found.append((match["name"], value))
-        position = match.end()
-    if not found:
-        raise ValueError(f"empty brackets in {whole!r}: write name=value, or leave the brackets out")
-    return tuple(found)
+    while True:
+        name = _WORD.match(text, position)
+        value = _WORD.match(text, name.end() + 1) if name and text.startswith("=", name.end()) else None
+        if name is None or value is None or _plain(name) == "" or not (value["quoted"] or _plain(value) != ""):
+            raise ValueError(
+                f"not a slice in {_short(text)}: write [name=value], such as [class=negative], "
+                'and put a name or value that holds , = [ ] or " in double quotes'
+            )
+        found.append((_read(name), _read(value)))
+        position = value.end() + 1
+        if text.startswith("]", value.end()):
+            return tuple(found), position
+        if not text.startswith(",", value.end()):
+            raise ValueError(f"the brackets in {_short(text)} are not closed by ]")
 
 
-def _quote(value: str) -> str:
-    return f'"{value}"' if re.search(r'[,=\]"]|^\s|\s$', value) else value
+def _plain(word: re.Match[str]) -> str | None:
+    return None if word["plain"] is None else word["plain"].strip()
+
+
+def _read(word: re.Match[str]) -> str:
+    quoted = word["quoted"]
+    return re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else word["plain"].strip()
+
+
+def _past_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _not_a_limit(text: str) -> ValueError:
+    return ValueError(
+        f"not a limit: {_short(text)}. Write metric, comparison and number, such as 'macro_f1 >= 0.65' "
+        "or 'recall[class=negative] >= 0.7'"
+    )
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _word(text: str) -> str:
+    if text == text.strip() and _WORD.fullmatch(text) and not text.startswith('"'):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _number(bound: float) -> str:
+    short = f"{bound:g}"
+    return short if float(short) == bound else repr(float(bound))
