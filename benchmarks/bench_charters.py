@@ -15,7 +15,9 @@ HERE = Path(__file__).parent
 
 
 def _charters(quick: bool) -> dict[str, str]:
-    found = {"tweets": (HERE.parent / "examples" / ("tweets.yaml" if quick else "tweets-full.yaml")).read_text()}
+    found = {
+        "tweets": (HERE.parent / "examples" / ("tweets.yaml" if quick else "tweets-full.yaml")).read_text()
+    }
     if os.environ.get("CHARTER_DATA"):
         for name in ("ncbi", "chnsenticorp"):
             text = (HERE / "charters" / f"{name}.yaml").read_text()
@@ -40,9 +42,17 @@ def measure(quick: bool) -> Figures:
                 if finding.low is not None:
                     figures[f"{name}.{finding.metric}.low"] = finding.low
                     figures[f"{name}.{finding.metric}.high"] = finding.high
-            if finding.area == "baseline" and finding.value is not None and set(finding.slice) == {"baseline"}:
+            if (
+                finding.area == "baseline"
+                and finding.value is not None
+                and set(finding.slice) == {"baseline"}
+            ):
                 figures[f"{name}.{finding.slice['baseline']}.{finding.metric}"] = finding.value
-            if finding.metric == "expected_calibration_error" and len(finding.slice) <= 1 and finding.value is not None:
+            if (
+                finding.metric == "expected_calibration_error"
+                and len(finding.slice) <= 1
+                and finding.value is not None
+            ):
                 where = finding.slice.get("temperature", "after")
                 if not finding.slice or "temperature" in finding.slice:
                     figures[f"{name}.ece.{where}"] = finding.value

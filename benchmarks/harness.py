@@ -25,7 +25,11 @@ def main(measure: Callable[[bool], Figures], description: str) -> None:
     for name, value in figures.items():
         print(f"{name:48s} {value:.6g}")
     if options.json:
-        machine = {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        machine = {
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+            "python": platform.python_version(),
+        }
         options.json.write_text(json.dumps({"figures": figures, "machine": machine}, indent=1))
 
 

@@ -12,7 +12,22 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 GOOD = ["great", "lovely", "kind", "warm", "clean", "quick"]
 BAD = ["awful", "rude", "cold", "dirty", "slow", "broken"]
 THINGS = ["room", "crew", "flight", "meal", "desk", "seat", "phone", "queue", "hotel", "staff"]
-FILLER = ["the", "was", "very", "and", "today", "again", "we", "found", "it", "so", "my", "this", "time", "with"]
+FILLER = [
+    "the",
+    "was",
+    "very",
+    "and",
+    "today",
+    "again",
+    "we",
+    "found",
+    "it",
+    "so",
+    "my",
+    "this",
+    "time",
+    "with",
+]
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,12 @@ def test_every_row_is_accounted_for(tiny_bert, reviews_csv):
     result = run(write_charter(reviews_csv.parent, tiny_bert, epochs=1))
     counts = {}
     for finding in result.record.findings:
-        if finding.area == "data" and finding.metric in ("rows_read", "rows", "rows_dropped", "rows_rejected"):
+        if finding.area == "data" and finding.metric in (
+            "rows_read",
+            "rows",
+            "rows_dropped",
+            "rows_rejected",
+        ):
             if finding.metric == "rows" and finding.slice:
                 continue
             counts[finding.metric] = counts.get(finding.metric, 0) + (finding.value or 0)
@@ -66,7 +71,9 @@ def test_every_row_is_accounted_for(tiny_bert, reviews_csv):
     assert counts["rows"] + counts.get("rows_dropped", 0) + counts["rows_rejected"] == 402
 
 
-@pytest.mark.parametrize("limit", ["accuracy >= 0.999", "accuracy[city=Rome] >= 0.1"], ids=["broken", "unmeasured"])
+@pytest.mark.parametrize(
+    "limit", ["accuracy >= 0.999", "accuracy[city=Rome] >= 0.1"], ids=["broken", "unmeasured"]
+)
 def test_a_limit_without_proof_stops_the_release(tiny_bert, reviews_csv, limit):
     result = run(write_charter(reviews_csv.parent, tiny_bert, limit))
     assert result.record.status == "refused"
@@ -154,7 +161,9 @@ def test_masked_values_stand_in_no_file_of_the_store_or_the_bundle(tiny_bert, re
     text = reviews_csv.read_text(encoding="utf-8").replace("the ", f"the {secret} ", 40)
     reviews_csv.write_text(text, encoding="utf-8")
     path = write_charter(reviews_csv.parent, tiny_bert, epochs=1)
-    path.write_text(path.read_text().replace("  target: label", "  target: label\n  prepare: [{use: mask_pii}]"))
+    path.write_text(
+        path.read_text().replace("  target: label", "  target: label\n  prepare: [{use: mask_pii}]")
+    )
     run(path, draft=True)
     found = [
         file

@@ -15,7 +15,9 @@ numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
     because=st.text(),
 )
 def test_findings_survive_writing_and_reading(tmp_path_factory, value, low, slices, because):
-    finding = Finding("area", "metric", value, low=low, slice=slices, because=because, attachment={"kind": "x"})
+    finding = Finding(
+        "area", "metric", value, low=low, slice=slices, because=because, attachment={"kind": "x"}
+    )
     path = tmp_path_factory.mktemp("f") / "findings.jsonl"
     write_findings(path, [finding, finding])
     assert read_findings(path) == [finding, finding]

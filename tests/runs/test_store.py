@@ -111,7 +111,9 @@ WORKER = textwrap.dedent(
 def test_kill_at_any_moment_leaves_a_store_the_next_process_uses(tmp_path):
     rng = random.Random(5)
     for _ in range(12):
-        process = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), "200"], stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(tmp_path), "200"], stdout=subprocess.PIPE
+        )
         assert process.stdout is not None
         process.stdout.readline()
         time.sleep(rng.uniform(0, 0.08))

@@ -30,7 +30,9 @@ def by_length(
             where = {"length": f"part {part + 1} of {parts}"}
             if len(rows) < minimum_n:
                 because = f"insufficient evidence: {len(rows)} rows, at least {minimum_n} are needed"
-                found.append(Finding("length", case.task.headline, None, slice=where, because=because, split="test"))
+                found.append(
+                    Finding("length", case.task.headline, None, slice=where, because=because, split="test")
+                )
                 continue
             draws = rng.choice(rows, size=(resamples, len(rows)))
             values = case.task.scores(tally[draws].sum(axis=1).astype(float))[case.task.headline, ""]

@@ -33,7 +33,9 @@ def run_command(arguments: list[str]) -> int:
     except CharterError as error:
         return _say(f"Error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        return _say("Interrupted. What was done is kept: run the same command again to go on.", EXIT_INTERRUPTED)
+        return _say(
+            "Interrupted. What was done is kept: run the same command again to go on.", EXIT_INTERRUPTED
+        )
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_USER_ERROR

@@ -48,7 +48,9 @@ def answer_texts(answerer: "Answerer", texts: list[str], *, as_json: bool) -> No
             out.print(f"  {line}")
 
 
-def answer_file(answerer: "Answerer", file: Path, out: Path | None, *, keep: tuple[str, ...], encoding: str) -> None:
+def answer_file(
+    answerer: "Answerer", file: Path, out: Path | None, *, keep: tuple[str, ...], encoding: str
+) -> None:
     """Answer the rows of a file into another file: one answer per readable row, the rest counted.
 
     Raises:
@@ -67,10 +69,14 @@ def answer_file(answerer: "Answerer", file: Path, out: Path | None, *, keep: tup
     answers = answerer.answer(read.frame)
     rejected = read.rejects.select(ROW, PLACE, pl.col("reason").alias("not_answered"))
     kept = read.frame.select(ROW, *keep)
-    whole = pl.concat([answers.join(kept, on=ROW, how="left", maintain_order="left"), rejected], how="diagonal")
+    whole = pl.concat(
+        [answers.join(kept, on=ROW, how="left", maintain_order="left"), rejected], how="diagonal"
+    )
     _write(whole.sort(ROW).rename({ROW: "row", PLACE: "place"}), target)
     missed = whole["not_answered"].drop_nulls()
-    console().print(f"{whole.height - len(missed)} of {whole.height} rows answered → {target}", soft_wrap=True)
+    console().print(
+        f"{whole.height - len(missed)} of {whole.height} rows answered → {target}", soft_wrap=True
+    )
     for reason, count in missed.value_counts(sort=True).iter_rows():
         console().print(f"  {count} not answered: {escape(reason)}")
     if whole.height and len(missed) == whole.height:
@@ -108,7 +114,8 @@ def _lines(answer: dict[str, Any]) -> list[str]:
     if "entities" in answer:
         found = answer["entities"] or []
         return [
-            f"[bold]{escape(one['label'])}[/] {escape(one['text'])}  {one['probability']:.2f}" for one in found
+            f"[bold]{escape(one['label'])}[/] {escape(one['text'])}  {one['probability']:.2f}"
+            for one in found
         ] or ["[dim]no entities[/]"]
     others = sorted((answer["probabilities"] or {}).items(), key=lambda item: -item[1])[1:4]
     rest = ", ".join(f"{escape(label)} {share:.2f}" for label, share in others)

@@ -48,8 +48,12 @@ def init(
     text: Annotated[str | None, typer.Option(help="the column that holds the text")] = None,
     target: Annotated[str | None, typer.Option(help="the column to predict")] = None,
     task: Annotated[str | None, typer.Option(help="classification or token_classification")] = None,
-    base: Annotated[str, typer.Option(help="the base model: sample:NAME, a folder or a hub id")] = "sample:minilm",
-    group: Annotated[list[str] | None, typer.Option(help="a column to audit by group; may be repeated")] = None,
+    base: Annotated[
+        str, typer.Option(help="the base model: sample:NAME, a folder or a hub id")
+    ] = "sample:minilm",
+    group: Annotated[
+        list[str] | None, typer.Option(help="a column to audit by group; may be repeated")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="take every guess without asking")] = False,
     force: Annotated[bool, typer.Option(help="write over an existing charter")] = False,
 ) -> None:
@@ -62,7 +66,9 @@ def init(
 @app.command()
 def check(
     charter: CharterFile = Path("charter.yaml"),
-    defaults: Annotated[bool, typer.Option("--defaults", help="print the file with its defaults filled in")] = False,
+    defaults: Annotated[
+        bool, typer.Option("--defaults", help="print the file with its defaults filled in")
+    ] = False,
 ) -> None:
     """Say every problem of the charter at once, each with its line."""
     from charter import spec
@@ -121,10 +127,14 @@ def run(
 
 @app.command()
 def report(
-    run_id: Annotated[str | None, typer.Argument(help="the run, or the beginning of its id (default: newest)")] = None,
+    run_id: Annotated[
+        str | None, typer.Argument(help="the run, or the beginning of its id (default: newest)")
+    ] = None,
     store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
-    lang: Annotated[str | None, typer.Option(help="the page's language: en or zh (default: the charter's)")] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="the page's language: en or zh (default: the charter's)")
+    ] = None,
 ) -> None:
     """Show a run's evidence: a summary here, and the path of the page."""
     from charter.cli.reporting import page_of, record_of
@@ -147,10 +157,14 @@ def predict(
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,
     file: Annotated[Path | None, typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll")] = None,
     out: Annotated[Path | None, typer.Option(help="where the answers go: .parquet, .csv or .jsonl")] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="a column of the file to carry along; may be repeated")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="a column of the file to carry along; may be repeated")
+    ] = None,
     encoding: Annotated[str, typer.Option(help="the file's text encoding")] = "utf-8",
     as_json: Annotated[bool, typer.Option("--json", help="print answers as JSON lines")] = False,
-    allow_refused: Annotated[bool, typer.Option(help="answer with a draft whose limits were not kept")] = False,
+    allow_refused: Annotated[
+        bool, typer.Option(help="answer with a draft whose limits were not kept")
+    ] = False,
 ) -> None:
     """Answer texts, or the rows of a file, with a released bundle."""
     from charter.cli.answering import answer_file, answer_texts, open_bundle
@@ -191,7 +205,9 @@ def runs(
 
     found = list_runs(Store(store))
     if as_json:
-        typer.echo(json.dumps([dict(one.record, status=one.status) for one in found], ensure_ascii=False, indent=1))
+        typer.echo(
+            json.dumps([dict(one.record, status=one.status) for one in found], ensure_ascii=False, indent=1)
+        )
     else:
         show_runs(found, store)
 

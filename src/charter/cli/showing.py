@@ -24,7 +24,11 @@ STAGES = {
     "export": "Calibrate and export",
     "answer": "Answer the held-out rows",
 }
-OUTCOMES = {"kept": "[green]✓ kept[/]", "broken": "[red]✗ broken[/]", "no evidence": "[yellow]? no evidence[/]"}
+OUTCOMES = {
+    "kept": "[green]✓ kept[/]",
+    "broken": "[red]✗ broken[/]",
+    "no evidence": "[yellow]? no evidence[/]",
+}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -112,7 +116,9 @@ def show_runs(runs: "Sequence[PastRun]", store: Path) -> None:
     for run in runs:
         stages = run.record.get("stages", ())
         reused = sum(bool(stage.get("reused")) for stage in stages)
-        table.add_row(escape(run.id), escape(run.name), run.created, run.status, f"{len(stages)} ({reused} reused)")
+        table.add_row(
+            escape(run.id), escape(run.name), run.created, run.status, f"{len(stages)} ({reused} reused)"
+        )
     out.print(table)
 
 

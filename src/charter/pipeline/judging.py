@@ -90,14 +90,21 @@ def provenance(
             "prepared_digest": data.artifact.digest,
             "test_digest": data.test_digest,
         },
-        "base": {"reference": charter.model.base, "revision": charter.model.revision, "digest": trained.base.digest},
+        "base": {
+            "reference": charter.model.base,
+            "revision": charter.model.revision,
+            "digest": trained.base.digest,
+        },
         "trained_digest": trained.artifact.digest,
         "exports": {
             one.format: {"digest": one.artifact.digest, "temperature": dict(one.facts)} for one in exported
         },
         "seeds": {"split": charter.data.split.seed, "training": charter.training.seed},
         "privacy": {"differential_privacy": False, "epsilon": None},
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in RECORDED}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in RECORDED},
+        },
         "hardware": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

@@ -59,7 +59,9 @@ class Exported:
     facts: Mapping[str, Any]
 
 
-def train_model(run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress) -> Trained:
+def train_model(
+    run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress
+) -> Trained:
     """Fine-tune the charter's base on the training rows.
 
     Raises:
@@ -144,7 +146,9 @@ def _training_findings(fitted: Fitted, train: Examples, data: PreparedData) -> l
     truncated = float(train.truncated)
 
     def finding(metric: str, value: float, unit: str, method: str) -> Finding:
-        return Finding("training", metric, value, n=len(train), unit=unit, method=method, on=on, split="train")
+        return Finding(
+            "training", metric, value, n=len(train), unit=unit, method=method, on=on, split="train"
+        )
 
     found = [
         finding("steps", float(fitted.steps), "updates", "count"),
@@ -158,7 +162,12 @@ def _training_findings(fitted: Fitted, train: Examples, data: PreparedData) -> l
 
 
 def export_model(
-    run: Run, charter: Charter, data: PreparedData, trained: Trained, format_name: str, on_progress: OnProgress
+    run: Run,
+    charter: Charter,
+    data: PreparedData,
+    trained: Trained,
+    format_name: str,
+    on_progress: OnProgress,
 ) -> Exported:
     """Calibrate the trained model by temperature (when a calibration audit is asked for) and write one format."""
     calibrated = any(use.use == "calibration" for use in charter.audits)
@@ -181,7 +190,11 @@ def export_model(
         del work
         source = trained.artifact.path / "model"
         model, tokenizer = load_model(source, trained.task), load_tokenizer(source)
-        facts: dict[str, Any] = {"temperature": 1.0, "split": "", "because": "no calibration audit or no rows for it"}
+        facts: dict[str, Any] = {
+            "temperature": 1.0,
+            "split": "",
+            "because": "no calibration audit or no rows for it",
+        }
         if fits:
             examples = trained.task.examples(rows, data.columns, tokenizer, charter.model.max_length)
             outputs = predict_outputs(
@@ -212,7 +225,12 @@ HELD_OUT: tuple[SplitName, ...] = ("validation", "calibration", "test")
 
 
 def answer_held_out(
-    run: Run, charter: Charter, data: PreparedData, trained: Trained, exported: Exported, on_progress: OnProgress
+    run: Run,
+    charter: Charter,
+    data: PreparedData,
+    trained: Trained,
+    exported: Exported,
+    on_progress: OnProgress,
 ) -> Mapping[SplitName, Answers]:
     """What the exported model says on every held-out row."""
     parts = {split: rows for split in HELD_OUT if (rows := data.part(split)).height}
@@ -256,4 +274,6 @@ def answer_held_out(
 
 def answers_digest(answers: Mapping[SplitName, Answers], exported: Exported) -> str:
     """The digest of what audits read: whose answers, on which rows."""
-    return value_digest({"of": exported.artifact.digest, **{split: part.digest for split, part in answers.items()}})
+    return value_digest(
+        {"of": exported.artifact.digest, **{split: part.digest for split, part in answers.items()}}
+    )

@@ -75,7 +75,8 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
 
 def _options(charter: Charter) -> dict[str, Any]:
     data = charter.data.model_dump(
-        mode="json", include={"inputs", "target", "groups", "subject", "encoding", "max_rows", "max_bad_rows", "split"}
+        mode="json",
+        include={"inputs", "target", "groups", "subject", "encoding", "max_rows", "max_bad_rows", "split"},
     )
     return {**data, "prepare": resolved(charter.data.prepare, "preparation")}
 

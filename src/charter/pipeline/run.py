@@ -61,7 +61,9 @@ def run(
     with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
         data = prepare_data(going, charter, folder)
         trained = train_model(going, charter, folder, data, tell)
-        exports = [export_model(going, charter, data, trained, name, tell) for name in charter.release.formats]
+        exports = [
+            export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
+        ]
         findings: list[Finding] = [*data.findings, *trained.findings]
         for exported in exports:
             answers = answer_held_out(going, charter, data, trained, exported, tell)

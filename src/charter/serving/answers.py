@@ -37,12 +37,16 @@ class Answerer:
         examples = self.task.examples(
             prepared.frame, self.columns, self.tokenizer, self.max_length, with_targets=False
         )
-        outputs = predict_outputs(self.model, self.task, examples, batch_size=batch_size) if len(examples) else []
+        outputs = (
+            predict_outputs(self.model, self.task, examples, batch_size=batch_size) if len(examples) else []
+        )
         decoded = self.task.decode(outputs, prepared.frame, self.columns)
         answered = pl.concat([prepared.frame.select(ROW), decoded], how="horizontal")
         reasons = prepared.dropped.select(ROW, pl.col("reason").alias("not_answered"))
-        return rows.select(ROW, PLACE).join(answered, on=ROW, how="left", maintain_order="left").join(
-            reasons, on=ROW, how="left", maintain_order="left"
+        return (
+            rows.select(ROW, PLACE)
+            .join(answered, on=ROW, how="left", maintain_order="left")
+            .join(reasons, on=ROW, how="left", maintain_order="left")
         )
 
     def answer_texts(self, texts: list[str]) -> pl.DataFrame:

@@ -82,21 +82,33 @@ def parse_limit(text: str, judge: Judge = "interval") -> Limit:
     if metric is None:
         raise _not_a_limit(text)
     position = _past_space(text, metric.end())
-    slices: tuple[tuple[str, str], ...] = ()
+    slices = _Slices((), position)
     if text.startswith("[", position):
-        slices, position = _read_slices(text, position + 1)
-    bound = _BOUND.fullmatch(text, position)
+        slices = _read_slices(text, position + 1)
+    bound = _BOUND.fullmatch(text, slices.end)
     if bound is None:
         raise _not_a_limit(text)
-    return Limit(metric.group(), bound["comparison"], float(bound["bound"]), slices, judge)  # type: ignore[arg-type]
+    return Limit(
+        metric.group(),
+        bound["comparison"],  # type: ignore[arg-type]
+        float(bound["bound"]),
+        slices.found,
+        judge,
+    )
 
 
-def _read_slices(text: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:
+@dataclass(frozen=True)
+class _Slices:
+    found: tuple[tuple[str, str], ...]
+    end: int
+
+
+def _read_slices(text: str, position: int) -> _Slices:
     found: list[tuple[str, str]] = []
     while True:
         name = _WORD.match(text, position)
         value = _WORD.match(text, name.end() + 1) if name and text.startswith("=", name.end()) else None
-        if name is None or value is None or _plain(name) == "" or not (value["quoted"] or _plain(value) != ""):
+        if name is None or value is None or _is_blank(name) or _is_blank(value):
             raise ValueError(
                 f"not a slice in {_short(text)}: write [name=value], such as [class=negative], "
                 'and put a name or value that holds , = [ ] or " in double quotes'
@@ -104,18 +116,18 @@ def _read_slices(text: str, position: int) -> tuple[tuple[tuple[str, str], ...],
         found.append((_read(name), _read(value)))
         position = value.end() + 1
         if text.startswith("]", value.end()):
-            return tuple(found), position
+            return _Slices(tuple(found), position)
         if not text.startswith(",", value.end()):
             raise ValueError(f"the brackets in {_short(text)} are not closed by ]")
 
 
-def _plain(word: re.Match[str]) -> str | None:
-    return None if word["plain"] is None else word["plain"].strip()
+def _is_blank(word: re.Match[str]) -> bool:
+    return word["plain"] is not None and not word["plain"].strip()
 
 
 def _read(word: re.Match[str]) -> str:
     quoted = word["quoted"]
-    return re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else word["plain"].strip()
+    return str(re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else word["plain"].strip())
 
 
 def _past_space(text: str, position: int) -> int:
