@@ -1,0 +1,58 @@
+"""CoNLL columns: a word per line with its tag in the last column, an empty line after each sentence."""
+
+from pathlib import Path
+
+import polars as pl
+
+from charter.data.files import decoded, file_source, is_undecoded
+from charter.data.table import Asked, Reject, Source, Table, table_of
+from charter.errors import DataError
+
+
+def conll() -> Source:
+    """Word first, tag last, separated by tabs or spaces; sentences apart by an empty line; -DOCSTART- is left out."""
+    return file_source(_read)
+
+
+def _read(path: Path, asked: Asked) -> Table:
+    """The first column becomes the input column, the last one the target; a record is a sentence."""
+    words: list[list[str]] = []
+    tags: list[list[str]] = []
+    numbers: list[int] = []
+    rejects: list[Reject] = []
+    number = 0
+    if asked.columns.groups or asked.columns.subject or asked.columns.split or asked.columns.time:
+        raise DataError(
+            f"{path}: a CoNLL file has words and tags only; groups, subject, split column and time need jsonl or parquet"
+        )
+    for lines in _sentences(decoded(path, asked.encoding)):
+        number += 1
+        parts = [line.split("\t") if "\t" in line else line.split() for line in lines]
+        least = 2 if asked.needs_target else 1
+        if any(is_undecoded(line) for line in lines):
+            rejects.append(Reject(number, "wrong encoding", "sentence", len(lines)))
+        elif any(len(fields) < least or not fields[0].strip() or not fields[-1].strip() for fields in parts):
+            rejects.append(Reject(number, "a line without word and tag", "sentence", len(lines)))
+        else:
+            words.append([fields[0] for fields in parts])
+            tags.append([fields[-1].strip() for fields in parts])
+            numbers.append(number)
+    if number == 0:
+        raise DataError(f"{path}: the file holds no sentence")
+    found = {asked.columns.text: pl.Series(words, dtype=pl.List(pl.String))}
+    if asked.columns.target is not None:
+        found[asked.columns.target] = pl.Series(tags, dtype=pl.List(pl.String))
+    return table_of(path.name, pl.DataFrame(found), numbers, rejects, "sentence")
+
+
+def _sentences(text: str) -> list[list[str]]:
+    found: list[list[str]] = []
+    lines: list[str] = []
+    for line in [*text.split("\n"), ""]:
+        line = line.rstrip("\r")
+        if line.strip() and not line.startswith("-DOCSTART-"):
+            lines.append(line)
+        elif lines:
+            found.append(lines)
+            lines = []
+    return found

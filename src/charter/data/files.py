@@ -1,0 +1,131 @@
+"""Which files a location names, how their text is decoded, and the sources that read files one by one."""
+
+import difflib
+import glob
+import gzip
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from charter.data.columns import PLACE, ROW, SPLIT
+from charter.data.table import Asked, Source, Table
+from charter.errors import DataError
+from charter.runs.digest import file_digest, files_digest
+
+# What Python's `surrogateescape` makes of a byte that is not of the encoding.
+UNDECODED = re.compile("[\udc80-\udcff]")
+
+
+def file_source(read_file: Callable[[Path, Asked], Table]) -> Source:
+    """The source of a file format: every file that the location names, in the order of their names."""
+
+    def read(location: str, folder: Path, asked: Asked) -> list[Table]:
+        return [read_file(path, asked) for path in files_of(location, folder)]
+
+    def digest(location: str, folder: Path, asked: Asked) -> str:
+        del asked
+        return files_digest(
+            {
+                f"{number} {path.name}": file_digest(path)
+                for number, path in enumerate(files_of(location, folder))
+            }
+        )
+
+    return Source(read, digest)
+
+
+def files_of(location: str, folder: Path) -> list[Path]:
+    """The files a path or glob names, sorted; relative ones start from `folder`.
+
+    Raises:
+        DataError: there is none, with the nearest name that there is.
+    """
+    pattern = str(Path(location).expanduser())
+    whole = folder / pattern
+    if whole.is_file():
+        return [whole]
+    if whole.is_dir():
+        raise DataError(
+            f"data.source '{location}' is a folder; name its files with a glob such as '{location.rstrip('/')}/*.csv'"
+        )
+    found = sorted(
+        path
+        for path in map(Path, glob.glob(pattern, root_dir=folder, recursive=True))
+        if (folder / path).is_file()
+    )
+    if found:
+        return [folder / path for path in found]
+    raise DataError(f"data.source '{location}': no such file, looked for {whole}.{_near(whole)}")
+
+
+def _near(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" There is no folder {path.parent}."
+    beside = [one.name for one in path.parent.iterdir() if one.is_file()]
+    near = difflib.get_close_matches(path.name, beside, n=1)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def decoded(path: Path, encoding: str) -> str:
+    """A file's text, unpacked when its name ends in .gz, without a byte-order mark.
+
+    A byte that is not of the encoding becomes one of UNDECODED, so that only its own record is rejected.
+
+    Raises:
+        DataError: the file can't be read or unpacked, or the encoding is not known.
+    """
+    content = file_bytes(path)
+    try:
+        text = content.decode(encoding, errors="surrogateescape")
+    except LookupError:
+        raise DataError(
+            f"data.encoding '{encoding}' is not known; well-known ones are utf-8, gb18030, big5, latin-1 and utf-16"
+        ) from None
+    except UnicodeDecodeError as error:  # encodings that know no surrogateescape, such as utf-16
+        raise DataError(
+            f"{path}: not {encoding} text (byte {error.start}); name its encoding in data.encoding"
+        ) from None
+    return text.removeprefix("\ufeff")
+
+
+def file_bytes(path: Path) -> bytes:
+    """A file's bytes, unpacked when its name ends in .gz.
+
+    Raises:
+        DataError: it can't be read or unpacked.
+    """
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as stream:
+                return stream.read()
+        return path.read_bytes()
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise DataError(f"{path}: the compressed file is damaged or cut off") from None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def is_undecoded(text: str) -> bool:
+    """Whether a text holds bytes that were not of its encoding."""
+    return not text.isascii() and UNDECODED.search(text) is not None
+
+
+def check_header(path: Path, header: list[str], asked: Asked) -> None:
+    """Refuse a header that lacks a column asked for, or has it twice.
+
+    Raises:
+        DataError: with the columns there are and the nearest name.
+    """
+    for column in asked.columns.kept:
+        optional = column == asked.columns.target and not asked.needs_target
+        if header.count(column) > 1:
+            raise DataError(f"{path}: column '{column}' stands {header.count(column)} times in the header")
+        if column not in header and not optional:
+            near = difflib.get_close_matches(column, header, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            shown = ", ".join(header[:30]) + (" ..." if len(header) > 30 else "")
+            raise DataError(f"{path}: no column '{column}'.{hint} Columns: {shown or 'none'}.")
+    taken = [name for name in (ROW, PLACE, SPLIT) if name in asked.columns.kept]
+    if taken:
+        raise DataError(f"{path}: column '{taken[0]}' is a name that Charter uses itself; rename it")

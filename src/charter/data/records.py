@@ -1,0 +1,170 @@
+"""jsonl and parquet files: records with typed values, lists for tokens, lists of spans."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from charter.data.files import check_header, decoded, file_bytes, file_source, is_undecoded
+from charter.data.table import Asked, Reject, Source, Table, table_of
+from charter.errors import DataError
+
+SPAN = pl.Struct({"start": pl.Int64, "end": pl.Int64, "label": pl.String})
+
+
+def jsonl() -> Source:
+    """One JSON object per line; lists of words and lists of spans are understood."""
+    return file_source(_read_jsonl)
+
+
+def parquet() -> Source:
+    """Parquet files."""
+    return file_source(_read_parquet)
+
+
+def _read_parquet(path: Path, asked: Asked) -> Table:
+    try:
+        content = io.BytesIO(file_bytes(path))
+        header = pl.read_parquet_schema(content)
+        check_header(path, list(header), asked)
+        content.seek(0)
+        frame = pl.read_parquet(
+            content, columns=[column for column in asked.columns.kept if column in header]
+        )
+    except (pl.exceptions.ComputeError, pl.exceptions.PolarsError):
+        raise DataError(f"{path}: not a parquet file, or cut off") from None
+    return table_of(path.name, frame, range(1, frame.height + 1), [], "row")
+
+
+def _read_jsonl(path: Path, asked: Asked) -> Table:
+    objects: list[Mapping[str, Any]] = []
+    numbers: list[int] = []
+    rejects: list[Reject] = []
+    seen: Counter[str] = Counter()
+    number = 0
+    for line in decoded(path, asked.encoding).split("\n"):
+        if not line.strip():
+            continue
+        number += 1
+        problem = ""
+        value: Any = None
+        if is_undecoded(line):
+            problem = "wrong encoding"
+        else:
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                problem = "unreadable line"
+        if not problem and not isinstance(value, dict):
+            problem = "not a JSON object"
+        if problem:
+            rejects.append(
+                Reject(number, problem, _kind(value) if value is not None else "record", len(line))
+            )
+            continue
+        seen.update(value.keys())
+        objects.append(value)
+        numbers.append(number)
+    if number == 0:
+        raise DataError(f"{path}: the file is empty")
+    if objects:
+        check_header(path, list(seen), asked)
+    wanted = [column for column in asked.columns.kept if column in seen]
+    columns = {column: _column(column, objects, numbers, rejects, asked) for column in wanted}
+    bad = {reject.record for reject in rejects}
+    keep = [index for index, record in enumerate(numbers) if record not in bad]
+    frame = pl.DataFrame(
+        {column: series.gather(keep) for column, series in columns.items()}
+        or pl.DataFrame(schema=dict.fromkeys(asked.columns.kept, pl.String))
+    )
+    return table_of(path.name, frame, [numbers[index] for index in keep], sorted_rejects(rejects), "line")
+
+
+def sorted_rejects(rejects: list[Reject]) -> list[Reject]:
+    """One reject per record, in the order of the records."""
+    first: dict[int, Reject] = {}
+    for reject in rejects:
+        first.setdefault(reject.record, reject)
+    return [first[record] for record in sorted(first)]
+
+
+def _column(
+    column: str, objects: list[Mapping[str, Any]], numbers: list[int], rejects: list[Reject], asked: Asked
+) -> pl.Series:
+    """One column of JSON values in the type that most of them have; the others are rejected, not converted."""
+    values = [one.get(column) for one in objects]
+    kinds = Counter(_kind(value) for value in values if value is not None)
+    if column in asked.columns.inputs:
+        kinds = Counter({kind: count for kind, count in kinds.items() if kind in ("text", "words")})
+    if column == asked.columns.target and kinds["spans"] and "empty list" in kinds:
+        kinds["spans"] += kinds.pop("empty list")
+    usual = kinds.most_common(1)[0][0] if kinds else "text"
+    accepted = {usual} | ({"empty list"} if usual in ("words", "spans") else set())
+    scalar = {"text", "number", "truth value"}
+    if usual in scalar and column not in asked.columns.inputs:
+        accepted = scalar
+    cells: list[Any] = []
+    for value, record in zip(values, numbers, strict=True):
+        if value is None or _kind(value) in accepted:
+            cells.append(_as_text(value) if accepted == scalar else value)
+        else:
+            kind = _kind(value)
+            rejects.append(Reject(record, f"wrong type in column '{column}'", kind, len(str(value))))
+            cells.append(None)
+    if usual == "words":
+        return pl.Series(
+            column,
+            [None if cell is None else [str(word) for word in cell] for cell in cells],
+            pl.List(pl.String),
+        )
+    if usual == "spans":
+        spans = [
+            None if cell is None else [{key: one[key] for key in SPAN_KEYS} for one in cell] for cell in cells
+        ]
+        return pl.Series(column, spans, pl.List(SPAN))
+    return pl.Series(column, cells, pl.String)
+
+
+SPAN_KEYS = ("start", "end", "label")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool):
+        return "truth value"
+    if isinstance(value, int | float):
+        return "number"
+    if isinstance(value, list):
+        if not value:
+            return "empty list"
+        if all(isinstance(one, str) for one in value) or all(
+            isinstance(one, int) and not isinstance(one, bool) for one in value
+        ):
+            return "words"
+        if all(_is_span(one) for one in value):
+            return "spans"
+        return "list"
+    return "object"
+
+
+def _is_span(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(type(value.get(key)) is int for key in ("start", "end"))
+        and isinstance(value.get("label"), str)
+    )
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

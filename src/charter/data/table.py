@@ -1,0 +1,76 @@
+"""What a source gives: the rows of one file or data set, before their columns are checked; and the rejected ones."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from charter.data.columns import PLACE, ROW, Columns
+
+REJECTS = {ROW: pl.Int64, PLACE: pl.String, "reason": pl.String, "type": pl.String, "length": pl.Int64}
+"""A row that could not be read: never its value, only where, why, of what type and how long."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One record that could not be read: its number in the file (from 1), why, the type and length of what was found."""
+
+    record: int
+    reason: str
+    type: str = "record"
+    length: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one file: ROW counts its records from 1, with gaps where one was rejected; PLACE says where for people.
+
+    frame: ROW, PLACE and those of the columns asked for that the file has, in the file's own types; SPLIT where the
+    source itself has published parts. records: how many there were, rejected ones too.
+    """
+
+    frame: pl.DataFrame
+    rejects: pl.DataFrame
+    records: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a source is asked for: the columns and their roles, the text encoding, whether a target must be there."""
+
+    columns: Columns
+    encoding: str = "utf-8"
+    needs_target: bool = True
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of source: how its files are read, and what names the bytes read.
+
+    read: (location, folder that relative paths start from, what is asked) -> one table per file, in order.
+    digest: (location, folder, encoding and columns asked) -> a digest that changes when what is read changes.
+    """
+
+    read: Callable[[str, Path, Asked], list[Table]]
+    digest: Callable[[str, Path, Asked], str]
+
+
+def table_of(
+    name: str, frame: pl.DataFrame, records: Sequence[int], rejects: Sequence[Reject], unit: str
+) -> Table:
+    """A table from the columns of its readable records, their numbers, and the rejected ones."""
+    numbered = frame.with_columns(
+        pl.Series(ROW, records, dtype=pl.Int64),
+        pl.Series(PLACE, [f"{name} {unit} {record}" for record in records], dtype=pl.String),
+    ).select(ROW, PLACE, *frame.columns)
+    return Table(numbered, rejects_of(name, rejects, unit), len(records) + len(rejects))
+
+
+def rejects_of(name: str, rejects: Sequence[Reject], unit: str = "row") -> pl.DataFrame:
+    """Rejected records of one file as a table."""
+    return pl.DataFrame(
+        [(one.record, f"{name} {unit} {one.record}", one.reason, one.type, one.length) for one in rejects],
+        schema=REJECTS,
+        orient="row",
+    )

@@ -1,0 +1,160 @@
+"""Judge findings against limits. Pure: the same charter and findings always give the same verdicts.
+
+A limit is kept only when evidence shows it: the worse end of the finding's interval (or, where the charter says
+`judge: point`, its value) keeps the bound. No finding, a finding without a value, or a value without the interval
+that is to be judged is "no evidence", and no evidence never passes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from charter.runs.findings import Finding
+from charter.spec.limits import Judge, Limit
+from charter.spec.model import Charter
+
+Outcome = Literal["kept", "broken", "no evidence"]
+
+# What a release must have evidence of, whatever its limits say. "Evidence" is one finding with a value.
+DEMANDED: Mapping[str, tuple[str, ...]] = {
+    "minimal": (),
+    "limited": ("performance",),
+    "high": ("performance", "calibration", "fairness", "robustness", "explanations"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one limit (or one demand of the purpose's risk) came out, and on which evidence.
+
+    finding: the evidence judged: the worst where a wildcard covers several; None where there was none.
+    unjudged: the slices a wildcard left out because they have too little evidence, such as `topic=apple`.
+    """
+
+    limit: str
+    judge: Judge
+    outcome: Outcome
+    because: str
+    finding: Finding | None = None
+    unjudged: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The verdict as a JSON object."""
+        return {
+            "limit": self.limit,
+            "judge": self.judge,
+            "outcome": self.outcome,
+            "because": self.because,
+            "finding": None if self.finding is None else self.finding.as_json(),
+            "unjudged": list(self.unjudged),
+        }
+
+
+def judge(charter: Charter, findings: Sequence[Finding]) -> list[Verdict]:
+    """A verdict for every limit of the charter, in order, then one for every unmet demand of its risk."""
+    evidence = [one for one in findings if one.split == "test" and one.area != "baseline"]
+    verdicts = [_judge_limit(limit, evidence) for limit in charter.limits]
+    return verdicts + _judge_demands(charter, evidence)
+
+
+def released(verdicts: Sequence[Verdict]) -> bool:
+    """Whether the model may ship: every verdict is "kept", and there is at least one."""
+    return bool(verdicts) and all(verdict.outcome == "kept" for verdict in verdicts)
+
+
+def _judge_limit(limit: Limit, evidence: Sequence[Finding]) -> Verdict:
+    matching = [one for one in evidence if one.metric == limit.metric and _covers(limit, one)]
+    has_wildcard = any(value == "*" for _, value in limit.slices)
+    if not matching:
+        return Verdict(str(limit), limit.judge, "no evidence", _nothing_measured(limit, evidence))
+    measured = [one for one in matching if _worse_end(limit, one) is not None]
+    unjudged = tuple(_slice_text(one) for one in matching if one.value is None)
+    without_interval = [one for one in matching if one.value is not None and one not in measured]
+    if without_interval:
+        because = "it was measured without an interval; say judge: point to judge its value"
+        return Verdict(str(limit), limit.judge, "no evidence", because, without_interval[0], unjudged)
+    if not measured:
+        because = matching[0].because if not has_wildcard else "no slice it covers has enough evidence"
+        return Verdict(str(limit), limit.judge, "no evidence", because, matching[0], unjudged)
+    if unjudged and not has_wildcard:
+        return Verdict(str(limit), limit.judge, "no evidence", matching[0].because, matching[0])
+    worst = _worst(limit, measured)
+    kept = all(limit.kept_by(_worse_end(limit, one) or 0.0) for one in measured)
+    return Verdict(
+        str(limit), limit.judge, "kept" if kept else "broken", _reason(limit, worst, kept), worst, unjudged
+    )
+
+
+def _covers(limit: Limit, finding: Finding) -> bool:
+    wanted = dict(limit.slices)
+    if set(wanted) != set(finding.slice):
+        return False
+    return all(value in ("*", finding.slice[name]) for name, value in wanted.items())
+
+
+def _worse_end(limit: Limit, finding: Finding) -> float | None:
+    if limit.judge == "point":
+        return finding.value
+    return finding.low if limit.comparison in (">=", ">") else finding.high
+
+
+def _worst(limit: Limit, measured: Sequence[Finding]) -> Finding:
+    ends = [(_worse_end(limit, one) or 0.0, index) for index, one in enumerate(measured)]
+    pick = min(ends) if limit.comparison in (">=", ">") else max(ends, key=lambda end: (end[0], -end[1]))
+    return measured[pick[1]]
+
+
+def _reason(limit: Limit, worst: Finding, kept: bool) -> str:
+    end = _worse_end(limit, worst)
+    where = f" for {_slice_text(worst)}" if "*" in [value for _, value in limit.slices] else ""
+    if limit.judge == "point":
+        return f"its value{where} is {end:.4g}"
+    name = "low" if limit.comparison in (">=", ">") else "high"
+    share = f"{worst.confidence:.0%} " if worst.confidence else ""
+    said = f"the {name} end of its {share}interval{where} is {end:.4g}"
+    if not kept and worst.value is not None and limit.kept_by(worst.value):
+        said += f"; its value {worst.value:.4g} would keep it, but that is not proven"
+    return said
+
+
+def _nothing_measured(limit: Limit, evidence: Sequence[Finding]) -> str:
+    same = [one for one in evidence if one.metric == limit.metric]
+    if not same:
+        metrics = ", ".join(sorted({one.metric for one in evidence})) or "nothing"
+        return f"no audit measured {limit.metric} on the test split; measured were: {metrics}"
+    names = dict(limit.slices)
+    slices = sorted({_slice_text(one) for one in same if set(one.slice) == set(names)})
+    if slices:
+        shown = ", ".join(slices[:12]) + (" ..." if len(slices) > 12 else "")
+        return f"no such slice was measured; there are: {shown}"
+    by = sorted({" and ".join(sorted(one.slice)) or "over all rows" for one in same})
+    return f"{limit.metric} was measured {', '.join('by ' + one if one != 'over all rows' else one for one in by)}"
+
+
+def _judge_demands(charter: Charter, evidence: Sequence[Finding]) -> list[Verdict]:
+    risk = charter.purpose.risk
+    found = {one.area for one in evidence if one.value is not None}
+    missing = [area for area in DEMANDED[risk] if area not in found]
+    verdicts = [
+        Verdict(
+            f"evidence of {area}",
+            "interval",
+            "no evidence",
+            f"purpose.risk is {risk}, which demands evidence of {area}, and no audit measured it",
+        )
+        for area in missing
+    ]
+    if not charter.limits:
+        verdicts.append(
+            Verdict(
+                "at least one limit",
+                "interval",
+                "no evidence",
+                "the charter states no limit, so nothing is proven; write one under limits",
+            )
+        )
+    return verdicts
+
+
+def _slice_text(finding: Finding) -> str:
+    return ", ".join(f"{name}={value}" for name, value in finding.slice.items())

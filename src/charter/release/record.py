@@ -1,0 +1,99 @@
+"""The record of a judged run: one value that the report, the card and the bundle are views of."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from charter.errors import StoreError
+from charter.release.judge import Verdict
+from charter.runs.files import write_json
+from charter.runs.findings import Finding
+from charter.spec.model import Charter
+
+Status = Literal["released", "refused", "draft"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run came to.
+
+    status: released; refused; or draft (refused, and packed all the same, marked so).
+    history: how it learned, `{"kind": "loss" | "evaluation", "step": ...}` in order of steps.
+    stages: the run's stages with key, digest, seconds and whether it was reused.
+    judged_before: how many other charters were judged before on this test split and on this data.
+    """
+
+    charter: Charter
+    status: Status
+    run_id: str
+    created: str
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...]
+    provenance: Mapping[str, Any]
+    history: tuple[Mapping[str, Any], ...]
+    stages: tuple[Mapping[str, Any], ...]
+    judged_before: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as JSON; `read_record` reads it back to an equal value."""
+        return {
+            "format": 1,
+            "status": self.status,
+            "run_id": self.run_id,
+            "created": self.created,
+            "charter": self.charter.model_dump(mode="json"),
+            "verdicts": [verdict.as_json() for verdict in self.verdicts],
+            "findings": [finding.as_json() for finding in self.findings],
+            "provenance": dict(self.provenance),
+            "history": [dict(entry) for entry in self.history],
+            "stages": [dict(stage) for stage in self.stages],
+            "judged_before": dict(self.judged_before),
+        }
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as JSON."""
+    write_json(path, record.as_json())
+
+
+def read_record(path: Path) -> Record:
+    """Read a record written by `write_record`.
+
+    Raises:
+        StoreError: the file is missing, cut off or no record.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return Record(
+            charter=Charter.model_validate(value["charter"]),
+            status=value["status"],
+            run_id=value["run_id"],
+            created=value["created"],
+            verdicts=tuple(read_verdict(one) for one in value["verdicts"]),
+            findings=tuple(Finding(**{"value": None, **one}) for one in value["findings"]),
+            provenance=value["provenance"],
+            history=tuple(value["history"]),
+            stages=tuple(value["stages"]),
+            judged_before=value["judged_before"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} is not a record of a run ({type(error).__name__}); it was changed or cut off. "
+            "Run the charter again: its stages are reused"
+        ) from None
+
+
+def read_verdict(value: Mapping[str, Any]) -> Verdict:
+    """A verdict from its JSON."""
+    finding = value.get("finding")
+    return Verdict(
+        limit=value["limit"],
+        judge=value["judge"],
+        outcome=value["outcome"],
+        because=value["because"],
+        finding=None if finding is None else Finding(**{"value": None, **finding}),
+        unjudged=tuple(value.get("unjudged", ())),
+    )
+
