@@ -96,4 +96,3 @@ def read_verdict(value: Mapping[str, Any]) -> Verdict:
         finding=None if finding is None else Finding(**{"value": None, **finding}),
         unjudged=tuple(value.get("unjudged", ())),
     )
-

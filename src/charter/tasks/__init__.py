@@ -1,1 +1,17 @@
-""""""
+"""Tasks: everything that depends on what is predicted."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from charter import plugins
+from charter.tasks.task import Task
+
+__all__ = ["Task", "restore"]
+
+
+def restore(state: Mapping[str, Any]) -> Task:
+    """The fitted task that `Task.state` described."""
+    task = plugins.make("task", state["use"], state["options"])
+    restored: Task = dataclasses.replace(task, labels=tuple(state["labels"]))
+    return restored

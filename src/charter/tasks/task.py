@@ -112,9 +112,9 @@ class Task(ABC):
         """How often each class truly occurs (rows of the class, or true entities of the type)."""
 
     @abstractmethod
-    def confusion(self, totals: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """The confusion matrix (truth x prediction) in one sum of tallies (m,), or None where the task has none."""
+    def confusion(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64] | None:
+        """The confusion matrix (truth x prediction), or None where the task has none."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What a bundle needs to rebuild the task: JSON, read again by the task's `from_state`."""
+        """What a bundle needs to rebuild the task: JSON, read again by `charter.tasks.restore`."""

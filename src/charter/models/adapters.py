@@ -1,0 +1,104 @@
+"""Adapters: which part of a model learns."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from charter.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+Model = Any  # a PreTrainedModel, or peft's wrapper of one
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """apply: choose what trains (by `requires_grad`), perhaps adding weights. merge: a plain transformers model again."""
+
+    apply: Callable[["PreTrainedModel"], Model]
+    merge: Callable[[Model], "PreTrainedModel"]
+
+
+def full() -> Adapter:
+    """Every weight learns."""
+    return Adapter(lambda model: model, lambda model: model)
+
+
+def head() -> Adapter:
+    """Only the task's head learns; the base stays as it is."""
+
+    def apply(model: "PreTrainedModel") -> Model:
+        model.base_model.requires_grad_(False)
+        return _checked(model, "head")
+
+    return Adapter(apply, lambda model: model)
+
+
+def bias() -> Adapter:
+    """BitFit: only bias terms and the head learn (Ben Zaken et al. 2022)."""
+
+    def apply(model: "PreTrainedModel") -> Model:
+        for name, parameter in model.base_model.named_parameters():
+            parameter.requires_grad_(name.endswith("bias"))
+        return _checked(model, "bias")
+
+    return Adapter(apply, lambda model: model)
+
+
+def lora(
+    *,
+    rank: Annotated[int, Field(ge=1, le=1024, description="rank of the added matrices")] = 8,
+    alpha: Annotated[
+        int, Field(ge=1, description="scale: the added part is multiplied by alpha / rank")
+    ] = 16,
+    dropout: Annotated[float, Field(ge=0, lt=1, description="dropout before the added matrices")] = 0.05,
+    layers: Annotated[
+        tuple[str, ...] | None,
+        Field(description="names of the linear layers that get them; default: all but the head"),
+    ] = None,
+) -> Adapter:
+    """LoRA: low-rank matrices beside linear layers, and the head, learn (Hu et al. 2021), by peft."""
+
+    def apply(model: "PreTrainedModel") -> Model:
+        from peft import LoraConfig, get_peft_model
+
+        heads = [name for name, _ in model.named_children() if name != model.base_model_prefix]
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=dropout,
+            target_modules=list(layers) if layers else _linear_layers(model),
+            modules_to_save=[name for name in heads if _has_parameters(model, name)],
+        )
+        try:
+            return get_peft_model(model, config)
+        except ValueError as error:
+            raise ModelError(f"model.adapt lora: {str(error).splitlines()[0][:300]}") from None
+
+    return Adapter(apply, lambda model: model.merge_and_unload())
+
+
+def _linear_layers(model: "PreTrainedModel") -> list[str]:
+    """Names (last parts) of the linear layers inside the base."""
+    from torch import nn
+
+    found = {
+        name.rsplit(".", 1)[-1]
+        for name, module in model.base_model.named_modules()
+        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+    }
+    return sorted(found)
+
+
+def _has_parameters(model: "nn.Module", name: str) -> bool:
+    return any(True for _ in getattr(model, name).parameters())
+
+
+def _checked(model: "PreTrainedModel", adapter: str) -> "PreTrainedModel":
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError(f"model.adapt {adapter}: nothing of this model would learn; use full or lora")
+    return model

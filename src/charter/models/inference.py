@@ -1,0 +1,58 @@
+"""A model's answers to many examples."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from charter.data.batch import Batch, Examples
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from charter.tasks.task import Outputs, Task
+
+
+def predict_outputs(
+    model: "nn.Module",
+    task: "Task",
+    examples: Examples,
+    *,
+    batch_size: int = 32,
+    on_batch: Callable[[int, int], None] | None = None,
+) -> "Outputs":
+    """The raw outputs of every example, in their order. Examples of like length share a batch.
+
+    on_batch is told how many examples are done, of how many.
+    """
+    import torch
+
+    from charter.models.device import pick_device
+
+    device = pick_device()
+    learning = model.training
+    model.to(device).eval()
+    order = np.argsort([len(ids) for ids in examples.ids], kind="stable")
+    found: list[np.ndarray | None] = [None] * len(examples)  # type: ignore[type-arg]
+    done = 0
+    with torch.inference_mode():
+        for start in range(0, len(order), batch_size):
+            batch = on_device(examples.batch(order[start : start + batch_size]), device)
+            for index, output in zip(batch.index.tolist(), task.outputs(model, batch, examples), strict=True):
+                found[index] = output
+            done += len(batch.index)
+            if on_batch is not None:
+                on_batch(done, len(examples))
+    model.train(learning)
+    return [output for output in found if output is not None]
+
+
+def on_device(batch: Batch, device: "torch.device") -> Batch:
+    """The same batch on a device; its index stays on the CPU."""
+    return Batch(
+        {name: tensor.to(device) for name, tensor in batch.inputs.items()},
+        None if batch.targets is None else batch.targets.to(device),
+        batch.index,
+        batch.weights.to(device),
+    )

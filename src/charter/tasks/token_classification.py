@@ -1,0 +1,307 @@
+"""Named entities: a tag for each word, scored by whole entities as seqeval counts them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from charter.data.batch import IGNORED, Batch, Examples
+from charter.data.columns import ROW, Columns
+from charter.data.text import encode_words
+from charter.errors import DataError
+from charter.tasks.entities import Entity, as_iob2, entities, is_tag, split_words
+from charter.tasks.scoring import divided, softmax
+from charter.tasks.task import Confidences, Outputs, ScoreName, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+NOT_SEEN = 10.0
+"""The logit of O for a word beyond the length limit: the model never saw it, so its answer is O."""
+ENTITIES = pl.List(
+    pl.Struct(
+        {"label": pl.String, "start": pl.Int64, "end": pl.Int64, "text": pl.String, "probability": pl.Float64}
+    )
+)
+
+
+def token_classification() -> Task:
+    """Named entities, from words with tags (CoNLL; IOB, IOBES, BILOU) or from texts with spans."""
+    return TokenClassification()
+
+
+@dataclass(frozen=True)
+class TokenClassification(Task):
+    """Each word has a tag. Outputs are logits (words, classes); `labels` are O and B-, I- of each type (IOB2)."""
+
+    labels: tuple[str, ...] = ()
+    name: ClassVar[str] = "token_classification"
+    headline: ClassVar[str] = "micro_f1"
+    auto_model: ClassVar[str] = "AutoModelForTokenClassification"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The types of entities."""
+        return tuple(label[2:] for label in self.labels if label.startswith("B-"))
+
+    def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
+        """The task with the entity types found in `rows`, in sorted order.
+
+        Raises:
+            DataError: no lists of tags or spans; tags that are no IOB, IOBES or BILOU tags; no entity at all.
+        """
+        target = str(columns.target)
+        kind = rows.schema[target]
+        if not isinstance(kind, pl.List):
+            raise DataError(
+                f"task token_classification: column '{target}' must hold a list of tags per row, or a list of spans "
+                "{start, end, label}; one class per row is task classification"
+            )
+        if isinstance(kind.inner, pl.Struct):
+            found = rows[target].explode().drop_nulls().struct.field("label").unique().drop_nulls().to_list()
+        else:
+            tags = rows[target].explode().unique().drop_nulls().to_list()
+            bad = sum(not is_tag(tag) for tag in tags)
+            if bad:
+                raise DataError(
+                    f"task token_classification: {bad} of {len(tags)} kinds of tags in column '{target}' are neither O "
+                    "nor a prefix (B-, I-, E-, S-, L-, U-) with a type, such as B-PER"
+                )
+            found = list({tag[2:] for tag in tags if tag != "O"})
+        if not found:
+            raise DataError(f"task token_classification: column '{target}' holds no entity at all")
+        types = sorted(found)
+        return replace(self, labels=("O", *(f"{prefix}-{one}" for one in types for prefix in "BI")))
+
+    def examples(
+        self,
+        rows: pl.DataFrame,
+        columns: Columns,
+        tokenizer: Any,
+        max_length: int,
+        *,
+        with_targets: bool = True,
+    ) -> Examples:
+        """Encode rows for the model, in their order; only a word's first piece carries its tag."""
+        words = [one.words for one in _sentences(rows, columns)]
+        encoded = encode_words(words, tokenizer, max_length)
+        targets: tuple[NDArray[np.int64], ...] | None = None
+        if with_targets:
+            targets = tuple(
+                _on_first_pieces(owners, truth)
+                for owners, truth in zip(encoded.words, self._truth(rows, columns), strict=True)
+            )
+        return Examples(
+            encoded.ids,
+            targets,
+            tuple(_with_length(owners, len(one)) for owners, one in zip(encoded.words, words, strict=True)),
+            rows[ROW].to_numpy(),
+            encoded.truncated,
+            int(tokenizer.pad_token_id),
+        )
+
+    def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
+        """Mean cross-entropy over the words of each sentence, shape (batch,)."""
+        from torch.nn import functional as F
+
+        logits = model(**batch.inputs).logits.float()
+        assert batch.targets is not None
+        each = F.cross_entropy(
+            logits.transpose(1, 2),
+            batch.targets,
+            weight=class_weights,
+            ignore_index=IGNORED,
+            reduction="none",
+        )
+        counted = (batch.targets != IGNORED).sum(dim=1).clamp(min=1)
+        return each.sum(dim=1) / counted
+
+    def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
+        """The logits (words, classes) of each sentence, read at each word's first piece."""
+        logits = model(**batch.inputs).logits.float().cpu().numpy()
+        assert examples.words is not None
+        found = []
+        for row, index in enumerate(batch.index.tolist()):
+            owners = examples.words[index]
+            length = int(owners[-1])
+            words = np.zeros((length, len(self.labels)), dtype=np.float32)
+            words[:, 0] = NOT_SEEN
+            for word, piece in _first_pieces(owners[:-1]).items():
+                words[word] = logits[row, piece]
+            found.append(words)
+        return found
+
+    def decode(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+        """`entities` of each row. start and end are characters of a text, or words where the row is a list of words.
+
+        An entity's probability is the mean probability of its words' tags.
+        """
+        answers = []
+        for sentence, output in zip(_sentences(rows, columns), outputs, strict=True):
+            shares = softmax(np.asarray(output, dtype=np.float64)).max(axis=1) if len(output) else np.zeros(0)
+            answers.append(
+                [
+                    {
+                        "label": one.label,
+                        **_place(one, sentence),
+                        "probability": float(shares[one.start : one.end].mean()),
+                    }
+                    for one in self._predicted(output)
+                ]
+            )
+        return pl.DataFrame({"entities": pl.Series(answers, dtype=ENTITIES)})
+
+    def tally(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
+        """(n, 3 types + 2): entities rightly found, predicted, true, each per type; right words, words."""
+        types = {one: number for number, one in enumerate(self.types)}
+        counts = np.zeros((len(outputs), 3 * len(types) + 2), dtype=np.int64)
+        for row, (output, truth) in enumerate(zip(outputs, self._truth(rows, columns), strict=True)):
+            true = set(entities([self.labels[tag] for tag in truth]))
+            predicted = set(self._predicted(output))
+            for offset, found in enumerate((true & predicted, predicted, true)):
+                for one in found:
+                    counts[row, offset * len(types) + types[one.label]] += 1
+            counts[row, -2] = (np.asarray(output).argmax(axis=1) == truth).sum() if len(truth) else 0
+            counts[row, -1] = len(truth)
+        return counts
+
+    def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
+        """Entity precision, recall and F1 per type, micro and macro, and word accuracy, from sums of tallies.
+
+        As seqeval: micro over all entities; macro over the types that occur in truth or prediction, 0 where not defined.
+        """
+        count = len(self.types)
+        right, predicted, true = (totals[..., part * count : (part + 1) * count] for part in range(3))
+        precision, recall = divided(right, predicted), divided(right, true)
+        f1 = divided(2 * right, predicted + true)
+        occurs = (predicted + true) > 0
+        sums = right.sum(axis=-1), predicted.sum(axis=-1), true.sum(axis=-1)
+        found: dict[ScoreName, NDArray[np.float64]] = {
+            ("micro_precision", ""): divided(sums[0], sums[1]),
+            ("micro_recall", ""): divided(sums[0], sums[2]),
+            ("micro_f1", ""): divided(2 * sums[0], sums[1] + sums[2]),
+            ("accuracy", ""): divided(totals[..., -2], totals[..., -1]),
+        }
+        for metric, values in (("precision", precision), ("recall", recall), ("f1", f1)):
+            found[f"macro_{metric}", ""] = divided(
+                np.where(occurs, np.nan_to_num(values), 0.0).sum(axis=-1), occurs.sum(axis=-1)
+            )
+            for index, label in enumerate(self.types):
+                found[metric, label] = values[..., index]
+        return found
+
+    def ranking_scores(
+        self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
+    ) -> Mapping[ScoreName, NDArray[np.float64]]:
+        """None: entities are found or not."""
+        del outputs, rows, columns, weights
+        return {}
+
+    def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
+        """One decision per word."""
+        truth = self._truth(rows, columns)
+        flat = np.concatenate(
+            [np.asarray(one, dtype=np.float64).reshape(-1, len(self.labels)) for one in outputs]
+        )
+        example = np.repeat(np.arange(len(truth)), [len(one) for one in truth])
+        return Confidences(softmax(flat), np.concatenate(truth), example.astype(np.int64))
+
+    def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
+        """True entities of each type."""
+        found = dict.fromkeys(self.types, 0)
+        for truth in self._truth(rows, columns):
+            for one in entities([self.labels[tag] for tag in truth]):
+                found[one.label] += 1
+        return found
+
+    def confusion(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64] | None:
+        """None: an entity that is missed is confused with nothing."""
+        del outputs, rows, columns
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """What a bundle needs to rebuild the task."""
+        return {"use": self.name, "options": {}, "labels": list(self.labels)}
+
+    def _predicted(self, output: NDArray[np.float32]) -> list[Entity]:
+        return (
+            entities([self.labels[tag] for tag in np.asarray(output).argmax(axis=1)]) if len(output) else []
+        )
+
+    def _truth(self, rows: pl.DataFrame, columns: Columns) -> list[NDArray[np.int64]]:
+        """The true tag of each word of each row, as an index into `labels`."""
+        index = {label: number for number, label in enumerate(self.labels)}
+        target = str(columns.target)
+        spans = isinstance(rows.schema[target].inner, pl.Struct)  # type: ignore[attr-defined]
+        found = []
+        for sentence, given in zip(_sentences(rows, columns), rows[target].to_list(), strict=True):
+            true = _covered(sentence.spans, given) if spans else entities(given)
+            tags = as_iob2(true, len(sentence.words))
+            try:
+                found.append(np.asarray([index[tag] for tag in tags], dtype=np.int64))
+            except KeyError:
+                raise DataError(
+                    f"column '{target}' has an entity type that the task was not fitted on"
+                ) from None
+        return found
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    """The words of one row. `text` and `spans` (characters of each word) are empty where the row is a list of words."""
+
+    words: tuple[str, ...]
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+
+def _sentences(rows: pl.DataFrame, columns: Columns) -> list[_Sentence]:
+    values: Sequence[Any] = rows[columns.text].to_list()
+    if rows.schema[columns.text] == pl.String:
+        found = [(text, split_words(text)) for text in values]
+        return [_Sentence(words.words, text, words.spans) for text, words in found]
+    return [_Sentence(tuple(words), "", ()) for words in values]
+
+
+def _covered(places: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any]] | None) -> list[Entity]:
+    """Spans of characters as spans of words: a word that a span touches is of it; of overlapping spans the first is kept."""
+    found: list[Entity] = []
+    taken = 0
+    for span in sorted(spans or (), key=lambda one: (one["start"], -one["end"])):
+        inside = [
+            word for word, (start, end) in enumerate(places) if start < span["end"] and end > span["start"]
+        ]
+        if inside and inside[0] >= taken:
+            found.append(Entity(span["label"], inside[0], inside[-1] + 1))
+            taken = inside[-1] + 1
+    return found
+
+
+def _place(one: Entity, sentence: _Sentence) -> dict[str, Any]:
+    if not sentence.spans:
+        return {"start": one.start, "end": one.end, "text": " ".join(sentence.words[one.start : one.end])}
+    start, end = sentence.spans[one.start][0], sentence.spans[one.end - 1][1]
+    return {"start": start, "end": end, "text": sentence.text[start:end]}
+
+
+def _first_pieces(owners: NDArray[np.int64]) -> dict[int, int]:
+    first: dict[int, int] = {}
+    for piece, word in enumerate(owners.tolist()):
+        if word >= 0:
+            first.setdefault(word, piece)
+    return first
+
+
+def _on_first_pieces(owners: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]:
+    targets = np.full(len(owners), IGNORED, dtype=np.int64)
+    for word, piece in _first_pieces(owners).items():
+        targets[piece] = truth[word]
+    return targets
+
+
+def _with_length(owners: NDArray[np.int64], words: int) -> NDArray[np.int64]:
+    """The words that tokens belong to, and after them how many words there are (some may be beyond the limit)."""
+    return np.append(owners, words)
