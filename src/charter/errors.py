@@ -54,6 +54,10 @@ class ModelError(CharterError):
     """A base model that can't be loaded or adapted as the charter asks."""
 
 
+class TrainingError(CharterError):
+    """Training that can't go on: its loss is no number any more."""
+
+
 class StoreError(CharterError):
     """A run store that can't be written, or that another process is using in a way that excludes this one."""
 

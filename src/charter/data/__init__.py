@@ -1,1 +1,1 @@
-""""""
+"""Data: from raw rows to prepared, split and encoded ones; every drop has its reason."""

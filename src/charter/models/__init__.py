@@ -1,1 +1,1 @@
-""""""
+"""Models: find a base, attach a head, choose what trains, export."""

@@ -1,1 +1,1 @@
-""""""
+"""Privacy: step plans."""

@@ -1,1 +1,1 @@
-""""""
+"""Release: judge findings against limits; record, report, card, bundle, verification."""

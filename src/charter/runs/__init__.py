@@ -1,1 +1,1 @@
-"""Runs: content-addressed artefacts, lineage, findings, and what was judged on what."""
+"""Runs: run folders, content-addressed artefacts, findings, journals."""

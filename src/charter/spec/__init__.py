@@ -1,1 +1,1 @@
-""""""
+"""Spec: the charter file, read into one frozen Charter."""

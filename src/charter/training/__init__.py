@@ -1,1 +1,1 @@
-""""""
+"""Training: the one loop, checkpoints, fitting."""

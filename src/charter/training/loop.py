@@ -1,0 +1,100 @@
+"""The one training loop: a generator of steps. The caller logs, evaluates, saves and stops."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charter.data.batch import Examples
+from charter.errors import TrainingError
+from charter.models.inference import on_device
+from charter.privacy.plan import StepPlan
+from charter.tasks.task import Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update that was made. `step` counts from 1; `epoch` is how many passes are done after it, in parts."""
+
+    step: int
+    epoch: float
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+    examples: int
+
+
+def train(
+    model: "nn.Module",
+    task: Task,
+    examples: Examples,
+    plan: StepPlan,
+    *,
+    optimizer: "torch.optim.Optimizer",
+    learning_rate: Callable[[int], float],
+    steps: int,
+    done: int = 0,
+    seed: int,
+    class_weights: "Tensor | None" = None,
+) -> Iterator[Step]:
+    """Make the updates `done` + 1 to `steps`, one per item.
+
+    What an update does depends on the weights, the optimizer's state and its number only (every draw is seeded by
+    `seed` and that number), so a run that goes on from a checkpoint ends with the same weights. `learning_rate` maps
+    an update's number, from 0, to its rate. Between items the caller may evaluate, save, or stop.
+
+    Raises:
+        TrainingError: the loss is no finite number any more.
+    """
+    import torch
+
+    device = next(model.parameters()).device
+    per_epoch = plan.steps_per_epoch(len(examples))
+
+    def losses(index: NDArray[np.int64]) -> "Tensor":
+        batch = on_device(examples.batch(index), device)
+        return task.loss(model, batch, class_weights) * batch.weights
+
+    for epoch in range(done // per_epoch, math.ceil(steps / per_epoch)):
+        first = epoch * per_epoch
+        todo = islice(plan.batches(len(examples), epoch), max(done - first, 0), steps - first)
+        for number, index in enumerate(todo, start=max(done, first)):
+            torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+            model.train()
+            optimizer.zero_grad(set_to_none=True)
+            rate = learning_rate(number)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            descent = plan.gradient(model, index, losses)
+            if not math.isfinite(descent.loss):
+                raise TrainingError(
+                    f"the loss is no number any more at update {number + 1} of {steps}: "
+                    "lower training.learning_rate, or set training.max_grad_norm"
+                )
+            optimizer.step()
+            yield Step(
+                number + 1, (number + 1) / per_epoch, descent.loss, descent.gradient_norm, rate, len(index)
+            )
+
+
+def schedule(kind: str, *, peak: float, warmup: float, steps: int) -> Callable[[int], float]:
+    """The learning rate of each update (from 0): a linear rise over the share `warmup`, then the decay `kind` to 0."""
+    rise = math.ceil(warmup * steps)
+
+    def rate(number: int) -> float:
+        if number < rise:
+            return peak * (number + 1) / rise
+        if kind == "constant":
+            return peak
+        past = (number - rise) / max(steps - rise, 1)
+        return peak * (0.5 * (1 + math.cos(math.pi * past)) if kind == "cosine" else 1 - past)
+
+    return rate
