@@ -55,7 +55,9 @@ class StepPlan(ABC):
         """What so many updates on n examples cost."""
 
 
-def plain(*, batch_size: int, micro_batch_size: int | None, max_grad_norm: float | None, seed: int) -> StepPlan:
+def plain(
+    *, batch_size: int, micro_batch_size: int | None, max_grad_norm: float | None, seed: int
+) -> StepPlan:
     """Training without privacy: shuffled batches, mean loss, the whole gradient clipped to `max_grad_norm`."""
     return Plain(batch_size, micro_batch_size or batch_size, max_grad_norm, seed)
 

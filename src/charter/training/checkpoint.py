@@ -28,7 +28,9 @@ def learned_state(model: "nn.Module") -> "dict[str, Tensor]":
     """Copies of the parameters that learn and of every buffer."""
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     return {
-        name: tensor.detach().clone().cpu() for name, tensor in model.state_dict().items() if name not in frozen
+        name: tensor.detach().clone().cpu()
+        for name, tensor in model.state_dict().items()
+        if name not in frozen
     }
 
 

@@ -155,7 +155,10 @@ def fit(
                     gained = _evaluate(model, task, validation, progress, step.epoch, writer)
                     if gained and keep_best:
                         best = learned_state(model)
-                    if settings.early_stopping is not None and progress.without_gain >= settings.early_stopping:
+                    if (
+                        settings.early_stopping is not None
+                        and progress.without_gain >= settings.early_stopping
+                    ):
                         progress.stopped = True
                         save()
                         break

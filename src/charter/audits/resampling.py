@@ -1,0 +1,138 @@
+"""Intervals: bootstrap over sums of tallies, over whole clusters where rows belong together, Wilson near 0 and 1."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from charter.data.columns import ROW
+from charter.tasks.task import ScoreName
+
+Scores = Mapping[ScoreName, NDArray[np.float64]]
+CHUNK = 4_000_000
+"""Numbers held at once while resampling."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and the ends of its interval. `method` says how it was made; low and high are None where it can't be."""
+
+    value: float
+    low: float | None
+    high: float | None
+    method: str
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How intervals are made: number of resamples, confidence, seed."""
+
+    resamples: int
+    confidence: float
+    seed: int
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The quantiles at the interval's ends."""
+        return (1 - self.confidence) / 2, (1 + self.confidence) / 2
+
+    def draws(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(resamples, kinds): how often each kind is drawn when as many as there are, are drawn with replacement.
+
+        One multinomial draw over kinds of equal units is one bootstrap resample of the units (Efron and Tibshirani
+        1993, chapter 6).
+        """
+        n = int(counts.sum())
+        return np.random.default_rng(self.seed).multinomial(n, counts / n, size=self.resamples)
+
+
+def clusters(rows: pl.DataFrame, subject: str | None) -> NDArray[np.int64]:
+    """(n,) the cluster of each row, from 0: a person's rows together; without a subject each row alone."""
+    if subject is None or subject not in rows.columns:
+        return np.arange(rows.height, dtype=np.int64)
+    own = pl.format("row {}", ROW)
+    named = rows.select(pl.coalesce(pl.format("subject {}", subject), own).rank("dense"))[:, 0]
+    return named.to_numpy().astype(np.int64) - 1
+
+
+def summed(tally: NDArray[np.int64], cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Tallies (n, m) summed up by cluster."""
+    if len(cluster) and cluster.max() == len(cluster) - 1:
+        return tally
+    out = np.zeros((int(cluster.max()) + 1 if len(cluster) else 0, tally.shape[1]), dtype=np.int64)
+    np.add.at(out, cluster, tally)
+    return out
+
+
+def resampled_totals(tally: NDArray[np.int64], how: Resampling) -> NDArray[np.float64]:
+    """(resamples, m): sums of tallies in each bootstrap resample of the rows of `tally`."""
+    kinds, counts = np.unique(tally, axis=0, return_counts=True)
+    draws = how.draws(counts)
+    return draws.astype(np.float64) @ kinds.astype(np.float64)
+
+
+def weight_chunks(n: int, how: Resampling) -> list[NDArray[np.int64]]:
+    """Bootstrap weights (some resamples, n) of n units, in pieces that fit in memory."""
+    rng = np.random.default_rng(how.seed)
+    each = max(1, CHUNK // max(n, 1))
+    pieces = []
+    for start in range(0, how.resamples, each):
+        size = min(each, how.resamples - start)
+        pieces.append(rng.multinomial(n, np.full(n, 1 / n), size=size))
+    return pieces
+
+
+def percentile(value: float, values: NDArray[np.float64], how: Resampling, unit: str) -> Interval:
+    """The percentile interval of bootstrap values; resamples where the score is not defined are left out."""
+    known = values[np.isfinite(values)]
+    said = f"percentile bootstrap over {unit}, {how.resamples} resamples"
+    if len(known) < how.resamples / 2:
+        return Interval(value, None, None, f"{said}; not defined in most of them")
+    low, high = np.quantile(known, how.ends)
+    if len(known) < len(values):
+        said += f", not defined in {len(values) - len(known)}"
+    return Interval(value, float(min(low, value)), float(max(high, value)), said)
+
+
+def wilson(successes: float, trials: float, confidence: float) -> Interval:
+    """Wilson's score interval of a share (Wilson 1927), which holds near 0 and 1 where the bootstrap collapses."""
+    from scipy.stats import norm
+
+    z = float(norm.ppf((1 + confidence) / 2))
+    share = successes / trials
+    centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    return Interval(
+        share, float(max(centre - half, 0.0)), float(min(centre + half, 1.0)), "Wilson score interval"
+    )
+
+
+def widened(found: Interval, trials: float, confidence: float, *, bounded: bool = True) -> Interval:
+    """The bootstrap interval, widened by Wilson's where the value is so near 0 or 1 that resamples hardly vary.
+
+    Near means fewer than 10 expected failures or successes in `trials`. Scores that are no shares (F1 and its like)
+    are treated as one of `trials`: wider than needed, never narrower.
+    """
+    if not bounded or found.low is None or found.high is None or trials <= 0:
+        return found
+    if min(found.value, 1 - found.value) * trials >= 10:
+        return found
+    other = wilson(found.value * trials, trials, confidence)
+    assert other.low is not None and other.high is not None
+    return Interval(
+        found.value,
+        min(found.low, other.low),
+        max(found.high, other.high),
+        f"{found.method}; widened by {other.method}",
+    )
+
+
+def design_effect(cluster: NDArray[np.int64]) -> float:
+    """Rows per cluster, on average: what a count of rows is divided by to count independent units."""
+    return len(cluster) / max(int(cluster.max()) + 1, 1) if len(cluster) else 1.0
+
+
+Statistic = Callable[[NDArray[np.float64]], Scores]
+"""Sums of tallies (..., m) -> scores (...)."""
