@@ -119,27 +119,19 @@ def _scored(
     for metric in METRICS:
         value = float(once[metric][0])
         values = np.concatenate([one[metric] for one in drawn])
-        low, high = _basic_or_percentile(metric, value, values, how)
+        low, high = np.quantile(values, how.ends)
         yield Finding(
             "calibration",
             metric,
             value,
-            low=low,
-            high=high,
+            low=float(min(low, value)),
+            high=float(max(high, value)),
             confidence=how.confidence,
             method=f"{said[metric]}; percentile bootstrap, {how.resamples} resamples",
             unit="nats" if metric == "negative_log_likelihood" else "",
             attachment=_curve(data, how.confidence) if metric == "expected_calibration_error" else None,
             **common,
         )
-
-
-def _basic_or_percentile(
-    metric: str, value: float, values: NDArray[np.float64], how: Resampling
-) -> tuple[float, float]:
-    low, high = np.quantile(values, how.ends)
-    del metric
-    return float(min(low, value)), float(max(high, value))
 
 
 def _unit_sums(data: _Decisions, units: int) -> NDArray[np.float64]:
@@ -156,9 +148,9 @@ def _unit_sums(data: _Decisions, units: int) -> NDArray[np.float64]:
 def _values(totals: NDArray[np.float64], bins: int) -> dict[str, NDArray[np.float64]]:
     """The three metrics from sums (r, 3 bins + 2).
 
-    The plug-in ECE is biased upward, because the accuracy of each bin is itself uncertain. Following Kumar, Liang and
-    Ma (2019, section 5, the debiased estimator) for the l1 error, each bin's expected excess under perfect calibration,
-    sqrt(2/pi) times the accuracy's standard error, is taken off in quadrature.
+    The plug-in ECE is biased upward, because the accuracy of each bin is itself uncertain. As Kumar, Liang and Ma
+    (2019, section 5) do for the squared error, the variance of each bin's accuracy is taken off its squared gap; the
+    root of what is left (0 where nothing is) is averaged over the decisions.
     """
     n, told, right = totals[:, :bins], totals[:, bins : 2 * bins], totals[:, 2 * bins : 3 * bins]
     count = np.maximum(n, 1)

@@ -13,7 +13,7 @@ from charter.data.columns import ROW, SPLIT, Columns
 from charter.data.preparation import prepare
 from charter.data.profile import profile
 from charter.data.reading import check_rejects, read_source, sample_rows, source_digest, write_rejects
-from charter.data.split import divide
+from charter.data.split import divide, random_split_leakage
 from charter.runs.digest import frame_digest, value_digest
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -101,12 +101,13 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run:
         sample = sample_rows(frame, columns, charter.data.max_rows, charter.data.split.seed)
         frame = sample.frame
         dropped = sample.dropped.select(ROW, pl.lit("max_rows").alias("by"), "reason")
+    naive = random_split_leakage(frame, columns, charter.data.split)
     prepared = prepare(frame, columns, charter.data.prepare)
     divided = divide(prepared.frame, columns, charter.data.split)
     rows = divided.frame
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)
     on = frame_digest(rows)
-    findings = [*profile(read, prepared, rows, columns, on=on), *divided.findings]
+    findings = [*profile(read, prepared, rows, columns, on=on), *divided.findings, *naive]
     if charter.data.max_rows is not None:
         findings.append(_not_sampled(dropped, on))
     rows.write_parquet(files / "rows.parquet", compression="zstd")

@@ -1,0 +1,292 @@
+"""Divide rows into train, validation, calibration and test, with near-duplicates and a person's rows on one side."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from charter.data.columns import ROW, SPLIT, SPLITS, Columns, SplitName
+from charter.data.duplicates import near_pairs
+from charter.errors import DataError
+from charter.runs.digest import frame_digest
+from charter.runs.findings import Finding
+from charter.spec.model import Split
+
+DEFAULTS: Mapping[SplitName, float] = {"test": 0.15, "validation": 0.10, "calibration": 0.05}
+HELD_OUT: tuple[SplitName, ...] = ("test", "validation", "calibration")
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Rows with SPLIT, and what was found on the way: the largest component, and leakage between the splits."""
+
+    frame: pl.DataFrame
+    findings: tuple[Finding, ...]
+
+
+def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
+    """Divide rows as the charter says.
+
+    Given splits (published parts, a column) are never changed; a fraction asked for a part that they lack is taken from
+    the training rows. By time, the newest rows are the test split, and rows of one time stay together. Else rows are
+    drawn at random, stratified by the target, in units: rows that are similar (in chains of truly similar pairs) or of
+    one subject are never parted.
+
+    Raises:
+        DataError: a split leaves nothing to train on or nothing to test on.
+    """
+    pairs = near_pairs(frame[columns.text], split.similarity)
+    units = _units(frame, columns, pairs)
+    if columns.split is not None:
+        frame = frame.with_columns(pl.col(columns.split).alias(SPLIT))
+    given = SPLIT in frame.columns
+    if given:
+        names = _fill_missing(frame, columns, split, units)
+    elif split.time is not None:
+        names = _by_time(frame, split)
+    else:
+        names = _by_units(frame, columns, _fractions(split), units, split)
+    divided = frame.with_columns(pl.Series(SPLIT, names, dtype=pl.String))
+    _check(divided, given=given)
+    on = frame_digest(divided.select(ROW, SPLIT))
+    return Divided(divided, (*_leakage(divided, columns, pairs, split, on), _largest(units, split, on)))
+
+
+def random_split_leakage(frame: pl.DataFrame, columns: Columns, split: Split) -> list[Finding]:
+    """What a naive random split of these (unprepared) rows would leak: test rows that have a like row in training.
+
+    Nothing where the charter's split is given or by time: there is no random split to compare with.
+    """
+    if SPLIT in frame.columns or columns.split is not None or split.time is not None:
+        return []
+    pairs = near_pairs(frame[columns.text], split.similarity)
+    n = frame.height
+    order = np.random.default_rng(split.seed).permutation(n)
+    in_test = np.zeros(n, dtype=bool)
+    in_test[order[: round(_fractions(split)["test"] * n)]] = True
+    leaked = _like_in_training(pairs, in_test, ~in_test)
+    return [
+        Finding(
+            "data",
+            "leakage_of_random_split",
+            float(leaked.sum()),
+            n=int(in_test.sum()),
+            method=f"rows of a plain random test split, unprepared, with a text in the rest at least {split.similarity:g} similar",
+            unit="rows",
+            on=frame_digest(frame.select(ROW)),
+        )
+    ]
+
+
+def _fractions(split: Split) -> dict[SplitName, float]:
+    return {name: getattr(split, name) or DEFAULTS[name] for name in HELD_OUT}
+
+
+def _units(frame: pl.DataFrame, columns: Columns, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) the unit of each row: rows joined by similarity or by their subject."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = frame.height
+    edges = [pairs]
+    if columns.subject is not None:
+        by_subject = (
+            frame.select(columns.subject)
+            .with_row_index("at")
+            .drop_nulls()
+            .group_by(columns.subject)
+            .agg("at")["at"]
+        )
+        edges += [
+            np.asarray([(group[0], other) for other in group[1:]], dtype=np.int64).reshape(-1, 2)
+            for group in by_subject.to_list()
+        ]
+    joined = np.concatenate(edges)
+    graph = coo_array((np.ones(len(joined), dtype=np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _by_units(
+    frame: pl.DataFrame,
+    columns: Columns,
+    fractions: Mapping[SplitName, float],
+    units: NDArray[np.int64],
+    split: Split,
+) -> list[str]:
+    """Random splits whose shares of each class are as near to the fractions as whole units allow.
+
+    Units of several rows go first, largest first, each to the split that most lacks rows of its classes; single rows
+    then fill what is missing, drawn at random within their class.
+    """
+    rng = np.random.default_rng(split.seed)
+    strata = _strata(frame, columns) if split.stratify else np.zeros(frame.height, dtype=np.int64)
+    classes = int(strata.max()) + 1 if frame.height else 1
+    names: list[SplitName] = [*fractions, "train"]
+    shares = np.asarray([*fractions.values(), 1 - sum(fractions.values())])
+    counts = np.bincount(strata, minlength=classes)
+    wanted = _whole_quotas(counts, shares)
+    chosen = np.full(frame.height, len(names) - 1, dtype=np.int64)
+    sizes = np.bincount(units)
+    order = np.argsort(units, kind="stable")
+    members = np.split(order, np.cumsum(sizes)[:-1])
+    several = [unit for unit in range(len(sizes)) if sizes[unit] > 1]
+    tie = rng.permutation(len(sizes))
+    for unit in sorted(several, key=lambda one: (-int(sizes[one]), int(tie[one]))):
+        rows = members[unit]
+        need = np.bincount(strata[rows], minlength=classes)
+        room = np.minimum(wanted, need[:, None]).sum(axis=0) / np.maximum(shares, 1e-9) ** 0.5
+        fits = wanted.sum(axis=0) >= need.sum()
+        best = int(np.argmax(np.where(fits, room, -1.0))) if fits.any() else len(names) - 1
+        chosen[rows] = best
+        wanted[:, best] -= need
+    single = np.flatnonzero(sizes[units] == 1)
+    for stratum in range(classes):
+        rows = rng.permutation(single[strata[single] == stratum])
+        take = np.maximum(wanted[stratum, :-1], 0)
+        ends = np.minimum(np.cumsum(take), len(rows))
+        for index, (begin, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
+            chosen[rows[begin:end]] = index
+    return [names[index] for index in chosen]
+
+
+def _whole_quotas(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(classes, splits): whole numbers of rows, each class's adding up to its count, the splits' totals kept in step."""
+    quotas = np.zeros((len(counts), len(shares)), dtype=np.int64)
+    owed = np.zeros(len(shares))
+    for stratum, count in enumerate(counts):
+        exact = count * shares + owed
+        whole = np.maximum(np.floor(exact), 0).astype(np.int64)
+        while whole.sum() > count:
+            whole[np.argmax(whole)] -= 1
+        for index in np.argsort(-(exact - whole), kind="stable"):
+            if whole.sum() == count:
+                break
+            whole[index] += 1
+        if whole.sum() < count:
+            whole[-1] += count - whole.sum()
+        owed = exact - whole
+        quotas[stratum] = whole
+    return quotas
+
+
+def _strata(frame: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
+    target = columns.target
+    if target is None or target not in frame.columns or frame.schema[target] != pl.String:
+        return np.zeros(frame.height, dtype=np.int64)
+    return frame[target].rank("dense").to_numpy().astype(np.int64) - 1
+
+
+def _by_time(frame: pl.DataFrame, split: Split) -> list[str]:
+    """Oldest rows train, then validation, calibration, and the newest test; a bound never parts rows of one time."""
+    fractions = _fractions(split)
+    n = frame.height
+    order = frame.with_row_index("at").sort(str(split.time), ROW)["at"].to_numpy()
+    times = frame[str(split.time)].gather(order)
+    first_of_time = times.rank("min").to_numpy().astype(np.int64) - 1
+    names = np.full(n, "train", dtype=object)
+    rest = n
+    bounds = []
+    for name in ("test", "calibration", "validation"):
+        rest -= round(fractions[name] * n)
+        bounds.append((name, int(first_of_time[max(rest, 0)]) if n else 0))
+    end = n
+    for name, begin in bounds:
+        names[order[min(begin, end) : end]] = name
+        end = min(begin, end)
+    return [str(name) for name in names]
+
+
+def _fill_missing(frame: pl.DataFrame, columns: Columns, split: Split, units: NDArray[np.int64]) -> list[str]:
+    """Given splits as they are; parts that they lack, taken from the training rows where a fraction is asked for."""
+    present = set(frame[SPLIT].unique().to_list())
+    asked: dict[SplitName, float] = {
+        name: fraction for name in HELD_OUT if name not in present and (fraction := getattr(split, name))
+    }
+    names: list[str] = frame[SPLIT].to_list()
+    if asked:
+        train = np.flatnonzero((frame[SPLIT] == "train").to_numpy())
+        part = frame.filter(pl.col(SPLIT) == "train")
+        own = np.unique(units[train], return_inverse=True)[1]
+        taken = _by_units(part, columns, asked, own, split)
+        for at, name in zip(train.tolist(), taken, strict=True):
+            names[at] = name
+    return names
+
+
+def _check(frame: pl.DataFrame, *, given: bool) -> None:
+    sizes = dict(frame[SPLIT].value_counts().iter_rows())
+    for name, purpose in (("train", "to train on"), ("test", "to be judged on")):
+        if not sizes.get(name):
+            hint = (
+                f"give split.{name} as a fraction of the training rows"
+                if given and name == "test"
+                else "give more rows"
+            )
+            raise DataError(
+                f"data.split leaves no row {purpose} ({', '.join(f'{k}: {sizes.get(k, 0)}' for k in SPLITS)}); {hint}"
+            )
+
+
+def _like_in_training(
+    pairs: NDArray[np.int64], held_out: NDArray[np.bool_], training: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """(n,) which held-out rows have a similar row in training, equal texts taken together."""
+    from scipy.sparse import coo_array
+
+    n = len(held_out)
+    rows, others = np.r_[pairs[:, 0], pairs[:, 1]], np.r_[pairs[:, 1], pairs[:, 0]]
+    graph = coo_array((np.ones(len(rows), dtype=np.int32), (rows, others)), shape=(n, n)).tocsr()
+    near = training.astype(np.int32)
+    reached = (graph @ near) > 0
+    # equal texts are paired with their first only: one step more, through that first, reaches the others
+    reached |= (graph @ (graph @ near)) > 0
+    return held_out & reached
+
+
+def _leakage(
+    frame: pl.DataFrame, columns: Columns, pairs: NDArray[np.int64], split: Split, on: str
+) -> list[Finding]:
+    training = (frame[SPLIT] == "train").to_numpy()
+    found = []
+    for name in HELD_OUT:
+        held_out = (frame[SPLIT] == name).to_numpy()
+        if not held_out.any():
+            continue
+        leaked = {"similar text": int(_like_in_training(pairs, held_out, training).sum())}
+        if columns.subject is not None:
+            people = frame.filter(pl.Series(training))[columns.subject].drop_nulls().unique()
+            leaked["same subject"] = int(
+                frame.filter(pl.Series(held_out))[columns.subject].is_in(people.implode()).sum()
+            )
+        for kind, count in leaked.items():
+            method = "rows of the split that share a subject with training"
+            if kind == "similar text":
+                method = f"rows of the split with a training text at least {split.similarity:g} similar, directly or over one other"
+            found.append(
+                Finding(
+                    "data",
+                    "leakage",
+                    float(count),
+                    n=int(held_out.sum()),
+                    slice={"kind": kind, "split": name},
+                    method=method,
+                    unit="rows",
+                    on=on,
+                )
+            )
+    return found
+
+
+def _largest(units: NDArray[np.int64], split: Split, on: str) -> Finding:
+    sizes = np.bincount(units)
+    return Finding(
+        "data",
+        "largest_component",
+        float(sizes.max()),
+        n=len(units),
+        method=f"most rows joined by similarity of at least {split.similarity:g} or by one subject; they stay on one side",
+        unit="rows",
+        on=on,
+    )
