@@ -10,6 +10,8 @@ import polars as pl
 
 from charter import plugins
 from charter.data.columns import PLACE, ROW, SPLIT, SPLITS, Columns
+from charter.data.files import files_of
+from charter.data.samples import NAMES
 from charter.data.table import REJECTS, Asked, Source, Table
 from charter.errors import DataError
 from charter.runs.digest import value_digest
@@ -82,6 +84,19 @@ def find_location(text: str) -> Location:
             "Name the format before a colon, such as csv:data.txt"
         )
     return Location(kind, text)
+
+
+def check_location(text: str, folder: Path) -> None:
+    """Refuse a location that can't be read on this machine, without reading it; what is on a hub is not asked for.
+
+    Raises:
+        DataError: no such format, sample or file.
+    """
+    found = find_location(text)
+    if found.kind in ENDINGS.values():
+        files_of(found.rest, folder)
+    elif found.kind == "sample" and found.rest not in NAMES:
+        raise DataError(f"no sample '{found.rest}'; there is {', '.join(NAMES)}")
 
 
 def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:

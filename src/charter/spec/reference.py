@@ -1,0 +1,129 @@
+"""The charter reference, `docs/charter.md`, made from the models and the plug-ins' signatures.
+
+`python -m charter.spec.reference > docs/charter.md`
+"""
+
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from charter import plugins
+from charter.spec.model import Charter
+
+HEAD = """\
+# The charter file
+
+Made from Charter's own models by `make docs`; a test holds the two together. Every key, its type, its default and what it
+means. Keys without a default must be given. `{use: NAME, option: value}` names a plug-in and its options, listed below.
+"""
+
+
+def reference() -> str:
+    """The whole page as Markdown."""
+    schema = Charter.model_json_schema(mode="validation")
+    parts = [HEAD, *_section("", Charter, schema["$defs"])]
+    for name, field in Charter.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) and name != "task":
+            parts += _section(name, field.annotation, schema["$defs"])
+            for inner, one in field.annotation.model_fields.items():
+                if (
+                    isinstance(one.annotation, type)
+                    and issubclass(one.annotation, BaseModel)
+                    and inner != "adapt"
+                ):
+                    parts += _section(f"{name}.{inner}", one.annotation, schema["$defs"])
+    for kind in plugins.KINDS:
+        parts += _plugin_tables(kind)
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _section(path: str, model: type[BaseModel], definitions: dict[str, Any]) -> Iterator[str]:
+    title = f"`{path}`" if path else "The top"
+    yield f"## {title}\n\n{(inspect.getdoc(model) or '').strip()}\n"
+    yield "| key | type | default | meaning |\n|---|---|---|---|"
+    properties = model.model_json_schema(mode="validation")["properties"]
+    for name, field in model.model_fields.items():
+        default = "**needed**" if field.is_required() else f"`{_default(field)}`"
+        kind = _type(properties[name], definitions)
+        about = (field.description or "").replace("|", "\\|")
+        yield f"| `{path + '.' if path else ''}{name}` | {kind} | {default} | {about} |"
+    yield ""
+
+
+def _default(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "{use: " + value.use + "}" if hasattr(value, "use") else "see below"
+    if isinstance(value, tuple):
+        return (
+            "["
+            + ", ".join("{use: " + one.use + "}" if hasattr(one, "use") else str(one) for one in value)
+            + "]"
+        )
+    return json.dumps(value)
+
+
+def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """A JSON Schema type in words."""
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_type(one, definitions) for one in schema["anyOf"]))
+    if "allOf" in schema:
+        return _type(schema["allOf"][0], definitions)
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        return "plug-in" if name == "Use" else "mapping"
+    if "enum" in schema:
+        return " or ".join(f"`{one}`" for one in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    kind = schema.get("type", "value")
+    if kind == "array":
+        return f"list of {_type(schema.get('items', {}), definitions)}"
+    names = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+        "object": "mapping",
+    }
+    return str(names.get(kind, kind)) + _range(schema)
+
+
+def _range(schema: dict[str, Any]) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    said = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
+    titles = {
+        "source": "Sources (the word before the colon in `data.source`)",
+        "preparation": "Preparations (`data.prepare`)",
+        "input": "Modalities (`data.inputs`)",
+        "adapter": "Adapters (`model.adapt`)",
+        "task": "Tasks (`task`)",
+        "audit": "Audits (`audits`)",
+        "exporter": "Formats (`release.formats`)",
+    }
+    yield f"## {titles[kind]}\n"
+    for name in plugins.BUILT_IN[kind]:
+        about = (inspect.getdoc(plugins.load(kind, name)) or "").split("\n")[0]
+        yield f"- **`{name}`**: {about}"
+        model = plugins.options_model(kind, name)
+        properties = model.model_json_schema().get("properties", {})
+        for option, field in model.model_fields.items():
+            default = "needed" if field.is_required() else f"default `{_default(field)}`"
+            meaning = f": {field.description}" if field.description else ""
+            yield f"    - `{option}` ({_type(properties[option], {})}, {default}){meaning}"
+    planned = plugins.PLANNED[kind]
+    if planned:
+        yield f"\nUnderstood and refused, because not built yet: {', '.join(f'`{name}`' for name in planned)}."
+    yield ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,151 @@
+"""Write a charter as YAML: whole with its defaults, or commented for people to edit."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from charter.spec.model import Charter
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every text that some YAML reader would take for something else; no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+        del indentless
+        return super().increase_indent(flow, False)
+
+
+_PLAIN = re.compile(r"[^\W\d_][\w ./\-]*\w|[^\W\d_]")
+_SPECIAL = re.compile(r"(?i)(y|n|yes|no|on|off|true|false|null|nan|inf|[-+.0-9].*|.*:$)")
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    plain = _PLAIN.fullmatch(value) and not _SPECIAL.fullmatch(value)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if plain else '"')
+
+
+def _number(dumper: yaml.SafeDumper, value: float) -> yaml.Node:
+    text = repr(value)
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")  # so that YAML 1.1 readers take it for a number too
+    return dumper.represent_scalar("tag:yaml.org,2002:float", text)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(float, _number)
+
+
+def written(charter: Charter) -> str:
+    """The charter with every default filled in, as YAML that reads back to an equal charter."""
+    return _yaml(charter.model_dump(mode="json"))
+
+
+def commented(charter: Charter, notes: Mapping[str, str]) -> str:
+    """The charter as people would write it: what matters to most, a comment on each key, defaults left out elsewhere.
+
+    `notes` maps a key's path (`data.target`) to a further comment above it. It reads back to an equal charter.
+    """
+    chosen = _chosen(charter.model_dump(mode="json"))
+    lines: list[str] = [
+        "# A charter: what the model is for, whose data it learns from, how it learns, the limits it must keep.",
+        "# `charter check` says every problem; `charter check --defaults` shows what is left out here.",
+        "",
+    ]
+    for key, value in chosen.items():
+        field = Charter.model_fields[key]
+        inner = _model_fields(field.annotation)
+        lines += [f"# {line}" for line in notes.get(key, "").splitlines()]
+        if inner and isinstance(value, dict):
+            lines.append(f"{key}:")
+            for name, one in value.items():
+                path = f"{key}.{name}"
+                lines += [f"  # {line}" for line in notes.get(path, "").splitlines()]
+                about = inner[name].description or "" if name in inner else ""
+                lines += _indented(_yaml({name: one}), about, "  ")
+        else:
+            lines += _indented(_yaml({key: value}), field.description or "", "")
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+SHOWN: Mapping[str, tuple[str, ...]] = {
+    "purpose": ("intended_use", "affected", "not_for", "risk"),
+    "data": ("source", "inputs", "target", "groups", "subject", "encoding", "prepare", "split", "licence"),
+    "model": ("base", "adapt", "max_length"),
+    "training": ("epochs", "batch_size", "learning_rate", "seed"),
+}
+
+
+def _chosen(whole: dict[str, Any]) -> dict[str, Any]:
+    """The keys that `init` writes: those of SHOWN, and every other one that is not at its default."""
+    chosen: dict[str, Any] = {}
+    for key, value in whole.items():
+        field = Charter.model_fields[key]
+        inner = _model_fields(field.annotation)
+        default = field.get_default(call_default_factory=True)
+        if inner and isinstance(value, dict):
+            kept = {
+                name: one
+                for name, one in value.items()
+                if name in SHOWN.get(key, ()) or not _at_default(inner[name], one)
+            }
+            if kept:
+                chosen[key] = kept
+        elif key in ("name", "task", "audits", "limits") or value != default:
+            chosen[key] = value
+    return {key: value for key, value in chosen.items() if value is not None}
+
+
+def _at_default(field: Any, value: Any) -> bool:
+    default = field.get_default(call_default_factory=True)
+    if hasattr(default, "model_dump"):
+        default = default.model_dump(mode="json")
+    if isinstance(default, tuple):
+        default = [one.model_dump(mode="json") if hasattr(one, "model_dump") else one for one in default]
+    return bool(value == default)
+
+
+def _model_fields(annotation: Any) -> Mapping[str, Any]:
+    fields = getattr(annotation, "model_fields", {})
+    return fields if isinstance(fields, dict) and "use" not in fields else {}
+
+
+def _indented(text: str, comment: str, indent: str) -> list[str]:
+    lines = text.rstrip("\n").split("\n")
+    if comment:
+        short = f"{lines[0]:<44}# {comment}" if len(lines) == 1 and len(comment) < 90 else ""
+        lines = [short] if short else [f"# {comment}", *lines]
+    return [indent + line for line in lines]
+
+
+def _yaml(value: Any) -> str:
+    flat = {key: _flow(one) for key, one in value.items()}
+    text: str = yaml.dump(flat, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1_000_000)
+    return text
+
+
+class _Flow(dict):  # type: ignore[type-arg]
+    """A mapping written on one line."""
+
+
+_Dumper.add_representer(
+    _Flow,
+    lambda dumper, value: dumper.represent_mapping("tag:yaml.org,2002:map", value.items(), flow_style=True),
+)
+
+
+def _flow(value: Any, depth: int = 0) -> Any:
+    """Uses and small mappings on one line."""
+    if isinstance(value, dict):
+        if depth > 0 and all(not isinstance(one, dict) for one in value.values()) and len(value) <= 4:
+            return _Flow(value)
+        return {key: _flow(one, depth + 1) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_flow(one, depth + 1) for one in value]
+    return value
