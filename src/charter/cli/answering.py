@@ -41,7 +41,7 @@ def answer_texts(answerer: "Answerer", texts: list[str], *, as_json: bool) -> No
     out = console()
     for text, answer in zip(texts, answers.iter_rows(named=True), strict=True):
         if as_json:
-            print(json.dumps(_public(answer), ensure_ascii=False))  # noqa: T201
+            print(json.dumps(_public(answer), ensure_ascii=False))
             continue
         out.print(f"[dim]{escape(text)}[/]")
         for line in _lines(answer):

@@ -63,7 +63,7 @@ def _load(location: str, folder: Path) -> dict[str, Any]:
     name, _, rest = location.partition(":")
     config, _, split = rest.partition(":")
     place = (folder / name).expanduser()
-    if not place.is_dir() and (name.startswith((".", "/", "~")) or os.sep not in name and not name):
+    if not place.is_dir() and (name.startswith((".", "/", "~")) or (os.sep not in name and not name)):
         raise DataError(f"data.source 'hf:{location}': no such folder, looked for {place}")
     try:
         loaded = datasets.load_dataset(
