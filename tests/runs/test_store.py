@@ -83,7 +83,7 @@ def test_failed_make_leaves_no_artefact_but_keeps_its_work(tmp_path):
         store.make(stage(), fails)
     assert store.find(stage().key) is None
     seen = []
-    store.make(stage(), lambda files, work: seen.append((work / "checkpoint").read_text()))
+    store.make(stage(), lambda _files, work: seen.append((work / "checkpoint").read_text()))
     assert seen == ["half"]
     assert not store.work_folder(stage().key).exists()
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -124,7 +124,7 @@ def test_kill_at_any_moment_leaves_a_store_the_next_process_uses(tmp_path):
     for number in range(12):
         artifact, _ = store.make(
             Stage("toy", 1, {"number": number}, {}),
-            lambda files, work, number=number: [
+            lambda files, _work, number=number: [
                 (files / f"part-{part}").write_bytes(bytes([number]) * 20_000) for part in range(20)
             ],
         )

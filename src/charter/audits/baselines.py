@@ -11,7 +11,7 @@ import polars as pl
 from charter.audits.case import Case
 from charter.tasks.classification import Classification
 from charter.tasks.task import Outputs
-from charter.tasks.token_classification import TokenClassification, _sentences
+from charter.tasks.token_classification import TokenClassification, sentences_of
 
 SURE = 20.0
 """The logit of the class that a baseline without probabilities names."""
@@ -37,7 +37,7 @@ def baselines(case: Case) -> list[Baseline]:
 
 def _majority_class(case: Case) -> Baseline:
     truth = case.task.confidences(
-        np.zeros((case.train.height, len(case.task.labels)), dtype=np.float32), case.train, case.columns
+        list(np.zeros((case.train.height, len(case.task.labels)), dtype=np.float32)), case.train, case.columns
     ).truth
     counts = np.bincount(truth, minlength=len(case.task.labels))
     one = np.log(np.maximum(counts, 0.5) / counts.sum()).astype(np.float32)
@@ -85,7 +85,7 @@ def _majority_tag(case: Case) -> Baseline:
     """Every word gets the commonest tag, which is nearly always O: no entity is ever found."""
     task = case.task
     assert isinstance(task, TokenClassification)
-    truth = np.concatenate(task._truth(case.train, case.columns))
+    truth = np.concatenate(task.truth(case.train, case.columns))
     one = np.full(len(task.labels), -SURE, dtype=np.float32)
     one[np.bincount(truth, minlength=len(task.labels)).argmax()] = SURE
     lengths = [len(output) for output in case.answers["test"].outputs]
@@ -100,7 +100,7 @@ def _word_features(case: Case) -> Baseline:
     task = case.task
     assert isinstance(task, TokenClassification)
     name = "word_features_logistic_regression"
-    truth = np.concatenate(task._truth(case.train, case.columns))
+    truth = np.concatenate(task.truth(case.train, case.columns))
     if len(np.unique(truth)) < 2:
         return Baseline(name, None, "insufficient evidence: the training rows hold one tag only")
     hasher = FeatureHasher(n_features=2**18, input_type="string")
@@ -109,7 +109,7 @@ def _word_features(case: Case) -> Baseline:
     )
     model.fit(hasher.transform(_all_features(case, case.train)), truth)
     test = case.answers["test"].rows
-    sentences = [sentence.words for sentence in _sentences(test, case.columns)]
+    sentences = [sentence.words for sentence in sentences_of(test, case.columns)]
     shares = model.predict_proba(hasher.transform(_all_features(case, test)))
     logits = np.full((len(shares), len(task.labels)), -SURE, dtype=np.float32)
     logits[:, model.classes_] = np.log(np.maximum(shares, 1e-9))
@@ -120,7 +120,7 @@ def _word_features(case: Case) -> Baseline:
 def _all_features(case: Case, rows: pl.DataFrame) -> list[list[str]]:
     return [
         _features(sentence.words, place)
-        for sentence in _sentences(rows, case.columns)
+        for sentence in sentences_of(rows, case.columns)
         for place in range(len(sentence.words))
     ]
 

@@ -39,7 +39,9 @@ def calibration(
             for value in sorted(values.unique().to_list()):
                 mask = values == value
                 index = np.flatnonzero(mask.to_numpy())
-                part = Answers(test.rows.filter(mask), [test.outputs[at] for at in index], test.digest)
+                part = Answers(
+                    test.rows.filter(mask), [test.outputs[at] for at in index.tolist()], test.digest
+                )
                 found += _scored(case, part, how, bins, minimum_n, {column: value})
         return found
 
@@ -140,8 +142,8 @@ def _unit_sums(data: _Decisions, units: int) -> NDArray[np.float64]:
     np.add.at(sums, (data.unit, data.bin), 1.0)
     np.add.at(sums, (data.unit, data.bins + data.bin), data.confidence)
     np.add.at(sums, (data.unit, 2 * data.bins + data.bin), data.right)
-    np.add.at(sums, (data.unit, -2), data.brier)
-    np.add.at(sums, (data.unit, -1), data.nll)
+    sums[:, -2] = np.bincount(data.unit, weights=data.brier, minlength=units)
+    sums[:, -1] = np.bincount(data.unit, weights=data.nll, minlength=units)
     return sums
 
 

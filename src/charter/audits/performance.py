@@ -42,7 +42,7 @@ def performance(
         how = Resampling(resamples, confidence, case.seed)
         test = case.answers["test"]
         measured = _measured(case, test, test.outputs, how)
-        found = list(_overall(case, measured, how, minimum_n))
+        found = list(_overall(measured, how, minimum_n))
         found += _confusion(case, test)
         for column in case.columns.groups:
             found += _by_group(case, test, column, how, minimum_n)
@@ -133,7 +133,7 @@ def _finding(
     )
 
 
-def _overall(case: Case, measured: Measured, how: Resampling, minimum_n: int) -> Iterator[Finding]:
+def _overall(measured: Measured, how: Resampling, minimum_n: int) -> Iterator[Finding]:
     for name in measured.values:
         label = name[1]
         if label:
@@ -170,7 +170,7 @@ def _by_group(case: Case, test: Answers, column: str, how: Resampling, minimum_n
         mask = (values == value).to_numpy()
         index = np.flatnonzero(mask)
         rows = test.rows.filter(pl.Series(mask))
-        outputs = [test.outputs[at] for at in index]
+        outputs = [test.outputs[at] for at in index.tolist()]
         part = _measured(case, Answers(rows, outputs, test.digest), outputs, how)
         for name in part.values:
             if not name[1]:

@@ -21,10 +21,7 @@ def record_of(store: Path, run_id: str | None) -> tuple[PastRun, Record]:
     """
     kept = Store(store)
     judged: Sequence[PastRun] = [run for run in list_runs(kept) if (run.folder / "record.json").exists()]
-    if run_id is None and judged:
-        past = judged[-1]
-    else:
-        past = find_run(kept, run_id)
+    past = judged[-1] if run_id is None and judged else find_run(kept, run_id)
     path = past.folder / "record.json"
     if not path.exists():
         raise StoreError(f"run {past.id} ended as '{past.status}' before it was judged: it has no report")

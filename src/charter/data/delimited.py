@@ -121,10 +121,10 @@ class _Feed:
 
 def _lines(text: str) -> list[str]:
     """Lines that end in LF or CR LF; a file that knows only CR is read by those."""
-    if "\n" not in text and "\r" in text:
-        lines = text.split("\r")
-    else:
-        lines = [line.removesuffix("\r") for line in text.split("\n")]
+    only_returns = "\n" not in text and "\r" in text
+    lines = text.split("\r" if only_returns else "\n")
+    if not only_returns:
+        lines = [line.removesuffix("\r") for line in lines]
     return lines[:-1] if lines[-1] == "" else lines
 
 

@@ -113,11 +113,11 @@ def near_pairs(texts: pl.Series, similarity: float) -> NDArray[np.int64]:
     """
     folded = _folded(texts)
     firsts = pl.DataFrame({"key": folded}).with_row_index("at").group_by("key", maintain_order=True).agg("at")
-    equal = [group for group in firsts["at"].to_list()]
+    equal = firsts["at"].to_list()
     found: list[tuple[int, int]] = [(group[0], other) for group in equal for other in group[1:]]
     if similarity < 1 and len(equal) > 1:
         sets = [_grams(text) for text in firsts["key"].to_list()]
-        found += [tuple(sorted((equal[i][0], equal[j][0]))) for i, j in _verified(sets, similarity)]  # type: ignore[misc]
+        found += [tuple(sorted((equal[i][0], equal[j][0]))) for i, j in _verified(sets, similarity)]
     return np.asarray(sorted(found), dtype=np.int64).reshape(-1, 2)
 
 

@@ -51,7 +51,7 @@ def files_of(location: str, folder: Path) -> list[Path]:
         )
     found = sorted(
         path
-        for path in map(Path, glob.glob(pattern, root_dir=folder, recursive=True))
+        for path in map(Path, glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207  (absolute patterns too)
         if (folder / path).is_file()
     )
     if found:

@@ -46,8 +46,8 @@ def profile(
                 missing = frame[column].null_count() / max(frame.height, 1)
                 yield finding("missing_share", missing, frame.height, {"column": column}, "share")
         for column in columns.groups:
-            counts = frame[column].fill_null("(missing)").value_counts(sort=True)
-            for value, count in counts.iter_rows():
+            sizes = frame[column].fill_null("(missing)").value_counts(sort=True)
+            for value, count in sizes.iter_rows():
                 yield finding("rows", count, frame.height, {column: value})
         lengths = _lengths(frame, columns)
         for name, quantile in QUANTILES:

@@ -242,8 +242,8 @@ def _checked(table: Table, asked: Asked) -> Table:
             missing = pl.col(target).is_null() if frame.schema[target].is_nested() else _empty(frame, target)
             problems.append(_first_problem(missing, f"no target in column '{target}'", frame, target))
             problems += _pairing(frame, columns.text, target)
-    for column in {*columns.groups, columns.subject, columns.split} - {None, target}:
-        frame = frame.with_columns(_as_label(frame, str(column)))
+    for label in {*columns.groups, columns.subject, columns.split} - {None, target}:
+        frame = frame.with_columns(_as_label(frame, str(label)))
     if columns.split is not None:
         known = pl.col(columns.split).is_in(list(SPLITS))
         said = f"column '{columns.split}' says none of {', '.join(SPLITS)}"

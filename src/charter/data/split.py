@@ -242,7 +242,8 @@ def _like_in_training(
     reached = (graph @ near) > 0
     # equal texts are paired with their first only: one step more, through that first, reaches the others
     reached |= (graph @ (graph @ near)) > 0
-    return held_out & reached
+    leaked: NDArray[np.bool_] = held_out & reached
+    return leaked
 
 
 def _leakage(

@@ -160,7 +160,7 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
     if model.config.pad_token_id is None:
         model.config.pad_token_id = load_tokenizer(base.folder).pad_token_id
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
@@ -184,7 +184,7 @@ def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
     except (OSError, ValueError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [""])[0][:300]
         raise ModelError(f"{folder} holds no model that can be loaded: {first}") from None
-    return model.eval()  # type: ignore[no-any-return]
+    return model.eval()
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def predict_outputs(
     learning = model.training
     model.to(device).eval()
     order = np.argsort([len(ids) for ids in examples.ids], kind="stable")
-    found: list[np.ndarray | None] = [None] * len(examples)  # type: ignore[type-arg]
+    found: list[np.ndarray | None] = [None] * len(examples)
     done = 0
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):

@@ -239,7 +239,7 @@ def answer_held_out(
         "answer",
         ANSWER_VERSION,
         options={"max_length": charter.model.max_length},
-        inputs={"model": exported.artifact.digest, **digests},
+        inputs={"model": exported.artifact.digest, **{str(split): one for split, one in digests.items()}},
         libraries=LIBRARIES,
     )
 
@@ -252,13 +252,11 @@ def answer_held_out(
             examples = trained.task.examples(
                 rows, data.columns, tokenizer, charter.model.max_length, with_targets=False
             )
-            before = done
-            outputs = predict_outputs(
-                model,
-                trained.task,
-                examples,
-                on_batch=lambda now, _, before=before: on_progress(Progress("answer", before + now, total)),
-            )
+
+            def tell(now: int, _: int, before: int = done) -> None:
+                on_progress(Progress("answer", before + now, total))
+
+            outputs = predict_outputs(model, trained.task, examples, on_batch=tell)
             done += rows.height
             to_frame(rows[ROW].to_numpy(), outputs).write_parquet(files / f"{split}.parquet")
 

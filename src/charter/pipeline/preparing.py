@@ -132,7 +132,7 @@ def _not_sampled(dropped: pl.DataFrame, on: str) -> Finding:
 
 def row_wise_uses(charter: Charter) -> list[Mapping[str, Any]]:
     """The preparations that run again on new rows, with every option filled in."""
-    found = []
+    found: list[Mapping[str, Any]] = []
     for use, full in zip(charter.data.prepare, resolved(charter.data.prepare, "preparation"), strict=True):
         if plugins.make("preparation", use.use, use.options).row_wise:
             found.append(full)

@@ -108,7 +108,7 @@ def parse_document(text: str, path: Path) -> Document:
 
 def _compose(text: str, path: Path) -> yaml.Node | None:
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)  # type: ignore[no-any-return]
+        return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise _refused(
@@ -169,11 +169,11 @@ class _Walk:
             self._say(node, path, f"the tag {node.tag[:40]!r} is not understood; leave it out")
             return None
         self.open.add(id(node))
-        found = (
-            self._mapping(node, path, depth)
-            if isinstance(node, yaml.MappingNode)
-            else self._list(node, path, depth)
-        )
+        found: Any = None
+        if isinstance(node, yaml.MappingNode):
+            found = self._mapping(node, path, depth)
+        elif isinstance(node, yaml.SequenceNode):
+            found = self._list(node, path, depth)
         self.open.discard(id(node))
         return found
 

@@ -85,6 +85,7 @@ class Classification(Task):
         from torch.nn import functional as F
 
         logits = model(**batch.inputs).logits.float()
+        assert batch.targets is not None
         return F.cross_entropy(logits, batch.targets, weight=class_weights, reduction="none")
 
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
@@ -183,7 +184,10 @@ class Classification(Task):
         return {"use": self.name, "options": {}, "labels": list(self.labels)}
 
     def _best(self, outputs: Outputs) -> NDArray[np.int64]:
-        return np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels)).argmax(axis=1)
+        best: NDArray[np.int64] = (
+            np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels)).argmax(axis=1)
+        )
+        return best
 
     def _truth(self, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
         index = {label: number for number, label in enumerate(self.labels)}

@@ -18,4 +18,5 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def divided(upper: Any, lower: Any) -> NDArray[np.float64]:
     """Elementwise quotient; NaN where the divisor is 0."""
     upper, lower = np.asarray(upper, dtype=np.float64), np.asarray(lower, dtype=np.float64)
-    return np.divide(upper, lower, out=np.full(np.broadcast(upper, lower).shape, np.nan), where=lower != 0)
+    out = np.full(np.broadcast(upper, lower).shape, np.nan)
+    return np.asarray(np.divide(upper, lower, out=out, where=lower != 0))

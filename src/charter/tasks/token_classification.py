@@ -86,13 +86,13 @@ class TokenClassification(Task):
         with_targets: bool = True,
     ) -> Examples:
         """Encode rows for the model, in their order; only a word's first piece carries its tag."""
-        words = [one.words for one in _sentences(rows, columns)]
+        words = [one.words for one in sentences_of(rows, columns)]
         encoded = encode_words(words, tokenizer, max_length)
         targets: tuple[NDArray[np.int64], ...] | None = None
         if with_targets:
             targets = tuple(
                 _on_first_pieces(owners, truth)
-                for owners, truth in zip(encoded.words, self._truth(rows, columns), strict=True)
+                for owners, truth in zip(encoded.words, self.truth(rows, columns), strict=True)
             )
         return Examples(
             encoded.ids,
@@ -140,7 +140,7 @@ class TokenClassification(Task):
         An entity's probability is the mean probability of its words' tags.
         """
         answers = []
-        for sentence, output in zip(_sentences(rows, columns), outputs, strict=True):
+        for sentence, output in zip(sentences_of(rows, columns), outputs, strict=True):
             shares = softmax(np.asarray(output, dtype=np.float64)).max(axis=1) if len(output) else np.zeros(0)
             answers.append(
                 [
@@ -158,7 +158,7 @@ class TokenClassification(Task):
         """(n, 3 types + 2): entities rightly found, predicted, true, each per type; right words, words."""
         types = {one: number for number, one in enumerate(self.types)}
         counts = np.zeros((len(outputs), 3 * len(types) + 2), dtype=np.int64)
-        for row, (output, truth) in enumerate(zip(outputs, self._truth(rows, columns), strict=True)):
+        for row, (output, truth) in enumerate(zip(outputs, self.truth(rows, columns), strict=True)):
             true = set(entities([self.labels[tag] for tag in truth]))
             predicted = set(self._predicted(output))
             for offset, found in enumerate((true & predicted, predicted, true)):
@@ -202,7 +202,7 @@ class TokenClassification(Task):
 
     def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
         """One decision per word."""
-        truth = self._truth(rows, columns)
+        truth = self.truth(rows, columns)
         flat = np.concatenate(
             [np.asarray(one, dtype=np.float64).reshape(-1, len(self.labels)) for one in outputs]
         )
@@ -212,7 +212,7 @@ class TokenClassification(Task):
     def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
         """True entities of each type."""
         found = dict.fromkeys(self.types, 0)
-        for truth in self._truth(rows, columns):
+        for truth in self.truth(rows, columns):
             for one in entities([self.labels[tag] for tag in truth]):
                 found[one.label] += 1
         return found
@@ -231,13 +231,13 @@ class TokenClassification(Task):
             entities([self.labels[tag] for tag in np.asarray(output).argmax(axis=1)]) if len(output) else []
         )
 
-    def _truth(self, rows: pl.DataFrame, columns: Columns) -> list[NDArray[np.int64]]:
+    def truth(self, rows: pl.DataFrame, columns: Columns) -> list[NDArray[np.int64]]:
         """The true tag of each word of each row, as an index into `labels`."""
         index = {label: number for number, label in enumerate(self.labels)}
         target = str(columns.target)
         spans = isinstance(rows.schema[target].inner, pl.Struct)  # type: ignore[attr-defined]
         found = []
-        for sentence, given in zip(_sentences(rows, columns), rows[target].to_list(), strict=True):
+        for sentence, given in zip(sentences_of(rows, columns), rows[target].to_list(), strict=True):
             true = _covered(sentence.spans, given) if spans else entities(given)
             tags = as_iob2(true, len(sentence.words))
             try:
@@ -250,7 +250,7 @@ class TokenClassification(Task):
 
 
 @dataclass(frozen=True)
-class _Sentence:
+class Sentence:
     """The words of one row. `text` and `spans` (characters of each word) are empty where the row is a list of words."""
 
     words: tuple[str, ...]
@@ -258,12 +258,13 @@ class _Sentence:
     spans: tuple[tuple[int, int], ...]
 
 
-def _sentences(rows: pl.DataFrame, columns: Columns) -> list[_Sentence]:
+def sentences_of(rows: pl.DataFrame, columns: Columns) -> list[Sentence]:
+    """The words of every row: as given, or split from its text."""
     values: Sequence[Any] = rows[columns.text].to_list()
     if rows.schema[columns.text] == pl.String:
         found = [(text, split_words(text)) for text in values]
-        return [_Sentence(words.words, text, words.spans) for text, words in found]
-    return [_Sentence(tuple(words), "", ()) for words in values]
+        return [Sentence(words.words, text, words.spans) for text, words in found]
+    return [Sentence(tuple(words), "", ()) for words in values]
 
 
 def _covered(places: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any]] | None) -> list[Entity]:
@@ -280,7 +281,7 @@ def _covered(places: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any
     return found
 
 
-def _place(one: Entity, sentence: _Sentence) -> dict[str, Any]:
+def _place(one: Entity, sentence: Sentence) -> dict[str, Any]:
     if not sentence.spans:
         return {"start": one.start, "end": one.end, "text": " ".join(sentence.words[one.start : one.end])}
     start, end = sentence.spans[one.start][0], sentence.spans[one.end - 1][1]

@@ -279,4 +279,4 @@ def _writer(logs: Path) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     logs.mkdir(parents=True, exist_ok=True)
-    return SummaryWriter(log_dir=str(logs))  # type: ignore[no-untyped-call]
+    return SummaryWriter(log_dir=str(logs))

@@ -10,7 +10,8 @@ from charter.runs.findings import Finding
 def _svg(title: str, width: int, height: int, body: Sequence[str]) -> str:
     name = escape(title, quote=True)
     inside = "".join(body)
-    return f'<svg role="img" aria-label="{name}" viewBox="0 0 {width} {height}" style="max-width:{width}px"><title>{name}</title>{inside}</svg>'
+    shape = f'viewBox="0 0 {width} {height}" style="max-width:{width}px"'
+    return f'<svg role="img" aria-label="{name}" {shape}><title>{name}</title>{inside}</svg>'
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", style: str = "") -> str:
