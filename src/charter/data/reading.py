@@ -76,7 +76,8 @@ def find_location(text: str) -> Location:
         return Location(prefix, rest)
     if colon and prefix in plugins.PLANNED["source"]:
         raise DataError(plugins.unknown("source", prefix))
-    ending = "".join(Path(text).suffixes[-2:]) if text.endswith(".gz") else Path(text).suffix
+    named = text.rstrip("*?")
+    ending = "".join(Path(named).suffixes[-2:]) if named.endswith(".gz") else Path(named).suffix
     kind = ENDINGS.get(ending.removesuffix(".gz").lower())
     if kind is None:
         raise DataError(

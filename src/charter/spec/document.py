@@ -205,9 +205,8 @@ class _Walk:
     def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
         text = node.value
         # An explicit !!tag differs from what the resolver would have given; of those only !!str is understood.
-        plain = yaml.SafeLoader("").resolve(
-            yaml.ScalarNode, text, (node.style is None, node.style is not None)
-        )
+        implicit = (node.style is None, node.style is not None)
+        plain = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, implicit)  # type: ignore[no-untyped-call]
         if node.tag != plain:
             if node.tag == "tag:yaml.org,2002:str":
                 return text
