@@ -3,12 +3,15 @@
 import errno
 import os
 import sys
+from typing import Any
 
-import click
 import typer
 
 from charter.cli.commands import app
 from charter.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, CharterError, CharterFileError
+
+# typer brings its own copy of click from 0.16 on, or uses the installed one; either way its errors have this ancestor.
+_ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def main() -> None:
@@ -20,11 +23,11 @@ def run_command(arguments: list[str]) -> int:
     """Run one command; user errors are said on standard error without a traceback. Returns the exit code."""
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="charter")
-    except click.exceptions.Exit as left:
+    except typer.Exit as left:
         return int(left.exit_code)
-    except click.exceptions.Abort:
+    except typer.Abort:
         return _say("Stopped.", EXIT_INTERRUPTED)
-    except click.ClickException as error:
+    except _ClickException as error:
         error.show()
         return EXIT_USER_ERROR
     except CharterFileError as error:
