@@ -1,0 +1,151 @@
+"""Training: same seed, same weights; every adapter changes only what it says; the folded temperature is the judged one."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from charter import plugins
+from charter.data.columns import ROW, Columns
+from charter.errors import ModelError, TrainingError
+from charter.models.base import attach, find_base, load_tokenizer
+from charter.models.folding import fold_temperature
+from charter.models.inference import predict_outputs
+from charter.privacy.plan import plain
+from charter.spec.model import Training
+from charter.tasks.classification import classification
+from charter.training.fitting import Validation, fit
+from charter.training.loop import schedule
+
+COLUMNS = Columns(inputs={"text": "text"}, target="label")
+
+
+def setting(tiny_bert, adapter="full", **training):
+    rng = np.random.default_rng(0)
+    words = [["great", "lovely"], ["awful", "rude"]]
+    labels = rng.integers(0, 2, 96)
+    texts = [f"the {rng.choice(words[label])} room was it" for label in labels]
+    rows = pl.DataFrame({ROW: range(96), "text": texts, "label": [["good", "bad"][one] for one in labels]})
+    task = classification().fit(rows, COLUMNS)
+    base = find_base(str(tiny_bert), None, tiny_bert.parent)
+    examples = task.examples(rows, COLUMNS, load_tokenizer(base.folder), 16)
+    made = plugins.make("adapter", adapter, {})
+    settings = Training.model_validate({"epochs": 2, "batch_size": 16, "learning_rate": 5e-3, **training})
+    return task, rows, examples, attach(base, task, seed=7, max_length=16), made, settings
+
+
+def fitted(tiny_bert, folder, adapter="full", **training):
+    task, rows, examples, model, made, settings = setting(tiny_bert, adapter, **training)
+    before = {name: one.clone() for name, one in model.state_dict().items()}
+    plan = plain(
+        batch_size=settings.batch_size,
+        micro_batch_size=settings.micro_batch_size,
+        max_grad_norm=settings.max_grad_norm,
+        seed=7,
+    )
+    result = fit(
+        made.apply(model),
+        task,
+        examples,
+        Validation(examples, rows, COLUMNS),
+        settings,
+        plan,
+        work=folder / "work",
+        logs=folder / "logs",
+    )
+    return task, examples, before, result, made.merge(result.model)
+
+
+def test_same_seed_same_weights(tiny_bert, tmp_path):
+    weights = [fitted(tiny_bert, tmp_path / name)[4].state_dict() for name in "ab"]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_training_learns_and_keeps_the_best(tiny_bert, tmp_path):
+    result = fitted(tiny_bert, tmp_path, epochs=12)[3]
+    scores = [one["validation_score"] for one in result.history if one["kind"] == "evaluation"]
+    assert max(scores) > 0.9
+    at = next(one["step"] for one in result.history if one.get("validation_score") == max(scores))
+    assert result.best_step == at
+
+
+def test_early_stopping_stops(tiny_bert, tmp_path):
+    result = fitted(tiny_bert, tmp_path, epochs=60, early_stopping=2)[3]
+    assert result.steps < 60 * 6
+
+
+def test_micro_batches_give_the_same_gradient(tiny_bert):
+    task, _, examples, model, _, _ = setting(tiny_bert)
+    model.eval()
+    gradients = []
+    for micro in (16, 5):
+        model.zero_grad()
+        plan = plain(batch_size=16, micro_batch_size=micro, max_grad_norm=None, seed=1)
+        index = next(plan.batches(len(examples), 0))
+        plan.gradient(model, index, lambda some: task.loss(model, examples.batch(some)))
+        gradients.append(
+            torch.cat([one.grad.flatten() for one in model.parameters() if one.grad is not None])
+        )
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("adapter", ["head", "bias", "lora"])
+def test_an_adapter_changes_only_what_it_says(tiny_bert, tmp_path, adapter):
+    _, _, before, result, merged = fitted(tiny_bert, tmp_path, adapter)
+    changed = {name for name, one in merged.state_dict().items() if not torch.equal(one, before[name])}
+    assert "classifier.weight" in changed
+    assert result.trainable_parameters < result.parameters
+    base = {name for name in changed if name.startswith("bert.")}
+    if adapter == "head":
+        assert base == set()
+    elif adapter == "bias":
+        assert base
+        assert all(name.endswith("bias") for name in base)
+    else:
+        assert base
+        assert all("weight" in name and "embeddings" not in name for name in base)
+
+
+def test_a_folded_temperature_divides_the_logits(tiny_bert):
+    task, _, examples, model, _, _ = setting(tiny_bert)
+    before = predict_outputs(model, task, examples)
+    fold_temperature(model, 2.5)
+    after = predict_outputs(model, task, examples)
+    np.testing.assert_allclose(np.asarray(before) / 2.5, np.asarray(after), rtol=1e-4, atol=1e-6)
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tiny_bert, tmp_path):
+    with pytest.raises(TrainingError, match="learning_rate"):
+        fitted(
+            tiny_bert,
+            tmp_path,
+            learning_rate=10.0,
+            epochs=200,
+            max_grad_norm=None,
+            warmup=0.0,
+            batch_size=4,
+            weight_decay=1e9,
+        )
+
+
+def test_bases_that_can_not_be_trusted_are_refused(tiny_bert, tmp_path):
+    for name, wanted in (("none", "no folder"), ("empty", "config.json")):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(ModelError, match=wanted):
+            find_base("./none" if name == "none" else name, None, tmp_path) if name == "empty" else find_base(
+                "x/none", None, tmp_path
+            )
+    (tmp_path / "pickled").mkdir()
+    (tmp_path / "pickled" / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "pickled" / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(ModelError, match="safetensors"):
+        find_base("pickled", None, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine", "constant"])
+def test_the_rate_rises_and_decays(kind):
+    rate = schedule(kind, peak=1.0, warmup=0.1, steps=100)
+    values = [rate(step) for step in range(100)]
+    assert values[:10] == pytest.approx([0.1 * (n + 1) for n in range(10)])
+    assert max(values) == 1.0
+    assert (values[-1] < 0.02) == (kind != "constant")
