@@ -1,5 +1,6 @@
 """Adapters: which part of a model learns."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,7 +76,9 @@ def lora(
             modules_to_save=[name for name in heads if _has_parameters(model, name)],
         )
         try:
-            return get_peft_model(model, config)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by an old name
+                return get_peft_model(model, config)
         except ValueError as error:
             raise ModelError(f"model.adapt lora: {str(error).splitlines()[0][:300]}") from None
 
