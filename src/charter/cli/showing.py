@@ -143,8 +143,8 @@ def show_summary(record: "Record", *, report: Path, bundle: Path | str | None) -
         out.print(escape(line))
     for block in view.tables:
         table = Table(title=escape(block.title), title_justify="left", box=None, pad_edge=False)
-        for heading in block.headings:
-            table.add_column(escape(heading))
+        for place, heading in enumerate(block.headings):
+            table.add_column(escape(heading), no_wrap=place == 0, overflow="fold")
         for row in block.rows:
             table.add_row(*(OUTCOMES.get(cell, escape(cell)) for cell in row))
         out.print()

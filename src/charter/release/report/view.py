@@ -28,11 +28,13 @@ class Summary:
 
 def summary(record: Record, *, language: Language = "en") -> Summary:
     """The verdict, limits and main scores."""
-    return Summary(
-        title(record, language),
-        first_lines(record, language),
-        (limits(record, language), scores(record, language)),
+    whole = scores(record, language)
+    short = Block(
+        whole.title,
+        (whole.headings[0], whole.headings[2], whole.headings[3]),
+        tuple((row[0], row[2], row[3]) for row in whole.rows),
     )
+    return Summary(title(record, language), first_lines(record, language), (limits(record, language), short))
 
 
 def title(record: Record, language: Language) -> str:
