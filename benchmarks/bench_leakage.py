@@ -19,7 +19,11 @@ PARTS = (("test", 0.15), ("validation", 0.10), ("calibration", 0.05))
 
 
 def measure(quick: bool) -> Figures:
-    text = (HERE.parent / "examples" / "tweets-full.yaml").read_text(encoding="utf-8").replace("epochs: 2", "epochs: 1")
+    text = (
+        (HERE.parent / "examples" / "tweets-full.yaml")
+        .read_text(encoding="utf-8")
+        .replace("epochs: 2", "epochs: 1")
+    )
     if quick:
         text = text.replace("  licence: MIT", f"  licence: MIT\n  max_rows: {QUICK_ROWS}")
     figures: dict[str, float] = {}
@@ -27,13 +31,20 @@ def measure(quick: bool) -> Figures:
     for arm, charter in (("closed", text), ("naive", _naive(text, folder, QUICK_ROWS if quick else None))):
         result = run_charter(charter, folder)
         for one in result.record.findings:
-            if one.metric == "macro_f1" and one.area == "performance" and one.value is not None:
-                if not one.slice or "like_in_training" in one.slice:
-                    name = ".".join(("macro_f1", *one.slice.values()))
-                    figures[f"{arm}.{name}"] = one.value
-                    figures[f"{arm}.{name}.low"], figures[f"{arm}.{name}.high"] = float(one.low or 0), float(one.high or 1)
-                    figures[f"{arm}.{name}.n"] = float(one.n or 0)
-            if one.metric == "leakage" and one.slice.get("split") == "test" and one.slice.get("kind") == "similar text":
+            if (
+                one.metric == "macro_f1"
+                and one.area == "performance"
+                and set(one.slice) <= {"like_in_training"}
+            ):
+                name = ".".join((arm, "macro_f1", *one.slice.values()))
+                for end, value in (("", one.value), (".low", one.low), (".high", one.high), (".n", one.n)):
+                    if value is not None:
+                        figures[name + end] = float(value)
+            if (
+                one.metric == "leakage"
+                and one.slice.get("split") == "test"
+                and one.slice.get("kind") == "similar text"
+            ):
                 figures[f"{arm}.leaked_test_rows"] = float(one.value or 0)
     figures["naive_minus_closed.macro_f1"] = figures["naive.macro_f1"] - figures["closed.macro_f1"]
     return figures
@@ -50,7 +61,11 @@ def _naive(text: str, folder: Path, most: int | None) -> str:
     data = Data.model_validate(
         {"source": "sample:tweets", "inputs": {"text": "text"}, "target": "sentiment", "groups": ["topic"]}
     )
-    uses = [Use(use="repair_text"), Use(use="normalise_label"), Use.model_validate({"use": "mask_pii", "locales": ["en", "zh"]})]
+    uses = [
+        Use(use="repair_text"),
+        Use(use="normalise_label"),
+        Use.model_validate({"use": "mask_pii", "locales": ["en", "zh"]}),
+    ]
     rows = prepare(read_source(data, folder).frame, Columns.of(data), uses).frame
     rng = np.random.default_rng(7)
     order = rng.permutation(rows.height)[: most or rows.height]

@@ -178,6 +178,15 @@ def resolve(kind: Kind, name: str, options: Mapping[str, Any]) -> dict[str, Any]
     return {field: getattr(checked, field) for field in model.model_fields}
 
 
+def distribution(kind: Kind, name: str) -> str:
+    """The distribution that a plug-in comes from; artefacts made by the plug-in hold its version in their key."""
+    if name not in BUILT_IN[kind]:
+        for point in _points(kind):
+            if point.name == name and point.dist is not None:
+                return str(point.dist.name)
+    return "charter"
+
+
 def make(kind: Kind, name: str, options: Mapping[str, Any], *given: Any) -> Any:
     """Call a plug-in's factory with `given` (what Charter itself hands it) and its checked options."""
     return load(kind, name)(*given, **resolve(kind, name, options))

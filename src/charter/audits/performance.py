@@ -1,7 +1,7 @@
 """Performance: every score with its interval, overall, per class and per declared group; and cheap baselines beside it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -192,7 +192,7 @@ def _beside(case: Case, measured: Measured, baseline: Baseline, how: Resampling)
             split="test",
         )
         return
-    cheap = _measured(case, test, baseline.outputs, how)
+    cheap = replace(_measured(case, test, baseline.outputs, how), of="")  # of no released model
     for name in cheap.values:
         if not name[1]:
             found = _finding(cheap, name, how, n=cheap.rows, where=where, minimum_n=1, area="baseline")

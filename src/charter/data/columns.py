@@ -1,8 +1,8 @@
 """Which column of a table is what, and the columns that Charter adds itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from charter.spec.model import Data
 
@@ -32,6 +32,10 @@ class Columns:
     def of(cls, data: Data) -> "Columns":
         """The roles as a charter's data section states them."""
         return cls(data.inputs, data.target, data.groups, data.subject, data.split.time, data.split.column)
+
+    def as_json(self) -> dict[str, Any]:
+        """The roles as a JSON value: what an artefact's key holds of them."""
+        return {**asdict(self), "inputs": dict(self.inputs)}
 
     @property
     def text(self) -> str:

@@ -45,7 +45,9 @@ def bias() -> Adapter:
     def apply(model: "PreTrainedModel") -> Model:
         for name, parameter in model.base_model.named_parameters():
             parameter.requires_grad_(name.endswith("bias"))
-        return _checked(model, "bias")
+        if not any(parameter.requires_grad for parameter in model.base_model.parameters()):
+            raise ModelError("model.adapt bias: this base has no bias term; use head, lora or full")
+        return model
 
     return Adapter(apply, lambda model: model)
 
@@ -72,6 +74,7 @@ def lora(
             r=rank,
             lora_alpha=alpha,
             lora_dropout=dropout,
+            fan_in_fan_out=_has_conv1d(model),
             target_modules=list(layers) if layers else _linear_layers(model),
             modules_to_save=[name for name in heads if _has_parameters(model, name)],
         )
@@ -83,6 +86,11 @@ def lora(
             raise ModelError(f"model.adapt lora: {str(error).splitlines()[0][:300]}") from None
 
     return Adapter(apply, lambda model: model.merge_and_unload())
+
+
+def _has_conv1d(model: "PreTrainedModel") -> bool:
+    """Whether its linear layers are GPT-2's `Conv1D`, whose weights lie the other way round."""
+    return any(type(module).__name__ == "Conv1D" for module in model.base_model.modules())
 
 
 def _linear_layers(model: "PreTrainedModel") -> list[str]:

@@ -114,7 +114,7 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        with _quiet():
+        with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelError(
@@ -137,7 +137,7 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
     import transformers
 
     labels = dict(enumerate(task.labels))
-    with torch.random.fork_rng(), _quiet():
+    with torch.random.fork_rng(), quiet():
         torch.manual_seed(seed)
         try:
             model = getattr(transformers, task.auto_model).from_pretrained(
@@ -155,12 +155,26 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
             raise ModelError(
                 f"model.base '{base.reference}' can't be loaded for {task.name}: {first}"
             ) from None
-    most = getattr(model.config, "max_position_embeddings", None)
+    most = _longest(model)
     if most is not None and max_length > most:
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
     if model.config.pad_token_id is None:
         model.config.pad_token_id = load_tokenizer(base.folder).pad_token_id
     return model
+
+
+def _longest(model: "PreTrainedModel") -> int | None:
+    """The tokens that a model reads at most, None where positions are not learned.
+
+    Models of RoBERTa's kind count positions from their padding index on, so they read that many tokens less.
+    """
+    most = getattr(model.config, "max_position_embeddings", None)
+    for module in model.base_model.modules():
+        positions = getattr(module, "position_embeddings", None)
+        padding = getattr(positions, "padding_idx", None)
+        if most is not None and padding is not None:
+            return int(most) - int(padding) - 1
+    return None if most is None else int(most)
 
 
 def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
@@ -173,7 +187,7 @@ def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
     import transformers
 
     try:
-        with _quiet():
+        with quiet():
             model = getattr(transformers, task.auto_model).from_pretrained(
                 folder,
                 use_safetensors=True,
@@ -188,7 +202,7 @@ def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' notes ("newly initialised", progress of loading weights) off the user's terminal."""
     from transformers.utils import logging
 

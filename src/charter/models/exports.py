@@ -20,9 +20,12 @@ def safetensors() -> Exporter:
     """A folder in transformers' own layout, weights in safetensors."""
 
     def export(model: "PreTrainedModel", tokenizer: Any, folder: Path) -> None:
+        from charter.models.base import quiet
+
         folder.mkdir(parents=True, exist_ok=True)
         model.config._name_or_path = ""  # where the base lay on this machine is nobody's business
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        with quiet():
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
 
     return Exporter(export)

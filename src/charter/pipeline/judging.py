@@ -3,16 +3,15 @@
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from charter import plugins
-from charter.audits.case import Answers, Case
-from charter.data.columns import SplitName
-from charter.pipeline.learning import Exported, Trained, answers_digest
-from charter.pipeline.preparing import PreparedData, resolved, row_wise_uses
+from charter.audits.case import Case
+from charter.pipeline.learning import Exported, HeldOut, Trained
+from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
@@ -40,15 +39,15 @@ def audit(
     data: PreparedData,
     trained: Trained,
     exported: Exported,
-    answers: Mapping[SplitName, Answers],
+    held_out: HeldOut,
 ) -> list[Finding]:
     """Every audit that the charter names, on one exported model; each is an artefact of its own."""
     case = Case(
-        of=exported.artifact.digest,
+        of=exported.digest,
         task=trained.task,
         columns=data.columns,
         train=data.part("train"),
-        answers=answers,
+        answers=held_out.answers,
         temperature=float(exported.facts["temperature"]),
         temperature_split=str(exported.facts["split"]),
         seed=charter.training.seed,
@@ -58,13 +57,14 @@ def audit(
         stage = Stage(
             f"audit {use.use}",
             AUDIT_VERSION,
-            options=options,
+            options={**options, "roles": data.columns.as_json()},
             inputs={
-                "answers": answers_digest(answers, exported),
+                "answers": held_out.digest,
+                "export": exported.artifact.digest,
                 "rows": data.artifact.digest,
                 "task": trained.artifact.digest,
             },
-            libraries=AUDIT_LIBRARIES,
+            libraries=(*AUDIT_LIBRARIES, *distributions((use,), "audit")),
             seed=charter.training.seed,
         )
         measure = plugins.make("audit", use.use, use.options)
@@ -96,9 +96,7 @@ def provenance(
             "digest": trained.base.digest,
         },
         "trained_digest": trained.artifact.digest,
-        "exports": {
-            one.format: {"digest": one.artifact.digest, "temperature": dict(one.facts)} for one in exported
-        },
+        "exports": {one.format: {"digest": one.digest, "temperature": dict(one.facts)} for one in exported},
         "seeds": {"split": charter.data.split.seed, "training": charter.training.seed},
         "privacy": {"differential_privacy": False, "epsilon": None},
         "versions": {

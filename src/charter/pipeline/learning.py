@@ -17,10 +17,10 @@ from charter.models.base import Base, attach, find_base, load_model, load_tokeni
 from charter.models.device import pick_device
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
-from charter.pipeline.preparing import PreparedData, resolved
+from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.privacy.plan import plain
-from charter.runs.digest import frame_digest, value_digest
+from charter.runs.digest import folder_digest, frame_digest
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
@@ -51,11 +51,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Exported:
-    """A released form of the model; `folder` opens in transformers. `facts` say what temperature was folded in."""
+    """A released form of the model; `folder` opens in transformers. `facts` say what temperature was folded in.
+
+    `digest` is of the model's own files, as they lie in a bundle: findings are tied to the weights by it.
+    """
 
     artifact: Artifact
     format: str
     folder: Path
+    digest: str
     facts: Mapping[str, Any]
 
 
@@ -77,9 +81,10 @@ def train_model(
             "task": resolved((charter.task,), "task")[0],
             "training": charter.training.model_dump(mode="json"),
             "device": pick_device().type,
+            "roles": data.columns.as_json(),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest},
-        libraries=LIBRARIES,
+        libraries=_libraries(charter),
         seed=charter.training.seed,
     )
 
@@ -90,6 +95,12 @@ def train_model(
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
     return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
+
+
+def _libraries(charter: Charter) -> tuple[str, ...]:
+    """What a model's artefacts depend on, the packages of its plug-ins too."""
+    adapt, task = distributions((charter.model.adapt,), "adapter"), distributions((charter.task,), "task")
+    return (*LIBRARIES, *adapt, *task)
 
 
 def _train(
@@ -183,7 +194,7 @@ def export_model(
             "max_length": charter.model.max_length,
         },
         inputs={"model": trained.artifact.digest, "rows": frame_digest(rows) if fits else ""},
-        libraries=LIBRARIES,
+        libraries=_libraries(charter),
     )
 
     def make(files: Path, work: Path) -> None:
@@ -218,10 +229,19 @@ def export_model(
 
     artifact = run.step(stage, make)
     facts = json.loads((artifact.path / "temperature.json").read_text(encoding="utf-8"))
-    return Exported(artifact, format_name, artifact.path / "model", facts)
+    model = artifact.path / "model"
+    return Exported(artifact, format_name, model, folder_digest(model), facts)
 
 
 HELD_OUT: tuple[SplitName, ...] = ("validation", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What an exported model said on the held-out rows, by split; `digest` is of the answers themselves."""
+
+    answers: Mapping[SplitName, Answers]
+    digest: str
 
 
 def answer_held_out(
@@ -231,16 +251,16 @@ def answer_held_out(
     trained: Trained,
     exported: Exported,
     on_progress: OnProgress,
-) -> Mapping[SplitName, Answers]:
+) -> HeldOut:
     """What the exported model says on every held-out row."""
     parts = {split: rows for split in HELD_OUT if (rows := data.part(split)).height}
     digests = {split: frame_digest(rows) for split, rows in parts.items()}
     stage = Stage(
         "answer",
         ANSWER_VERSION,
-        options={"max_length": charter.model.max_length},
-        inputs={"model": exported.artifact.digest, **{str(split): one for split, one in digests.items()}},
-        libraries=LIBRARIES,
+        options={"max_length": charter.model.max_length, "roles": data.columns.as_json()},
+        inputs={"model": exported.digest, **{str(split): one for split, one in digests.items()}},
+        libraries=_libraries(charter),
     )
 
     def make(files: Path, work: Path) -> None:
@@ -267,11 +287,4 @@ def answer_held_out(
         if not np.array_equal(frame[ROW].to_numpy(), rows[ROW].to_numpy()):
             raise AssertionError(f"answers of {split} are not those of its rows")
         answers[split] = Answers(rows, from_frame(frame), digests[split])
-    return answers
-
-
-def answers_digest(answers: Mapping[SplitName, Answers], exported: Exported) -> str:
-    """The digest of what audits read: whose answers, on which rows."""
-    return value_digest(
-        {"of": exported.artifact.digest, **{split: part.digest for split, part in answers.items()}}
-    )
+    return HeldOut(answers, artifact.digest)

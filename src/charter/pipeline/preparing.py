@@ -53,7 +53,7 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
         VERSION,
         options=_options(charter),
         inputs={"source": source},
-        libraries=LIBRARIES,
+        libraries=(*LIBRARIES, *distributions(charter.data.prepare, "preparation")),
         seed=charter.data.split.seed,
     )
 
@@ -87,6 +87,11 @@ def resolved(uses: tuple[Use, ...], kind: plugins.Kind) -> list[dict[str, Any]]:
         {"use": use.use, **json.loads(json.dumps(plugins.resolve(kind, use.use, use.options), default=list))}
         for use in uses
     ]
+
+
+def distributions(uses: tuple[Use, ...], kind: plugins.Kind) -> tuple[str, ...]:
+    """The distributions that plug-ins come from: their versions belong into an artefact's key."""
+    return tuple({plugins.distribution(kind, use.use) for use in uses} - {"charter"})
 
 
 def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run: Run) -> None:

@@ -66,8 +66,8 @@ def run(
         ]
         findings: list[Finding] = [*data.findings, *trained.findings]
         for exported in exports:
-            answers = answer_held_out(going, charter, data, trained, exported, tell)
-            findings += audit(going, charter, data, trained, exported, answers)
+            held_out = answer_held_out(going, charter, data, trained, exported, tell)
+            findings += audit(going, charter, data, trained, exported, held_out)
 
         test = {"test_digest": data.test_digest, "data_id": charter.data_id}
         before = judged_before(kept, charter_digest=charter.digest, **test)

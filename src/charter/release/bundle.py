@@ -135,6 +135,16 @@ def changed_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def model_digest(manifest: Mapping[str, Any]) -> str:
+    """The digest of the model's own files in a bundle: what its findings must be of."""
+    own = {
+        name: digest
+        for name, digest in manifest["files"].items()
+        if name not in ("README.md", "charter.yaml") and not name.startswith("charter/")
+    }
+    return files_digest(own)
+
+
 def read_bundle(folder: Path) -> Bundle:
     """Open a bundle after checking every byte of it.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from charter import spec
 from charter.errors import BundleError, CharterError
-from charter.release.bundle import SIGNATURE, changed_files, read_manifest
+from charter.release.bundle import SIGNATURE, changed_files, model_digest, read_manifest
 from charter.release.judge import judge, released
 from charter.release.signing import check_signature
 from charter.runs.findings import read_findings
@@ -45,17 +45,18 @@ def verify(folder: Path, key: Path | None) -> Verification:
     lines = [Line(False, text) for text in changed] or [
         Line(True, f"every byte of its {len(manifest['files'])} files")
     ]
-    lines += _verdicts(folder, str(manifest.get("status")))
+    lines += _verdicts(folder, str(manifest.get("status")), model_digest(manifest))
     state, line = _signature(folder, key)
     return Verification((*lines, line), state)
 
 
-def _verdicts(folder: Path, status: str) -> list[Line]:
-    """The verdicts, judged again from the charter and the findings in the bundle."""
+def _verdicts(folder: Path, status: str, model: str) -> list[Line]:
+    """The verdicts, judged again from the charter and the findings in the bundle, which must be of its very model."""
     try:
         record = json.loads((folder / "charter" / "record.json").read_text(encoding="utf-8"))
         charter = Charter.model_validate(record["charter"])
-        again = judge(charter, read_findings(folder / "charter" / "findings.jsonl"))
+        findings = read_findings(folder / "charter" / "findings.jsonl")
+        again = judge(charter, findings)
         kept = json.loads((folder / "charter" / "verdicts.json").read_text(encoding="utf-8"))
         written = (folder / "charter.yaml").read_text(encoding="utf-8") == spec.written(charter)
     except (OSError, ValueError, KeyError, TypeError, CharterError) as error:
@@ -63,6 +64,11 @@ def _verdicts(folder: Path, status: str) -> list[Line]:
     lines = []
     if not written:
         lines.append(Line(False, "charter.yaml is not the charter that was judged"))
+    measured = {one.of for one in findings if one.split == "test" and one.of}
+    ties = measured == {model} if measured else not kept
+    lines.append(
+        Line(ties, f"the evidence is {'' if ties else 'not '}of these very weights and tokenizer files")
+    )
     same = [one.as_json() for one in again] == kept
     lines.append(
         Line(
