@@ -7,7 +7,6 @@ accepted and what to do; it never holds a data value (only its place, reason, ty
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EXIT_OK = 0
 EXIT_USER_ERROR = 2
 EXIT_NOT_RELEASED = 3
 EXIT_NOT_VERIFIED = 4

@@ -1,12 +1,15 @@
 """Any transformers encoder in safetensors can be a base: each head and adapter works, is calibrated, and comes back from disk."""
 
 import itertools
+import shutil
 
 import numpy as np
 import polars as pl
 import pytest
+import tokenizers
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 
 from charter import plugins
 from charter.data.columns import ROW, Columns
@@ -121,3 +124,60 @@ def test_the_longest_text_that_a_base_reads_is_known(kind, tiny_bert, tmp_path):
     examples = task.examples(rows, COLUMNS, load_tokenizer(base.folder), most)
     assert {len(ids) for ids in examples.ids} == {most}
     assert len(predict_outputs(model, task, examples)) == 12
+
+
+def damaged(base, folder, change):
+    """A copy of a base whose tensors were changed."""
+    shutil.copytree(base.folder, folder)
+    tensors = load_file(base.folder / "model.safetensors")
+    save_file(change(tensors), folder / "model.safetensors", metadata={"format": "pt"})
+    return find_base(str(folder), None, folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors: {f"foo.{name}": one for name, one in tensors.items()},
+        lambda tensors: {name: one for name, one in tensors.items() if "layer.1." not in name},
+        lambda tensors: {
+            name: one[:-1].clone() if "word_embeddings" in name else one for name, one in tensors.items()
+        },
+    ],
+    ids=["renamed", "a layer missing", "another vocabulary"],
+)
+def test_a_base_whose_files_lack_weights_is_refused_not_filled_with_noise(change, tiny_bert, tmp_path):
+    whole = find_base(str(tiny_bert), None, tmp_path)
+    base = damaged(whole, tmp_path / "damaged", change)
+    with pytest.raises(ModelError, match="random numbers"):
+        attach(base, fitted_task("classification")[0], seed=1, max_length=16)
+
+
+def test_a_base_cut_off_or_of_no_sense_is_refused_without_traceback(tiny_bert, tmp_path):
+    base = find_base(str(tiny_bert), None, tmp_path)
+    cut = tmp_path / "cut"
+    shutil.copytree(base.folder, cut)
+    content = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelError, match="can't be loaded"):
+        attach(find_base(str(cut), None, tmp_path), fitted_task("classification")[0], seed=1, max_length=16)
+
+
+def test_a_head_that_was_trained_before_is_not_kept_under_new_names(tiny_bert, tmp_path):
+    task, _ = fitted_task("classification")
+    base = find_base(str(tiny_bert), None, tmp_path)
+    first = attach(base, task, seed=1, max_length=16)
+    plugins.make("exporter", "safetensors", {}).export(first, load_tokenizer(base.folder), tmp_path / "tuned")
+    again = attach(find_base(str(tmp_path / "tuned"), None, tmp_path), task, seed=2, max_length=16)
+    assert not torch.equal(first.classifier.weight, again.classifier.weight)
+    assert torch.equal(
+        first.bert.embeddings.word_embeddings.weight, again.bert.embeddings.word_embeddings.weight
+    )
+
+
+def test_words_for_a_byte_level_tokenizer_are_not_glued_together(tmp_path):
+    trained = tokenizers.ByteLevelBPETokenizer()
+    trained.train_from_iterator(["we found the great room"] * 20, vocab_size=320)
+    transformers.RobertaTokenizerFast(tokenizer_object=trained._tokenizer).save_pretrained(tmp_path)
+    encoded = load_tokenizer(tmp_path, words=True)(["the", "great"], is_split_into_words=True)
+    text = load_tokenizer(tmp_path)("we the great")
+    assert encoded.tokens()[-2] == text.tokens()[-2] == "Ġgreat"

@@ -1,5 +1,8 @@
 """Training: same seed, same weights; every adapter changes only what it says; the folded temperature is the judged one."""
 
+import os
+import signal
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,13 +10,15 @@ import torch
 
 from charter import plugins
 from charter.data.columns import ROW, Columns
-from charter.errors import ModelError, TrainingError
-from charter.models.base import attach, find_base, load_tokenizer
+from charter.errors import DataError, ModelError, TrainingError
+from charter.models.adapters import adapted
+from charter.models.base import find_base, load_tokenizer
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
 from charter.privacy.plan import plain
 from charter.spec.model import Training
 from charter.tasks.classification import classification
+from charter.training import fitting
 from charter.training.fitting import Validation, fit
 from charter.training.loop import schedule
 
@@ -31,12 +36,14 @@ def setting(tiny_bert, adapter="full", **training):
     examples = task.examples(rows, COLUMNS, load_tokenizer(base.folder), 16)
     made = plugins.make("adapter", adapter, {})
     settings = Training.model_validate({"epochs": 2, "batch_size": 16, "learning_rate": 5e-3, **training})
-    return task, rows, examples, attach(base, task, seed=7, max_length=16), made, settings
+    torch.randn(int(rng.integers(1, 9)))  # whatever was drawn before must not matter
+    return task, rows, examples, adapted(base, task, made, seed=7, max_length=16), made, settings
 
 
-def fitted(tiny_bert, folder, adapter="full", **training):
+def fitted(tiny_bert, folder, adapter="full", on_step=None, validated=True, **training):
     task, rows, examples, model, made, settings = setting(tiny_bert, adapter, **training)
-    before = {name: one.clone() for name, one in model.state_dict().items()}
+    untouched = attach(find_base(str(tiny_bert), None, folder), task, seed=7, max_length=16)
+    before = untouched.state_dict()
     plan = plain(
         batch_size=settings.batch_size,
         micro_batch_size=settings.micro_batch_size,
@@ -44,20 +51,25 @@ def fitted(tiny_bert, folder, adapter="full", **training):
         seed=7,
     )
     result = fit(
-        made.apply(model),
+        model,
         task,
         examples,
-        Validation(examples, rows, COLUMNS),
+        Validation(examples, rows, COLUMNS) if validated else None,
         settings,
         plan,
         work=folder / "work",
         logs=folder / "logs",
+        on_step=on_step,
     )
     return task, examples, before, result, made.merge(result.model)
 
 
-def test_same_seed_same_weights(tiny_bert, tmp_path):
-    weights = [fitted(tiny_bert, tmp_path / name)[4].state_dict() for name in "ab"]
+@pytest.mark.parametrize("adapter", ["full", "head", "bias", "lora"])
+def test_same_seed_same_weights(tiny_bert, tmp_path, adapter):
+    weights = []
+    for name in "ab":
+        weights.append(fitted(tiny_bert, tmp_path / name, adapter)[4].state_dict())
+        torch.manual_seed(99)
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
@@ -67,6 +79,70 @@ def test_training_learns_and_keeps_the_best(tiny_bert, tmp_path):
     assert max(scores) > 0.9
     at = next(one["step"] for one in result.history if one.get("validation_score") == max(scores))
     assert result.best_step == at
+
+
+class Stop:
+    """A real Ctrl-C when the process first gets to a place: after an update, or inside the evaluation of one."""
+
+    def __init__(self, monkeypatch, update, inside_evaluation):
+        self.update, self.inside, self.seen, self.sent = update, inside_evaluation, 0, False
+        if inside_evaluation:
+            batch = fitting.predict_outputs
+
+            def watched(*args, **options):
+                self.send_at(self.seen)
+                return batch(*args, **options)
+
+            monkeypatch.setattr(fitting, "predict_outputs", watched)
+
+    def send_at(self, update):
+        if update >= self.update and not self.sent:
+            self.sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def __call__(self, step):
+        self.seen = step.step
+        if not self.inside:
+            self.send_at(step.step)
+
+
+@pytest.mark.parametrize(("update", "inside"), [(3, False), (6, False), (5, True), (11, True)])
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_a_stop_at_any_moment_changes_neither_weights_nor_history(
+    tiny_bert, tmp_path, monkeypatch, update, inside, adapter
+):
+    whole = fitted(tiny_bert, tmp_path / "whole", adapter, epochs=3)
+    stop = Stop(monkeypatch, update, inside)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, epochs=3)
+    resumed = fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, epochs=3)
+    assert resumed[3].history == whole[3].history
+    assert resumed[3].best_step == whole[3].best_step
+    ours, theirs = resumed[4].state_dict(), whole[4].state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_early_stopping_without_validation_rows_is_refused(tiny_bert, tmp_path):
+    with pytest.raises(DataError, match="early_stopping needs validation rows"):
+        fitted(tiny_bert, tmp_path, early_stopping=1, validated=False)
+
+
+def test_weights_that_the_last_update_ruined_are_not_returned(tiny_bert, tmp_path):
+    def ruin(step):
+        if step.step == step.steps:
+            with torch.no_grad():
+                ruined[0].classifier.bias.fill_(float("nan"))
+
+    ruined = []
+    original = fitting._optimizer
+
+    def remember(model, settings):
+        ruined.append(model)
+        return original(model, settings)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError, match=r"classifier\.bias"):
+        patch.setattr(fitting, "_optimizer", remember)
+        fitted(tiny_bert, tmp_path, on_step=ruin, validated=False)
 
 
 def test_early_stopping_stops(tiny_bert, tmp_path):

@@ -1,6 +1,6 @@
 """Intervals: bootstrap over sums of tallies, over whole clusters where rows belong together, Wilson near 0 and 1."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,7 +132,3 @@ def widened(found: Interval, trials: float, confidence: float, *, bounded: bool 
 def design_effect(cluster: NDArray[np.int64]) -> float:
     """Rows per cluster, on average: what a count of rows is divided by to count independent units."""
     return len(cluster) / max(int(cluster.max()) + 1, 1) if len(cluster) else 1.0
-
-
-Statistic = Callable[[NDArray[np.float64]], Scores]
-"""Sums of tallies (..., m) -> scores (...)."""

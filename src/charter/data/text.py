@@ -52,7 +52,7 @@ def encode_texts(
             list(texts[start : start + AT_ONCE]), truncation=True, max_length=max_length, verbose=False
         )
         for encoding in encoded.encodings:
-            ids.append(np.asarray(encoding.ids, dtype=np.int64))
+            ids.append(_some(encoding.ids, tokenizer))
             truncated += bool(encoding.overflowing)
             if with_offsets:
                 offsets.append(np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2))
@@ -73,9 +73,13 @@ def encode_words(sentences: Sequence[Sequence[str]], tokenizer: Any, max_length:
             verbose=False,
         )
         for encoding in encoded.encodings:
-            ids.append(np.asarray(encoding.ids, dtype=np.int64))
-            words.append(
-                np.asarray([-1 if word is None else word for word in encoding.word_ids], dtype=np.int64)
-            )
+            ids.append(_some(encoding.ids, tokenizer))
+            owners = [-1 if word is None else word for word in encoding.word_ids] or [-1]
+            words.append(np.asarray(owners, dtype=np.int64))
             truncated += bool(encoding.overflowing)
     return EncodedWords(tuple(ids), tuple(words), truncated)
+
+
+def _some(ids: Sequence[int], tokenizer: Any) -> NDArray[np.int64]:
+    """The ids, or one padding token for a text in which the tokenizer sees nothing: a model needs something to read."""
+    return np.asarray(list(ids) or [tokenizer.pad_token_id], dtype=np.int64)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
+    from charter.models.base import Base
+    from charter.tasks.task import Task
+
 Model = Any  # a PreTrainedModel, or peft's wrapper of one
 
 
@@ -22,6 +25,21 @@ class Adapter:
 
     apply: Callable[["PreTrainedModel"], Model]
     merge: Callable[[Model], "PreTrainedModel"]
+
+
+def adapted(base: "Base", task: "Task", adapter: Adapter, *, seed: int, max_length: int) -> Model:
+    """The base with the task's head and what the adapter adds; everything new is drawn by `seed`.
+
+    Raises:
+        ModelError: as `attach`, or nothing of this model would learn.
+    """
+    import torch
+
+    from charter.models.base import attach
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return adapter.apply(attach(base, task, seed=seed, max_length=max_length))
 
 
 def full() -> Adapter:

@@ -105,21 +105,23 @@ def _config(place: Path, reference: str) -> dict[str, Any]:
     return config
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, *, words: bool = False) -> Any:
     """The fast tokenizer of a model folder, with a padding token.
+
+    words: for lists of words. A byte-level tokenizer then puts a space before each, as it stands in running text;
+    without, it would read the words as glued together.
 
     Raises:
         ModelError: it has none, or only a slow one.
     """
     from transformers import AutoTokenizer
 
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{folder} has no tokenizer that transformers can load ({type(error).__name__})"
-        ) from None
+    options = {"trust_remote_code": False, "local_files_only": True}
+    with quiet(), _loading(f"the tokenizer in {folder}"):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        pieces = str(tokenizer.backend_tokenizer.pre_tokenizer) if tokenizer.is_fast else ""
+        if words and "ByteLevel(add_prefix_space=False" in pieces:
+            tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **options)
     if not tokenizer.is_fast:
         raise ModelError(f"{folder} has only a slow tokenizer; a tokenizer.json is needed")
     if tokenizer.pad_token_id is None:
@@ -128,33 +130,36 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrainedModel":
-    """The base with the task's head, new and random by `seed`.
+    """The base, every weight of it from its files, with the task's head, new and random by `seed`.
 
     Raises:
-        ModelError: the base can't carry such a head, or reads fewer tokens than `max_length`.
+        ModelError: the files lack weights of the base, the base can't carry such a head, or it reads fewer tokens than
+            `max_length`.
     """
     import torch
     import transformers
 
     labels = dict(enumerate(task.labels))
-    with torch.random.fork_rng(), quiet():
+    with torch.random.fork_rng(), quiet(), _loading(f"model.base '{base.reference}' for {task.name}"):
         torch.manual_seed(seed)
-        try:
-            model = getattr(transformers, task.auto_model).from_pretrained(
-                base.folder,
-                id2label=labels,
-                label2id={label: number for number, label in labels.items()},
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # a folder that was fine-tuned before has a head of other labels
-                dtype=torch.float32,
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            first = (str(error).strip().splitlines() or [""])[0][:300]
+        config = transformers.AutoConfig.from_pretrained(
+            base.folder,
+            id2label=labels,
+            label2id={label: number for number, label in labels.items()},
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+        model = getattr(transformers, task.auto_model).from_config(
+            config, dtype=torch.float32, trust_remote_code=False
+        )
+        trunk = _loaded(transformers.AutoModel, base.folder, f"model.base '{base.reference}'")
+        model.base_model.load_state_dict(trunk.state_dict(), strict=False)
+        lacking = set(model.base_model.state_dict()) - set(trunk.state_dict())
+        if lacking:
             raise ModelError(
-                f"model.base '{base.reference}' can't be loaded for {task.name}: {first}"
-            ) from None
+                f"model.base '{base.reference}': as a {type(model).__name__} it has weights that its files lack: "
+                f"{_listed(lacking)}"
+            )
     most = _longest(model)
     if most is not None and max_length > most:
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
@@ -183,22 +188,56 @@ def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
     Raises:
         ModelError: the folder holds no such model.
     """
-    import torch
     import transformers
 
+    with quiet(), _loading(str(folder)):
+        return _loaded(getattr(transformers, task.auto_model), folder, str(folder)).eval()
+
+
+def _loaded(auto: Any, folder: Path, what: str) -> "PreTrainedModel":
+    """A model with every weight from the folder's files; transformers itself would fill gaps with random numbers."""
+    import torch
+
+    model, info = auto.from_pretrained(
+        folder,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,  # so that all of them are told, below
+        output_loading_info=True,
+    )
+    wrong = {str(one[0] if isinstance(one, tuple) else one) for one in info["mismatched_keys"]}
+    # A pooler is no part of a checkpoint that was pre-trained without one; it is then new, as a head is.
+    lacking = {name for name in info["missing_keys"] if "pooler." not in name}
+    if wrong or lacking:
+        said = (
+            f"lack {_listed(lacking)}"
+            if lacking
+            else f"hold {_listed(wrong)} in other shapes than config.json says"
+        )
+        raise ModelError(
+            f"{what}: its files {said}. Those weights would be random numbers; "
+            "get a whole copy, or save it again with transformers: model.save_pretrained(folder)"
+        )
+    return model
+
+
+def _listed(names: set[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
+
+
+@contextmanager
+def _loading(what: str) -> Iterator[None]:
+    """Say what transformers and safetensors say of files that can't be loaded, in one line."""
+    from safetensors import SafetensorError
+
     try:
-        with quiet():
-            model = getattr(transformers, task.auto_model).from_pretrained(
-                folder,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                dtype=torch.float32,
-            )
-    except (OSError, ValueError, RuntimeError) as error:
+        yield
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [""])[0][:300]
-        raise ModelError(f"{folder} holds no model that can be loaded: {first}") from None
-    return model.eval()
+        raise ModelError(f"{what} can't be loaded ({type(error).__name__}): {first}") from None
 
 
 @contextmanager

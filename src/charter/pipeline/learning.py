@@ -13,7 +13,8 @@ from charter import plugins
 from charter.audits.case import Answers
 from charter.data.batch import Examples
 from charter.data.columns import ROW, SplitName
-from charter.models.base import Base, attach, find_base, load_model, load_tokenizer
+from charter.models.adapters import adapted
+from charter.models.base import Base, find_base, load_model, load_tokenizer
 from charter.models.device import pick_device
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
@@ -35,7 +36,7 @@ from charter.training.fitting import FitProgress, Fitted, Validation, fit
 TRAIN_VERSION = 1
 EXPORT_VERSION = 1
 ANSWER_VERSION = 1
-LIBRARIES = ("charter", "peft", "tokenizers", "torch", "transformers")
+LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _train(
 ) -> None:
     unfitted: Task = plugins.make("task", charter.task.use, charter.task.options)
     task = unfitted.fit(data.rows, data.columns)
-    tokenizer = load_tokenizer(base.folder)
+    tokenizer = load_tokenizer(base.folder, words=task.reads_words)
     length = charter.model.max_length
     train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
     validation_rows = data.part("validation")
@@ -123,8 +124,8 @@ def _train(
         encoded = task.examples(validation_rows, data.columns, tokenizer, length)
         validation = Validation(encoded, validation_rows, data.columns)
     adapter = plugins.make("adapter", charter.model.adapt.use, charter.model.adapt.options)
-    model = adapter.apply(attach(base, task, seed=charter.training.seed, max_length=length))
     settings = charter.training
+    model = adapted(base, task, adapter, seed=settings.seed, max_length=length)
     fitted = fit(
         model,
         task,

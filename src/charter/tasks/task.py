@@ -51,6 +51,8 @@ class Task(ABC):
     """The score that early stopping and the comparison with the baselines read; higher is better."""
     auto_model: ClassVar[str]
     """The transformers Auto class whose head fits this task."""
+    reads_words: ClassVar[bool] = False
+    """Whether it gives the tokenizer lists of words instead of texts."""
     labels: tuple[str, ...]
 
     @abstractmethod

@@ -41,6 +41,7 @@ class TokenClassification(Task):
     name: ClassVar[str] = "token_classification"
     headline: ClassVar[str] = "micro_f1"
     auto_model: ClassVar[str] = "AutoModelForTokenClassification"
+    reads_words: ClassVar[bool] = True
 
     @property
     def types(self) -> tuple[str, ...]:

@@ -11,14 +11,15 @@ import polars as pl
 
 from charter.data.batch import IGNORED, Examples
 from charter.data.columns import Columns
-from charter.errors import DataError
+from charter.errors import DataError, TrainingError
 from charter.models.device import pick_device
 from charter.models.inference import predict_outputs
 from charter.privacy.plan import StepPlan
 from charter.spec.model import Training
 from charter.tasks.task import Outputs, Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
-from charter.training.loop import schedule, train
+from charter.training.interrupt import held_back
+from charter.training.loop import Step, schedule, train
 
 if TYPE_CHECKING:
     import torch
@@ -69,6 +70,7 @@ class _Progress:
     """What changes while fitting; it is saved with each checkpoint as it stands."""
 
     step: int = 0
+    evaluated: int = 0
     seconds: float = 0.0
     best_step: int = 0
     best_score: float = -1.0
@@ -78,6 +80,16 @@ class _Progress:
     since_evaluation: list[float] = field(default_factory=lambda: [0.0, 0.0])
     stopped: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, step: Step) -> None:
+        """One update more."""
+        self.step = step.step
+        self.loss_sum += step.loss
+        self.loss_count += 1
+        self.since_evaluation = [
+            self.since_evaluation[0] + step.loss * step.examples,
+            self.since_evaluation[1] + step.examples,
+        ]
 
 
 def fit(
@@ -105,6 +117,10 @@ def fit(
 
     if len(examples) == 0:
         raise DataError("no row is left to train on; look at what was dropped, and at data.split")
+    if settings.early_stopping is not None and validation is None:
+        raise DataError(
+            "training.early_stopping needs validation rows, and data.split leaves none; give them, or take it out"
+        )
     per_epoch = plan.steps_per_epoch(len(examples))
     steps = settings.epochs * per_epoch
     model.to(pick_device())
@@ -125,53 +141,55 @@ def fit(
         progress.seconds = time.monotonic() - began
         save_checkpoint(work, model, optimizer, best, vars(progress).copy())
 
-    loop = train(
-        model,
-        task,
-        examples,
-        plan,
-        optimizer=optimizer,
-        learning_rate=schedule(
-            settings.schedule, peak=settings.learning_rate, warmup=settings.warmup, steps=steps
-        ),
-        steps=progress.step if progress.stopped else steps,
-        done=progress.step,
-        seed=settings.seed,
-        class_weights=_class_weights(task, examples, settings, next(model.parameters()).device),
-    )
-    try:
-        with torch.random.fork_rng(devices=[]):
+    def evaluate_when_due() -> None:
+        nonlocal best
+        if progress.step in evaluations(progress.step) and progress.evaluated < progress.step:
+            epoch = progress.step / per_epoch
+            gained = _evaluate(model, task, validation, progress, epoch, writer, interrupt.check)
+            if gained and keep_best:
+                best = learned_state(model)
+            patience = settings.early_stopping
+            progress.stopped = patience is not None and progress.without_gain >= patience
+
+    with held_back() as interrupt, torch.random.fork_rng(devices=[]):
+        try:
+            evaluate_when_due()  # a run that was stopped between an update and its evaluation goes on with that
+            loop = train(
+                model,
+                task,
+                examples,
+                plan,
+                optimizer=optimizer,
+                learning_rate=schedule(
+                    settings.schedule, peak=settings.learning_rate, warmup=settings.warmup, steps=steps
+                ),
+                steps=progress.step if progress.stopped else steps,
+                done=progress.step,
+                seed=settings.seed,
+                class_weights=_class_weights(task, examples, settings, next(model.parameters()).device),
+            )
             for step in loop:
-                progress.step = step.step
-                progress.loss_sum += step.loss
-                progress.loss_count += 1
-                progress.since_evaluation[0] += step.loss * step.examples
-                progress.since_evaluation[1] += step.examples
+                progress.add(step)
                 if step.step % log_every == 0 or step.step == steps:
                     _log_loss(progress, step.learning_rate, writer)
-                if on_step is not None:
-                    on_step(FitProgress(step.step, steps, step.loss))
-                if step.step in evaluations(step.step):
-                    gained = _evaluate(model, task, validation, progress, step.epoch, writer)
-                    if gained and keep_best:
-                        best = learned_state(model)
-                    if (
-                        settings.early_stopping is not None
-                        and progress.without_gain >= settings.early_stopping
-                    ):
-                        progress.stopped = True
-                        save()
-                        break
-                if time.monotonic() - saved_at > checkpoint_seconds:
+                evaluate_when_due()
+                if progress.stopped or time.monotonic() - saved_at > checkpoint_seconds:
                     save()
                     saved_at = time.monotonic()
-    except KeyboardInterrupt:
-        save()
-        raise
-    finally:
-        writer.close()
+                if on_step is not None:
+                    on_step(FitProgress(step.step, steps, step.loss))
+                interrupt.check()
+                if progress.stopped:
+                    break
+        except KeyboardInterrupt:
+            if not interrupt.forced:
+                save()
+            raise
+        finally:
+            writer.close()
     if keep_best and best is not None:
         load_learned(model, best)
+    _check_finite(model)
     counts = [parameter.numel() for parameter in model.parameters()]
     learning = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
     return Fitted(
@@ -183,6 +201,16 @@ def fit(
         parameters=sum(counts),
         trainable_parameters=sum(learning),
     )
+
+
+def _check_finite(model: "nn.Module") -> None:
+    """The last update may ruin weights without any loss telling of it."""
+    ruined = [name for name, one in model.named_parameters() if not bool(one.isfinite().all())]
+    if ruined:
+        raise TrainingError(
+            f"after the last update {len(ruined)} weights are no numbers any more, such as {ruined[0]}: "
+            "lower training.learning_rate, or set training.max_grad_norm"
+        )
 
 
 def _optimizer(model: "nn.Module", settings: Training) -> "torch.optim.Optimizer":
@@ -214,27 +242,40 @@ def _evaluation_steps(per_epoch: int, settings: Training) -> Callable[[int], set
 
 
 def _evaluate(
-    model: Any, task: Task, validation: Validation | None, progress: _Progress, epoch: float, writer: Any
+    model: Any,
+    task: Task,
+    validation: Validation | None,
+    progress: _Progress,
+    epoch: float,
+    writer: Any,
+    check: Callable[[], None],
 ) -> bool:
-    """Score validation, put it on record; whether it is the best so far."""
+    """Score validation, put it on record; whether it is the best so far. Until it is whole, nothing is on record."""
     loss_sum, examples = progress.since_evaluation
-    progress.since_evaluation = [0.0, 0.0]
     entry: dict[str, Any] = {
         "kind": "evaluation",
         "step": progress.step,
         "epoch": epoch,
         "train_loss": loss_sum / max(examples, 1),
     }
+    score = 0.0
+    if validation is not None:
+        outputs = predict_outputs(model, task, validation.examples, on_batch=lambda *_: check())
+        totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
+        score = float(np.nan_to_num(task.scores(totals)[task.headline, ""]))
+        loss = _loss(task, outputs, validation)
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"the validation loss is no number any more after update {progress.step}: "
+                "lower training.learning_rate, or set training.max_grad_norm"
+            )
+        entry.update(validation_loss=loss, validation_score=score, score=task.headline)
+        writer.add_scalar("validation/loss", loss, progress.step)
+        writer.add_scalar(f"validation/{task.headline}", score, progress.step)
+    progress.since_evaluation, progress.evaluated = [0.0, 0.0], progress.step
     progress.history.append(entry)
     if validation is None:
         return False
-    outputs = predict_outputs(model, task, validation.examples)
-    totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
-    score = float(np.nan_to_num(task.scores(totals)[task.headline, ""]))
-    loss = _loss(task, outputs, validation)
-    entry.update(validation_loss=loss, validation_score=score, score=task.headline)
-    writer.add_scalar("validation/loss", loss, progress.step)
-    writer.add_scalar(f"validation/{task.headline}", score, progress.step)
     if score > progress.best_score:
         progress.best_score, progress.best_step, progress.without_gain = score, progress.step, 0
         return True

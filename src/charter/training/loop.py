@@ -87,7 +87,7 @@ def train(
 
 def schedule(kind: str, *, peak: float, warmup: float, steps: int) -> Callable[[int], float]:
     """The learning rate of each update (from 0): a linear rise over the share `warmup`, then the decay `kind` to 0."""
-    rise = math.ceil(warmup * steps)
+    rise = math.ceil(round(warmup * steps, 6))  # 0.07 * 100 is 7.000000000000001
 
     def rate(number: int) -> float:
         if number < rise:
