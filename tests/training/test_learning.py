@@ -12,7 +12,7 @@ from charter import plugins
 from charter.data.columns import ROW, Columns
 from charter.errors import DataError, ModelError, TrainingError
 from charter.models.adapters import adapted
-from charter.models.base import find_base, load_tokenizer
+from charter.models.base import attach, find_base, load_tokenizer
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
 from charter.privacy.plan import plain
