@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charter import spec
+from charter.pipeline.answering import answer_held_out
+from charter.pipeline.exporting import export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
-from charter.pipeline.learning import answer_held_out, export_model, train_model
+from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import prepare_data
 from charter.pipeline.progress import OnProgress, Progress
 from charter.release.bundle import Contents, pack
