@@ -102,6 +102,9 @@ ENGLISH: Mapping[str, str] = {
     "classes_caption": "Scores by class, weakest first",
     "all_of_them": "All {count}",
     "too_few": "too few",
+    "undefined": "not defined",
+    "no_baseline_of": "{baseline} could not be measured: {because}.",
+    "occurrences": "Occurs",
     "dash": "–",
     "forest": "{metric} with its interval; the dashed line is the whole test split",
     "forest_weakest": (

@@ -70,6 +70,7 @@ class Text:
     kind: ClassVar[str] = "text"
     text: str
     soft: bool = False
+    title: str = ""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def value_cell(one: Finding | None, say: Wording) -> Cell:
     if one is None:
         return Cell(say("dash"), kind="number")
     if one.value is None:
-        return Cell(say("too_few"), kind="number")
+        return Cell(say.missing(one), kind="number")
     return Cell(number(one.value), interval(one), "number")
 
 
@@ -56,7 +56,7 @@ def _scores(record: Record, found: Sequence[Finding], say: Wording) -> Section:
     rows = [
         [
             Cell(say.metric(one.metric), kind="metric", link=one.metric),
-            Cell(number(one.value) if one.value is not None else say("too_few"), kind="number"),
+            Cell(number(one.value) if one.value is not None else say.missing(one), kind="number"),
             Cell(interval(one) or say("dash"), kind="number"),
         ]
         for one in chosen
@@ -116,7 +116,8 @@ def _pivot(
 ) -> Table:
     """A row for each value of a column, a column for each metric."""
     name = say("class") if column == "class" else column
-    headings = [Heading(name, own=column != "class"), Heading(say("rows"), number=True)]
+    counted = say("occurrences" if column == "class" else "rows")
+    headings = [Heading(name, own=column != "class"), Heading(counted, number=True)]
     headings += [Heading(say.metric(metric), number=True) for metric in metrics]
     by_place = {(one.metric, one.slice[column]): one for one in found if set(one.slice) == {column}}
     rows = []
@@ -150,7 +151,7 @@ def _classes(record: Record, found: Sequence[Finding], say: Wording) -> Iterator
 
 
 def _forest(column: str, keys: Sequence[Finding], whole: Finding | None, say: Wording) -> Iterator[Figure]:
-    if not any(one.value is not None for one in keys):
+    if len(keys) < 2 or not any(one.value is not None for one in keys):
         return
     shown = keys[:MOST_ROWS]
     metric = say.metric(keys[0].metric)
@@ -198,8 +199,8 @@ def _baselines(record: Record, found: Sequence[Finding], say: Wording) -> Iterat
     parts: list[object] = [Text(say("baselines_lead"))]
     for one in beside:
         name = say.name(one.slice.get("baseline", ""))
-        if one.value is None:
-            parts.append(Text(say("no_baseline", because=f"{name}: {say.said(one.because)}")))
+        if one.value is None and one.metric == headline(record):
+            parts.append(Text(say("no_baseline_of", baseline=name, because=say.said(one.because))))
         elif one.metric == "headline_gain":
             gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
             parts.append(Text(say("gain", baseline=name, metric=say.metric(headline(record)), gain=gain)))

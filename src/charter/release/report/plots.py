@@ -28,7 +28,7 @@ def confusion(title: str, labels: Sequence[str], counts: Sequence[Sequence[int]]
             kind = "hit" if row == column else "miss"
             body.append(box(x, y, cell - 2, cell - 2, kind, 0.05 + 0.4 * share))
             body.append(text(x + cell / 2 - 1, y + cell / 2 - 1, f"{count:,}", "middle"))
-            body.append(text(x + cell / 2 - 1, y + cell / 2 + 15, f"{share:.0%}", "middle", "soft"))
+            body.append(text(x + cell / 2 - 1, y + cell / 2 + 15, f"{share:.0%}", "middle"))
     body += [
         named(left + column * cell + cell / 2 - 1, top - 9, label, cell - 4, "middle")
         for column, label in enumerate(labels)

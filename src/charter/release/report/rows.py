@@ -163,7 +163,7 @@ def _masked(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
         return
     uses = [use.use for use in record.charter.data.prepare]
     key = "nothing_masked" if "mask_pii" in uses else "not_masked"
-    yield Facts([(say("masked_caption"), Cell(say(key)))], title=say("masked_caption"))
+    yield Text(say(key), title=say("masked_caption"))
 
 
 def _groups(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:

@@ -52,7 +52,7 @@ def dot(x: float, y: float, classes: str = "point", radius: float = 4) -> str:
 
 def width_of(words: str) -> float:
     """About how wide words are: a Han character is as wide as it is high, a Latin letter about half of that."""
-    return sum(1.0 if ord(sign) > 0x2E80 else 0.58 for sign in words) * FONT
+    return sum(1.05 if ord(sign) > 0x2E80 or sign == "…" else 0.58 for sign in words) * FONT
 
 
 def fitted(words: str, most: float) -> str:

@@ -14,7 +14,7 @@ from charter.runs.findings import Finding
 
 OUTCOME_KINDS = {"kept": "kept", "broken": "broken", "no evidence": "none"}
 MARKS = {"kept": "✓", "broken": "✗", "no evidence": "?"}
-MOST_NAMED = 5
+MOST_NAMED, MOST_SLICES = 5, 6
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,9 @@ def _limit_row(one: Verdict, say: Wording) -> list[Cell]:
     limit = read_limit(one.limit)
     because, note = say.said(one.because), ""
     if one.unjudged:
-        slices = ("、" if say.language == "zh" else ", ").join(one.unjudged)
+        slices = ("、" if say.language == "zh" else ", ").join(one.unjudged[:MOST_SLICES])
+        if len(one.unjudged) > MOST_SLICES:
+            slices += f" {say('and_more', count=len(one.unjudged) - MOST_SLICES)}"
         note = say("unjudged", count=len(one.unjudged), slices=slices)
     measured = Cell(say("dash"), kind="figure")
     if one.finding is not None and one.finding.value is not None:

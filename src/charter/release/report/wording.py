@@ -87,12 +87,22 @@ class Wording:
             return self.said(text)
         sign = SIGNS[limit.comparison]
         where = [
-            self("every", column=self.column(name)) if value == "*" else self.slice({name: value})
+            self("every", column=self._apart(self.column(name)))
+            if value == "*"
+            else self.slice({name: value})
             for name, value in limit.slices
         ]
         inside = ("，" if self.language == "zh" else ", ").join(where)
         around = ("（{}）" if self.language == "zh" else " ({})").format(inside) if inside else ""
         return f"{self.metric(limit.metric)}{around} {sign} {limit.bound:g}"
+
+    def _apart(self, name: str) -> str:
+        """A name with the space that Chinese sets before Latin letters."""
+        return f" {name}" if self.language == "zh" and name.isascii() else name
+
+    def missing(self, finding: Finding) -> str:
+        """Why a finding has no value, in two words."""
+        return self("undefined" if "not defined" in finding.because else "too_few")
 
     def share(self, value: float) -> str:
         """A share of the data, in percent."""
