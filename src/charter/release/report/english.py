@@ -83,11 +83,8 @@ ENGLISH: Mapping[str, str] = {
     "interval": "Interval",
     "rows": "Rows",
     "slice": "Part",
-    "area": "Area",
     "method": "Method",
     "confusion": "Confusion matrix: rows are the truth, columns the model's answer; percent of each truth",
-    "confusion_truth": "truth",
-    "confusion_answer": "answer",
     "confusion_omitted": (
         "{count} classes are too many for a readable confusion matrix; the largest confusions are listed "
         "instead."
@@ -288,7 +285,6 @@ ENGLISH: Mapping[str, str] = {
     "term_report": "Report",
     "term_bundle": "Bundle",
     "term_scores": "Scores on the test split",
-    "term_made": "made",
     "term_reused": "reused",
     "term_waiting": "another run is making the same; waiting for it",
 }

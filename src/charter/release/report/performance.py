@@ -201,7 +201,7 @@ def _baselines(record: Record, found: Sequence[Finding], say: Wording) -> Iterat
         name = say.name(one.slice.get("baseline", ""))
         if one.value is None and one.metric == headline(record):
             parts.append(Text(say("no_baseline_of", baseline=name, because=say.said(one.because))))
-        elif one.metric == "headline_gain":
+        elif one.metric == "headline_gain" and one.value is not None:
             gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
             parts.append(Text(say("gain", baseline=name, metric=say.metric(headline(record)), gain=gain)))
     metrics = [

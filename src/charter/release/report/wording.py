@@ -48,7 +48,9 @@ class Wording:
 
     def said(self, text: str) -> str:
         """A sentence of the evidence; what is in no catalogue stays as it is."""
-        return (translated(text) or text) if self.language == "zh" else text
+        if self.language == "en":
+            return text
+        return (translated(text) or text).replace("(missing)", "（缺失）")
 
     def name(self, text: str) -> str:
         """A value that Charter itself gave a name to: a baseline, a quantile, a split."""
