@@ -1,5 +1,6 @@
 """What the terminal shows: progress while a run goes, and tables of what came out."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,6 +70,8 @@ class RunView:
         self._bar: TaskID | None = None
 
     def __enter__(self) -> Self:
+        # Read when transformers is first imported: its own bars ("Writing model shards") would tear ours apart.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         self._bars.start()
         return self
 
