@@ -126,6 +126,7 @@ CHINESE: Mapping[str, str] = {
         "然后是从其余中随机抽取的 {random} 行（种子 {seed}）。"
     ),
     "misjudged_all": "{rows} 行测试数据中有 {wrong} 行判断错误；全部列出，最有把握的在前。",
+    "misjudged_numbers": "括号中的数字为模型给出的概率。",
     "misjudged_none": "{rows} 行测试数据中没有判断错误的。",
     "misjudged_masked": (
         "无论章程在别处遮盖什么，这里的文本都按所有地区遮盖一切可凭形式识别的号码与地址。姓名无法凭形式识别，请谨慎阅读。"

@@ -25,12 +25,10 @@ ENGLISH: Mapping[str, str] = {
     "no_baseline": "The cheap baseline could not be measured: {because}.",
     "judged_none": "No other charter was judged on these test rows before.",
     "judged": (
-        "{split} other charters were judged on these test rows before ({data} on this data): a limit "
-        "that is tried often enough is kept by luck."
+        "Other charters judged on these test rows before: {split} (on this data: {data}). A limit that is tried often "
+        "enough is kept by luck."
     ),
-    "judged_data": (
-        "No other charter was judged on these test rows before; {data} were on this data with another split."
-    ),
+    "judged_data": "No other charter was judged on these test rows before; on this data, otherwise split: {data}.",
     "fact_limits": "Limits kept",
     "fact_of": "{kept} of {all}",
     "fact_broken": "{count} broken",
@@ -146,6 +144,7 @@ ENGLISH: Mapping[str, str] = {
         "of, then {random} drawn at random from the others (seed {seed})."
     ),
     "misjudged_all": "Of {rows} test rows {wrong} were misjudged; all are shown, the surest first.",
+    "misjudged_numbers": "Numbers in brackets are the probabilities that the model gave.",
     "misjudged_none": "None of the {rows} test rows was misjudged.",
     "misjudged_masked": (
         "Texts are masked for every kind of number and address that can be told by its form, in all "

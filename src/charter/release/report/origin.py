@@ -140,7 +140,7 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     machine: Mapping[str, Any] = origin.get("hardware", {})
     known = {key: machine.get(key, "") for key in ("machine", "cores", "system")}
     yield say("hardware"), Cell(say("hardware_said", **known))
-    versions = "  ".join(f"{name} {version}" for name, version in (origin.get("versions") or {}).items())
+    versions = " · ".join(f"{name} {version}" for name, version in (origin.get("versions") or {}).items())
     yield say("versions"), Cell(versions, kind="own")
 
 

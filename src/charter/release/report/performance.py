@@ -264,8 +264,9 @@ def _misjudged(record: Record, say: Wording) -> Iterator[Section]:
         key = "misjudged_rule" if told["random"] else "misjudged_all"
         counts = {name: say.count(told[name]) for name in ("rows", "wrong", "confident", "random")}
         parts += [Text(say(key, seed=told["seed"], **counts)), Text(say("misjudged_masked"), soft=True)]
-        if any("words" in one for one in told["shown"]):
-            parts.append(Text(say("entities_key"), soft=True))
+        space = "" if say.language == "zh" else " "
+        keys = ["entities_key"] if any("words" in one for one in told["shown"]) else []
+        parts.append(Text(space.join(say(key) for key in (*keys, "misjudged_numbers")), soft=True))
         parts.append(Misjudged(told["shown"]))
     yield Section("misjudged", say("misjudged"), parts)
 
