@@ -19,6 +19,7 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -62,6 +63,7 @@ class RunView:
             BarColumn(bar_width=20),
             Count(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("[dim]{task.fields[text]}[/]"),
             console=self._console,
             transient=True,
