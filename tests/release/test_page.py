@@ -30,8 +30,8 @@ def browser():
 
 def long_names(record):
     """The same record under names that are long, in both scripts, with markup in them."""
-    name = "ein-sehr-langer-name_ohne-jede-luecke." * 2
-    renamed = record.charter.model_copy(update={"name": name[:79]})
+    name = "ein_sehr_langer_name_ohne_jede_luecke_" * 2 + "v1"
+    renamed = record.charter.model_copy(update={"name": name})
     findings = tuple(
         dataclasses.replace(
             one, slice={"city": "<b>Llanfairpwllgwyngyllgogerychwyrndrobwll 地区名称很长的一个群体</b>"}
