@@ -107,9 +107,11 @@ def run(
     ] = None,
 ) -> None:
     """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not)."""
+    from charter import spec
     from charter.cli.showing import RunView, show_summary
 
-    with RunView() as view:
+    language = spec.read(charter).report.language
+    with RunView(language) as view:
         from charter import pipeline  # after the view stands: it loads torch
 
         result = pipeline.run(
@@ -133,22 +135,21 @@ def report(
     store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
     lang: Annotated[
-        str | None, typer.Option(help="the page's language: en or zh (default: the charter's)")
+        str | None, typer.Option(help="the language here and of the page: en or zh (default: the charter's)")
     ] = None,
 ) -> None:
     """Show a run's evidence: a summary here, and the path of the page."""
-    from charter.cli.reporting import page_of, record_of
+    from charter.cli.reporting import language_of, page_of, record_of
     from charter.cli.showing import show_summary
     from charter.release.report import as_json as evidence
 
-    if lang not in (None, "en", "zh"):
-        raise CharterError(f"--lang {lang}: no such language; there are en and zh")
+    language = language_of(lang)
     past, record = record_of(store, run_id)
     if as_json:
         typer.echo(json.dumps(evidence(record), ensure_ascii=False, indent=1))
         return
-    page = page_of(past, record, lang)
-    show_summary(record, report=page, bundle=past.record.get("bundle"))
+    page = page_of(past, record, language)
+    show_summary(record, report=page, bundle=past.record.get("bundle"), language=language)
 
 
 @app.command()
