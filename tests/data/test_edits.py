@@ -75,7 +75,7 @@ def test_spans_move_with_a_preparation_that_says_nothing_of_places(monkeypatch):
 
     from charter import plugins
 
-    monkeypatch.setattr(plugins, "make", lambda kind, name, options: shout())
+    monkeypatch.setattr(plugins, "make", lambda *_: shout())
     found, _ = prepared_spans("dear Mr Lee of Paris", [(15, 20, "X"), (5, 11, "Y")], Use(use="shout"))
     assert found == [("Paris", "X"), ("Mister Lee", "Y")]
 

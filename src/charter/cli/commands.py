@@ -155,7 +155,10 @@ def report(
 def predict(
     bundle: Annotated[Path, typer.Argument(help="a released bundle")],
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,
-    file: Annotated[Path | None, typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll; may be repeated"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="where the answers go: .parquet, .csv or .jsonl")] = None,
     keep: Annotated[
         list[str] | None, typer.Option(help="a column of the file to carry along; may be repeated")
@@ -167,15 +170,15 @@ def predict(
     ] = False,
 ) -> None:
     """Answer texts, or the rows of a file, with a released bundle."""
-    from charter.cli.answering import answer_file, answer_texts, open_bundle
+    from charter.cli.answering import answer_files, answer_texts, open_bundle
 
     if bool(text) == bool(file):
-        raise CharterError("give either --text (once or more) or --file")
+        raise CharterError("give either --text or --file, once or more")
     answerer = open_bundle(bundle, allow_refused=allow_refused)
     if text:
         answer_texts(answerer, text, as_json=as_json)
     elif file:
-        answer_file(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)
+        answer_files(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)
 
 
 @app.command()

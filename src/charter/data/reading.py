@@ -1,7 +1,7 @@
 """From a charter's `data.source` to rows whose columns are what their roles ask for; every other row is rejected."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -118,15 +118,18 @@ def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:
     return _joined(tables, asked)
 
 
-def read_file(path: Path, columns: Columns, *, encoding: str = "utf-8") -> Read:
-    """Read one file of new rows, whose target may be absent.
+def read_files(paths: Sequence[Path], columns: Columns, *, encoding: str = "utf-8") -> Read:
+    """Read files of new rows, whose target may be absent; rows are numbered on through all of them.
 
     Raises:
-        DataError: the file can't be read or lacks a column.
+        DataError: a file can't be read or lacks a column, or the files differ in their columns' types.
     """
     asked = Asked(columns, encoding, needs_target=False)
-    found = find_location(str(path.absolute()))
-    return _joined(found.source.read(found.rest, path.parent, asked), asked)
+    tables: list[Table] = []
+    for path in paths:
+        found = find_location(str(path.absolute()))
+        tables += found.source.read(found.rest, path.parent, asked)
+    return _joined(tables, asked)
 
 
 def source_digest(data: Data, folder: Path) -> str:

@@ -108,7 +108,7 @@ def _decoded_again(text: str) -> str:
         normalization=None,
         explain=False,
     )
-    return ftfy.fix_text(text, config)
+    return str(ftfy.fix_text(text, config))
 
 
 def _unescaped(text: str) -> str:
