@@ -103,6 +103,9 @@ def check_location(text: str, folder: Path) -> None:
 def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:
     """Read everything that `data.source` names; relative paths start from `folder`.
 
+    The subject column holds codes from here on ("person 1", in the order of their first rows): who a row is about is
+    told to nothing that comes after reading, only that rows are about one person.
+
     Raises:
         DataError: a source that can't be read, or lacks a column.
     """
@@ -115,7 +118,17 @@ def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:
                 frame = table.frame.drop(SPLIT, strict=False).with_columns(pl.lit(split).alias(SPLIT))
                 table = replace(table, frame=frame)
             tables.append(table)
-    return _joined(tables, asked)
+    read = _joined(tables, asked)
+    return replace(read, frame=_coded(read.frame, data.subject))
+
+
+def _coded(frame: pl.DataFrame, subject: str | None) -> pl.DataFrame:
+    """Subjects as codes; a row without one stays without."""
+    if subject is None:
+        return frame
+    names = frame[subject].drop_nulls().unique(maintain_order=True).to_list()
+    codes = {name: f"person {number}" for number, name in enumerate(names, start=1)}
+    return frame.with_columns(pl.col(subject).replace_strict(codes, default=None, return_dtype=pl.String))
 
 
 def read_files(paths: Sequence[Path], columns: Columns, *, encoding: str = "utf-8") -> Read:

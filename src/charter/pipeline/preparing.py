@@ -21,7 +21,7 @@ from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter, Use
 
-VERSION = 1
+VERSION = 2
 LIBRARIES = ("charter", "ftfy", "polars", "pyarrow", "rensa")
 
 
