@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from charter.data.files import check_header, decoded, file_bytes, file_source, is_undecoded
-from charter.data.table import Asked, Reject, Source, Table, table_of
+from charter.data.files import check_header, decoded, file_bytes, file_source, head, is_undecoded
+from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
 
 SPAN = pl.Struct({"start": pl.Int64, "end": pl.Int64, "label": pl.String})
@@ -18,12 +18,36 @@ SPAN = pl.Struct({"start": pl.Int64, "end": pl.Int64, "label": pl.String})
 
 def jsonl() -> Source:
     """One JSON object per line; lists of words and lists of spans are understood."""
-    return file_source(_read_jsonl)
+    return file_source(_read_jsonl, _jsonl_header)
 
 
 def parquet() -> Source:
     """Parquet files."""
-    return file_source(_read_parquet)
+    return file_source(_read_parquet, _parquet_header)
+
+
+def _parquet_header(path: Path, asked: Asked) -> Header:
+    del asked
+    try:
+        schema = pl.read_parquet_schema(io.BytesIO(file_bytes(path)) if path.suffix == ".gz" else path)
+    except (pl.exceptions.PolarsError, OSError):
+        raise DataError(f"{path}: not a parquet file, or cut off") from None
+    return Header(path.name, tuple(schema))
+
+
+def _jsonl_header(path: Path, asked: Asked) -> Header:
+    """The keys of the objects at the file's beginning, in the order of their first use."""
+    begun = head(path, asked.encoding)
+    lines = begun.text.split("\n")
+    seen: dict[str, None] = {}
+    for line in lines if begun.whole else lines[:-1]:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            seen |= dict.fromkeys(value)
+    return Header(path.name, tuple(seen), whole=begun.whole and bool(seen))
 
 
 def _read_parquet(path: Path, asked: Asked) -> Table:

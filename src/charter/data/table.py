@@ -45,15 +45,26 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Header:
+    """The columns of one file, by its name. whole: there can be no other (a long jsonl file is read at its beginning only)."""
+
+    name: str
+    columns: tuple[str, ...]
+    whole: bool = True
+
+
+@dataclass(frozen=True)
 class Source:
     """A kind of source: how its files are read, and what names the bytes read.
 
     read: (location, folder that relative paths start from, what is asked) -> one table per file, in order.
     digest: (location, folder, encoding and columns asked) -> a digest that changes when what is read changes.
+    headers: as `read`, but only the columns, from the beginning of each file; None where that takes reading it all.
     """
 
     read: Callable[[str, Path, Asked], list[Table]]
     digest: Callable[[str, Path, Asked], str]
+    headers: Callable[[str, Path, Asked], list[Header]] | None = None
 
 
 def table_of(
