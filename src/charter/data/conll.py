@@ -31,7 +31,7 @@ def _read(path: Path, asked: Asked) -> Table:
         raise DataError(
             f"{path}: a CoNLL file has words and tags only; groups, subject, split column and time need jsonl or parquet"
         )
-    for lines in _sentences(decoded(path, asked.encoding)):
+    for lines in _sentences(decoded(path, asked.encoding, asked.most_bytes)):
         number += 1
         parts = [line.split("\t") if "\t" in line else line.split() for line in lines]
         least = 2 if asked.needs_target else 1

@@ -57,7 +57,7 @@ def _names(path: Path, records: Iterator[_Record]) -> list[str]:
 
 
 def _read(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Table:
-    records = _records(path, decoded(path, asked.encoding), delimiter, quotes=quotes)
+    records = _records(path, decoded(path, asked.encoding, asked.most_bytes), delimiter, quotes=quotes)
     header = _names(path, records)
     check_header(path, header, asked)
     wanted = [column for column in asked.columns.kept if column in header]

@@ -28,7 +28,7 @@ def drop_exact_duplicates(
     """Keep the first of rows whose texts are equal but for case and spaces."""
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        keyed = frame.with_columns(_folded(frame[columns.text]).alias("_key"))
+        keyed = frame.with_columns(folded(frame[columns.text]).alias("_key"))
         first = pl.col(ROW) == pl.col(ROW).min().over("_key")
         differs = _differs(columns.target, keyed)
         keyed = keyed.with_columns(differs.alias("_differs"))
@@ -111,8 +111,12 @@ def near_pairs(texts: pl.Series, similarity: float) -> NDArray[np.int64]:
     reported pair is wrong; at the threshold about 3 in 100 pairs are missed. Of many equal texts each is paired with the
     first only, and so are their similar ones: a text that stands 300 times makes no 45,000 pairs.
     """
-    folded = _folded(texts)
-    firsts = pl.DataFrame({"key": folded}).with_row_index("at").group_by("key", maintain_order=True).agg("at")
+    firsts = (
+        pl.DataFrame({"key": folded(texts)})
+        .with_row_index("at")
+        .group_by("key", maintain_order=True)
+        .agg("at")
+    )
     equal = firsts["at"].to_list()
     found: list[tuple[int, int]] = [(group[0], other) for group in equal for other in group[1:]]
     if similarity < 1 and len(equal) > 1:
@@ -180,7 +184,7 @@ def _grams(text: str) -> set[str]:
     return {text[start : start + GRAM] for start in range(len(text) - GRAM + 1)}
 
 
-def _folded(texts: pl.Series) -> pl.Series:
+def folded(texts: pl.Series) -> pl.Series:
     """Texts (or lists of words, joined) in lower case, spaces collapsed."""
     if isinstance(texts.dtype, pl.List):
         texts = texts.list.join(" ")

@@ -77,14 +77,17 @@ def _near(path: Path) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def decoded(path: Path, encoding: str) -> str:
-    """A file's text, unpacked when its name ends in .gz, without a byte-order mark.
+def decoded(path: Path, encoding: str, most_bytes: int | None = None) -> str:
+    """A file's text, unpacked when its name ends in .gz, without a byte-order mark; or whole lines of its beginning.
 
     A byte that is not of the encoding becomes one of UNDECODED, so that only its own record is rejected.
 
     Raises:
         DataError: the file can't be read or unpacked, or the encoding is not known.
     """
+    if most_bytes is not None:
+        begun = head(path, encoding, most_bytes)
+        return begun.text if begun.whole else begun.text[: begun.text.rfind("\n") + 1]
     return _text(path, file_bytes(path), encoding, whole=True)
 
 

@@ -70,7 +70,7 @@ def _read_jsonl(path: Path, asked: Asked) -> Table:
     rejects: list[Reject] = []
     seen: Counter[str] = Counter()
     number = 0
-    for line in decoded(path, asked.encoding).split("\n"):
+    for line in decoded(path, asked.encoding, asked.most_bytes).split("\n"):
         if not line.strip():
             continue
         number += 1
@@ -124,9 +124,9 @@ def _column(
     kinds = Counter(_kind(value) for value in values if value is not None)
     if column in asked.columns.inputs:
         kinds = Counter({kind: count for kind, count in kinds.items() if kind in ("text", "words")})
-    if column == asked.columns.target and kinds["spans"] and "empty list" in kinds:
-        kinds["spans"] += kinds.pop("empty list")
-    usual = kinds.most_common(1)[0][0] if kinds else "text"
+    if kinds["spans"] or kinds["words"]:  # an empty list is one of those without any
+        kinds.pop("empty list", None)
+    usual = max(kinds, key=lambda kind: kinds[kind]) if kinds.total() else "text"
     accepted = {usual} | ({"empty list"} if usual in ("words", "spans") else set())
     scalar = {"text", "number", "truth value"}
     if usual in scalar and column not in asked.columns.inputs:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from charter.data.columns import PLACE, ROW, SPLITS
+from charter.data.columns import PLACE, ROW, SPLIT_NAMES, SPLITS
 from charter.data.table import REJECTS, Asked, Table
 from charter.errors import DataError
 
@@ -23,13 +23,14 @@ def checked(table: Table, asked: Asked) -> Table:
             problems.append(_first_problem(missing, f"no target in column '{target}'", frame, target))
             problems += _pairing(frame, columns.text, target)
     for label in {*columns.groups, columns.subject, columns.split} - {None, target}:
-        frame = frame.with_columns(_as_label(frame, str(label)))
+        frame = frame.with_columns(as_label(frame, str(label)))
     if columns.split is not None:
+        frame = frame.with_columns(_as_split(columns.split))
         known = pl.col(columns.split).is_in(list(SPLITS))
         said = f"column '{columns.split}' says none of {', '.join(SPLITS)}"
         problems.append(_first_problem(~known.fill_null(False), said, frame, columns.split))
     if columns.time is not None:
-        frame = _as_time(frame, columns.time)
+        frame = as_time(frame, columns.time)
         problems.append(
             _first_problem(
                 pl.col(columns.time).is_null(), f"no time in column '{columns.time}'", frame, columns.time
@@ -99,11 +100,15 @@ def _as_target(frame: pl.DataFrame, column: str) -> pl.DataFrame:
             )
             return frame.with_columns(pl.col(column).list.eval(span))
         return frame.with_columns(pl.col(column).cast(pl.List(pl.String)))
-    return frame.with_columns(_as_label(frame, column))
+    return frame.with_columns(as_label(frame, column))
 
 
-def _as_label(frame: pl.DataFrame, column: str) -> pl.Expr:
-    """A label as text: 1, 1.0 and "1" are one label; blank is missing."""
+def as_label(frame: pl.DataFrame, column: str) -> pl.Expr:
+    """A label as text: 1, 1.0 and "1" are one label; blank is missing.
+
+    Raises:
+        DataError: the column holds lists, records or bytes.
+    """
     kind = frame.schema[column]
     if kind.is_nested() or kind == pl.Binary:
         raise DataError(f"column '{column}': labels are expected, the column holds {_in_words(kind)}")
@@ -122,8 +127,18 @@ def _as_label(frame: pl.DataFrame, column: str) -> pl.Expr:
     return pl.when(text.str.strip_chars() != "").then(text).alias(column)
 
 
-def _as_time(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    """A time that sorts: dates and numbers as they are, text read as ISO 8601 or as a number."""
+def _as_split(column: str) -> pl.Expr:
+    """The name of a split in any of its usual spellings; any other value stays, to be rejected."""
+    folded = pl.col(column).str.strip_chars().str.to_lowercase()
+    return folded.replace(list(SPLIT_NAMES), list(SPLIT_NAMES.values())).alias(column)
+
+
+def as_time(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """A time that sorts: dates and numbers as they are, text read as ISO 8601 or as a number.
+
+    Raises:
+        DataError: most of its values are neither.
+    """
     kind = frame.schema[column]
     if kind.is_temporal() or kind.is_numeric():
         return frame

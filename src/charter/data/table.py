@@ -37,11 +37,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a source is asked for: the columns and their roles, the text encoding, whether a target must be there."""
+    """What a source is asked for: the columns and their roles, the text encoding, whether a target must be there.
+
+    most_bytes: read so much from the beginning of each file and leave the rest; None reads all (parquet and `hf:` do).
+    """
 
     columns: Columns
     encoding: str = "utf-8"
     needs_target: bool = True
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True)
