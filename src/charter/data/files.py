@@ -15,8 +15,8 @@ from charter.data.table import Asked, Header, Source, Table
 from charter.errors import DataError
 from charter.runs.digest import file_digest, files_digest
 
-# What Python's `surrogateescape` makes of a byte that is not of the encoding.
-UNDECODED = re.compile("[\udc80-\udcff]")
+# What Python's `surrogateescape` makes of a byte that is not of the encoding, and halves of characters (utf-7 lets them by).
+UNDECODED = re.compile("[\ud800-\udfff]")
 HEAD_BYTES = 1 << 18
 """So much of a file is read where only its columns are asked for."""
 MOST_HEADERS = 100
@@ -176,6 +176,7 @@ def absent(column: str, header: Sequence[str]) -> str:
         return ""
     if count > 1:
         return f"column '{column}' stands {count} times in the header"
+    header = [UNDECODED.sub("\ufffd", name) for name in header]
     near = difflib.get_close_matches(column, header, n=1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     shown = ", ".join(header[:30]) + (" ..." if len(header) > 30 else "")

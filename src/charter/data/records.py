@@ -28,11 +28,22 @@ def parquet() -> Source:
 
 def _parquet_header(path: Path, asked: Asked) -> Header:
     del asked
+    return Header(path.name, tuple(_opened(path).schema_arrow.names))
+
+
+def _opened(path: Path) -> Any:
+    """A parquet file, its footer read. By pyarrow: Polars panics on some damaged files."""
+    import pyarrow.parquet
+    from pyarrow import ArrowException
+
     try:
-        schema = pl.read_parquet_schema(io.BytesIO(file_bytes(path)) if path.suffix == ".gz" else path)
-    except (pl.exceptions.PolarsError, OSError):
-        raise DataError(f"{path}: not a parquet file, or cut off") from None
-    return Header(path.name, tuple(schema))
+        return pyarrow.parquet.ParquetFile(io.BytesIO(file_bytes(path)) if path.suffix == ".gz" else path)
+    except (ArrowException, OSError, ValueError, OverflowError, MemoryError):
+        raise _no_parquet(path) from None
+
+
+def _no_parquet(path: Path) -> DataError:
+    return DataError(f"{path}: not a parquet file, or damaged or cut off")
 
 
 def _jsonl_header(path: Path, asked: Asked) -> Header:
@@ -51,16 +62,18 @@ def _jsonl_header(path: Path, asked: Asked) -> Header:
 
 
 def _read_parquet(path: Path, asked: Asked) -> Table:
+    from pyarrow import ArrowException
+
+    file = _opened(path)
+    header = list(file.schema_arrow.names)
+    check_header(path, header, asked)
+    wanted = [column for column in asked.columns.kept if column in header]
     try:
-        content = io.BytesIO(file_bytes(path))
-        header = pl.read_parquet_schema(content)
-        check_header(path, list(header), asked)
-        content.seek(0)
-        frame = pl.read_parquet(
-            content, columns=[column for column in asked.columns.kept if column in header]
-        )
-    except (pl.exceptions.ComputeError, pl.exceptions.PolarsError):
-        raise DataError(f"{path}: not a parquet file, or cut off") from None
+        table = file.read(columns=wanted).select(wanted)
+        table.validate(full=True)
+        frame = pl.DataFrame(pl.from_arrow(table))
+    except (ArrowException, pl.exceptions.PolarsError, OSError, ValueError, OverflowError, MemoryError):
+        raise _no_parquet(path) from None
     return table_of(path.name, frame, range(1, frame.height + 1), [], "row")
 
 
@@ -81,6 +94,10 @@ def _read_jsonl(path: Path, asked: Asked) -> Table:
         else:
             try:
                 value = json.loads(line)
+                if "\\u" in line:  # an escape may hold half of a character
+                    json.dumps(value, ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                problem = "wrong encoding"
             except (ValueError, RecursionError):
                 problem = "unreadable line"
         if not problem and not isinstance(value, dict):
@@ -126,6 +143,8 @@ def _column(
         kinds = Counter({kind: count for kind, count in kinds.items() if kind in ("text", "words")})
     if kinds["spans"] or kinds["words"]:  # an empty list is one of those without any
         kinds.pop("empty list", None)
+    for kind in ("list", "object"):  # of no use in any role
+        kinds.pop(kind, None)
     usual = max(kinds, key=lambda kind: kinds[kind]) if kinds.total() else "text"
     accepted = {usual} | ({"empty list"} if usual in ("words", "spans") else set())
     scalar = {"text", "number", "truth value"}
@@ -139,7 +158,7 @@ def _column(
             kind = _kind(value)
             rejects.append(Reject(record, f"wrong type in column '{column}'", kind, len(str(value))))
             cells.append(None)
-    if usual == "words":
+    if usual in ("words", "empty list"):
         return pl.Series(
             column,
             [None if cell is None else [str(word) for word in cell] for cell in cells],
@@ -179,7 +198,7 @@ def _kind(value: Any) -> str:
 def _is_span(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and all(type(value.get(key)) is int for key in ("start", "end"))
+        and all(type(value.get(key)) is int and abs(value[key]) < 1 << 62 for key in ("start", "end"))
         and isinstance(value.get("label"), str)
     )
 
