@@ -198,6 +198,20 @@ def test_many_texts_of_one_mould_take_few_comparisons():
     assert len(unlike.pairs) < 20
 
 
+def test_every_dropped_text_is_like_one_that_stays_and_none_that_stay_are_alike():
+    texts = moulded(2000, 2)
+    out = prepare(frame(texts), COLUMNS, [Use(use="drop_near_duplicates")])
+    stay = set(out.frame[ROW].to_list())
+    grams = [{text[i : i + 5] for i in range(len(text) - 4)} for text in texts]
+
+    def alike(i, j):
+        return len(grams[i] & grams[j]) >= 0.8 * len(grams[i] | grams[j]) - 1e-9
+
+    for row in random.Random(2).sample(out.dropped[ROW].to_list(), 200):
+        assert any(alike(row - 1, other - 1) for other in stay)
+    assert not any(alike(i - 1, j - 1) for i in stay for j in stay if i < j)
+
+
 def test_when_comparisons_run_out_texts_are_taken_for_alike_never_parted(monkeypatch):
     from charter.data import similarity as rooms
 

@@ -1,5 +1,6 @@
 """Exact and near duplicates: which rows have equal or similar texts, and which of them stay."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from charter.data.columns import ROW, Columns
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
-from charter.data.similarity import Likes, likes
+from charter.data.similarity import Likes, likes, representatives
 
 
 def drop_exact_duplicates(
@@ -62,12 +63,12 @@ def drop_near_duplicates(
 ) -> Preparation:
     """Keep one of each cluster of near-duplicates: every row that goes is truly similar to a row that stays.
 
-    Chains don't merge: a row that is similar only to rows that went stays itself.
+    The shortest text stays, of equally short ones the first row. Chains don't merge: a row that is similar only to rows
+    that went stays itself.
     """
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        pairs = near_pairs(frame[columns.text], similarity)
-        gone = _covered(frame.height, pairs)
+        gone = _redundant(frame[columns.text], similarity)
         if not gone.any():
             return Outcome(frame, nothing_dropped(), {})
         mask = pl.Series(gone)
@@ -79,16 +80,33 @@ def drop_near_duplicates(
     return Preparation(row_wise=False, apply=apply)
 
 
-def _covered(n: int, pairs: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rows go. Going through the rows in order, one stays unless it is similar to one that stayed before."""
-    gone = np.zeros(n, dtype=bool)
-    ordered = (
-        pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))] if len(pairs) else pairs
-    )  # by the later row, then the earlier
-    for earlier, later in ordered.tolist():
-        if not gone[earlier]:
-            gone[later] = True
+def _redundant(texts: pl.Series, similarity: float) -> NDArray[np.bool_]:
+    """Which rows go: all but the first of equal texts, and those that one that stays is similar to."""
+    firsts = _firsts(texts)
+    redundant = firsts.first != np.arange(len(texts))
+    if similarity < 1 and len(firsts.rows) > 1:
+        stand_in = representatives(firsts.keys, similarity)
+        redundant[firsts.rows[stand_in != np.arange(len(stand_in))]] = True
+    gone: NDArray[np.bool_] = redundant
     return gone
+
+
+@dataclass(frozen=True)
+class _Firsts:
+    """The different texts (folded), the first row of each, and for every row the first row of its text."""
+
+    keys: list[str]
+    rows: NDArray[np.int64]
+    first: NDArray[np.int64]
+
+
+def _firsts(texts: pl.Series) -> _Firsts:
+    keys = pl.DataFrame({"key": folded(texts)}).with_row_index("at")
+    firsts = keys.group_by("key", maintain_order=True).agg(pl.col("at").first())
+    first = keys.select(pl.col("at").first().over("key"))["at"]
+    return _Firsts(
+        firsts["key"].to_list(), firsts["at"].to_numpy().astype(np.int64), first.to_numpy().astype(np.int64)
+    )
 
 
 def near_likes(texts: pl.Series, similarity: float) -> Likes:
@@ -98,15 +116,13 @@ def near_likes(texts: pl.Series, similarity: float) -> Likes:
     are their similar ones: a text that stands 300 times makes no 45,000 pairs. `charter.data.similarity` says what is
     told of the many texts of one mould; rows that are alike are connected always.
     """
-    keys = pl.DataFrame({"key": folded(texts)}).with_row_index("at")
-    firsts = keys.group_by("key", maintain_order=True).agg(pl.col("at").first())
-    at = firsts["at"].to_numpy().astype(np.int64)
-    first = keys.select(pl.col("at").first().over("key"))["at"].to_numpy().astype(np.int64)
-    rows = np.arange(len(keys))
-    equal = np.stack([first, rows], axis=1)[first != rows]
+    firsts = _firsts(texts)
+    at = firsts.rows
+    rows = np.arange(len(texts))
+    equal = np.stack([firsts.first, rows], axis=1)[firsts.first != rows]
     if similarity >= 1 or len(at) < 2:
         return Likes(equal, np.zeros((0, 2), dtype=np.int64))
-    found = likes(firsts["key"].to_list(), similarity)
+    found = likes(firsts.keys, similarity)
     pairs = np.concatenate([equal, at[found.pairs]])
     return Likes(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], at[found.assumed])
 

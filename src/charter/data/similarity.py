@@ -58,6 +58,31 @@ def likes(texts: list[str], similarity: float) -> Likes:
     return Likes(_pairs(join.pairs), _pairs(join.assumed))
 
 
+def representatives(texts: list[str], similarity: float) -> Integers:
+    """(n,) by text the one that stands for it: itself where it stays, else one that stays and is truly alike.
+
+    From the shortest text to the longest, of equally short ones in their order, a text stays unless one that stays is
+    alike; so no two that stay are alike (but where comparisons ran out, as in `likes`).
+    """
+    join = _Join(_gram_sets(texts), similarity)
+    sizes = join.sets.sizes
+    probe = sizes - np.ceil(similarity * sizes - _SLACK).astype(np.int64) + 1
+    index = sizes - np.ceil(2 * similarity / (1 + similarity) * sizes - _SLACK).astype(np.int64) + 1
+    stand_in = np.arange(len(texts))
+    staying: dict[int, list[int]] = {}
+    for text in np.argsort(sizes, kind="stable").tolist():
+        begin = int(join.sets.bounds[text])
+        grams = join.sets.ids[begin : begin + int(probe[text])].tolist()
+        near = [one for gram in grams for one in staying.get(gram, ())]
+        found = join.first_alike(text, _distinct(np.asarray(near, dtype=np.int64))) if near else None
+        if found is not None:
+            stand_in[text] = found
+            continue
+        for gram in grams[: int(index[text])]:
+            staying.setdefault(gram, []).append(text)
+    return stand_in
+
+
 def _pairs(found: list[tuple[int, int]]) -> Integers:
     array = np.asarray(found, dtype=np.int64).reshape(-1, 2)
     array.sort(axis=1)
@@ -154,6 +179,20 @@ class _Join:
                 )
             ]
             self._join(int(order[at[low]]), lists)
+
+    def first_alike(self, text: int, others: Integers) -> int | None:
+        """One of these that is alike to a text; None where none is, or where comparisons ran out."""
+        self._mark(text, True)
+        found: int | None = None
+        for start in range(0, len(others), AT_ONCE):
+            batch = others[start : start + AT_ONCE]
+            hits = self._alike(text, batch)
+            self.checks_left -= len(batch)
+            if len(hits) or self.checks_left <= 0:
+                found = int(hits[0]) if len(hits) else None
+                break
+        self._mark(text, False)
+        return found
 
     def _prefixes(self, lengths: Integers, step: Integers) -> Integers:
         """The rarest grams of every set, so many of each, as sorted keys: gram * n + the set's step."""
