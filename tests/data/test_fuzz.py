@@ -53,7 +53,22 @@ VALID = {
     "parquet": [parquet(RECORDS), parquet(SPANS), parquet(WORDS)],
     "conll": ["Ann B-PER\nof O\n\nParis\tB-LOC\n-DOCSTART- O\n\n北京 B-LOC\n".encode()],
 }
-PIECES = [b'"', b"\n", b"\r", b",", b"\t", b"\x00", b"{", b"[]", b"null", b"1e999", b"\xff\xfe", b"\\ud800"]
+PIECES = [
+    b'"',
+    b"*",
+    b"^a$",
+    b"\n",
+    b"\r",
+    b",",
+    b"\t",
+    b"\x00",
+    b"{",
+    b"[]",
+    b"null",
+    b"1e999",
+    b"\xff\xfe",
+    b"\\ud800",
+]
 ENCODINGS = ("utf-8", "gb18030", "utf-16", "latin-1", "utf-7", "big5")
 
 

@@ -235,6 +235,8 @@ def _across(document: Document, charter: Charter) -> list[Problem]:
     for path, column in _all_roles(data):
         if column in RESERVED:
             say(path, f"'{column}' is a name that Charter uses itself; rename the column")
+        elif column == "*" or (column.startswith("^") and column.endswith("$")):
+            say(path, f"'{column}' is named like a pattern, not like one column; rename the column")
     if data.subject is not None and data.subject in (data.split.column, data.split.time):
         say(("data", "subject"), f"'{data.subject}' says how rows are split too; a subject is read as a code")
     if len(set(data.groups)) < len(data.groups):
