@@ -1,18 +1,21 @@
 """Intervals cover, small groups say so, calibration tells honest from overconfident, the judge never passes without evidence."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from charter.audits.calibration import calibration
-from charter.audits.case import Answers, Case
+from charter.audits.case import Answers, Case, FoldedTemperature
+from charter.audits.measuring import interval, measured, paired_gain
 from charter.audits.performance import performance
 from charter.audits.resampling import Resampling, resampled_totals, summed, wilson
 from charter.data.columns import ROW, Columns
 from charter.release.judge import judge, released
 from charter.runs.findings import Finding
 from charter.spec.model import Charter
-from charter.tasks.classification import classification
+from charter.tasks.classification import Classification, classification
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label", groups=("city",))
 
@@ -34,7 +37,8 @@ def case(n=600, sharpness=1.0, seed=0, subject=None) -> Case:
     )
     columns = Columns(COLUMNS.inputs, "label", ("city",), subject)
     task = classification().fit(rows, columns)
-    return Case("model", task, columns, rows, {"test": Answers(rows, list(logits), "rows")}, 1.0, "", 3)
+    answers = {"test": Answers(rows, list(logits), "rows")}
+    return Case("model", task, columns, rows, answers, FoldedTemperature(because="no rows"), 3)
 
 
 def found(findings, metric, **where):
@@ -71,9 +75,89 @@ def test_every_score_has_an_interval_and_small_groups_are_insufficient_evidence(
     assert accuracy.low < accuracy.value < accuracy.high
     assert "insufficient evidence: 10 rows" in found(findings, "accuracy", city="北京").because
     assert found(findings, "headline_gain", baseline="tfidf_logistic_regression").high < 0
-    assert found(findings, "accuracy", baseline="majority").value == pytest.approx(
-        case().train["label"].value_counts()["count"].max() / 600
+    most = case().train["label"].value_counts()["count"].max()
+    assert found(findings, "accuracy", baseline="majority").value == pytest.approx(most / 600)
+
+
+def decided(truth, guess, classes, subject=None) -> Case:
+    """A case in which the model surely says `guess`."""
+    n = len(truth)
+    names = [f"c{number}" for number in range(classes)]
+    rows = pl.DataFrame(
+        {ROW: range(n), "text": ["x"] * n, "label": [names[one] for one in truth]}
+        | ({"who": subject} if subject is not None else {})
     )
+    columns = Columns({"text": "text"}, "label", subject="who" if subject is not None else None)
+    logits = list(np.eye(classes, dtype=np.float32)[guess] * 5)
+    task = Classification(labels=tuple(names))
+    return Case("m", task, columns, rows, {"test": Answers(rows, logits, "d")}, FoldedTemperature(), 3)
+
+
+def cells(shares, n, rng):
+    """Truth and guess of n rows drawn from a table of shares (truth, guess)."""
+    drawn = rng.choice(shares.size, size=n, p=shares.ravel())
+    return drawn // len(shares), drawn % len(shares)
+
+
+@pytest.mark.parametrize(
+    ("prior", "confusion", "n", "scores"),
+    [
+        ([0.6, 0.38, 0.02], [[0.97, 0.03, 0], [0.03, 0.97, 0], [0.05, 0.05, 0.9]], 300, ["macro_f1", "macro_recall", "mcc"]),
+        ([0.03, 0.97], [[0.95, 0.05], [0.001, 0.999]], 1000, ["macro_f1", "macro_recall", "mcc"]),
+        ([0.5, 0.5], [[0.98, 0.02], [0.02, 0.98]], 100, ["accuracy", "macro_f1", "mcc"]),
+        ([0.5, 0.5], [[0.8, 0.2], [0.2, 0.8]], 300, ["accuracy", "macro_f1", "mcc", "recall:c0", "precision:c0"]),
+    ],
+    ids=["a class of 2 %", "a class of 3 %", "nearly perfect", "ordinary"],
+)  # fmt: skip
+def test_the_true_score_lies_below_the_low_end_no_oftener_than_stated(prior, confusion, n, scores):
+    shares = np.asarray(prior)[:, None] * np.asarray(confusion)
+    k = len(prior)
+    true = Classification(labels=tuple(f"c{number}" for number in range(k))).scores(
+        np.r_[np.diag(shares), shares.sum(0), shares.sum(1)]
+    )
+    rng = np.random.default_rng(0)
+    misses = dict.fromkeys(scores, 0)
+    for trial in range(120):
+        one, how = decided(*cells(shares, n, rng), k), Resampling(200, 0.95, trial)
+        model = measured(one, one.answers["test"], one.answers["test"].outputs, how)
+        for name in scores:
+            metric, _, label = name.partition(":")
+            misses[name] += interval(model, (metric, label), how).low > float(true[metric, label]) + 1e-9
+    assert max(misses.values()) <= 0.06 * 120, misses
+
+
+def test_one_lucky_prediction_proves_no_precision():
+    truth = np.r_[np.zeros(100, int), np.ones(200, int)]
+    guess = np.r_[0, np.ones(299, int)]
+    finding = found(performance(resamples=200)(decided(truth, guess, 2)), "precision", **{"class": "c0"})
+    assert (finding.value, finding.n) == (None, 1)
+    assert "1 predicted as class c0" in finding.because
+
+
+def test_a_class_of_one_person_is_no_evidence():
+    truth, guess = np.r_[np.zeros(60, int), np.ones(340, int)], np.r_[[1] * 12, [0] * 48, [1] * 340]
+    people = ["anna"] * 60 + [f"p{number}" for number in range(340)]
+    findings = performance(resamples=200)(decided(truth, guess, 2, people))
+    recall = found(findings, "recall", **{"class": "c0"})
+    assert recall.value is None
+    assert "worth 1.0 independent ones" in recall.because
+
+
+def test_the_gain_over_a_baseline_is_paired():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 800)
+    cheap = np.where(rng.random(800) < 0.25, 1 - truth, truth)
+    better = np.where(
+        (cheap != truth) & (rng.random(800) < 0.1), truth, cheap
+    )  # right wherever the cheap one is
+    how = Resampling(400, 0.95, 0)
+    ours, theirs = (
+        measured(one, one.answers["test"], one.answers["test"].outputs, how)
+        for one in (decided(truth, better, 2), decided(truth, cheap, 2))
+    )
+    gain = paired_gain(ours, theirs, how)
+    assert gain.low > 0
+    assert gain.high - gain.low < 0.05
 
 
 def test_the_same_case_gives_the_same_findings():
@@ -86,6 +170,43 @@ def test_calibration_tells_honest_from_overconfident_probabilities():
     assert honest.value < 0.03
     assert overconfident.low > 0.1
     assert sum(honest.attachment["n"]) == 3000
+
+
+def told(shift, n, rng) -> Case:
+    """Two classes; the model's confidence lies `shift` above the share that is right."""
+    confidence = rng.uniform(0.5, 1, n)
+    truth = (rng.random(n) >= confidence - shift).astype(int)
+    one = decided(truth, np.zeros(n, int), 2)
+    logits = np.log(np.c_[confidence, np.maximum(1 - confidence, 1e-9)]).astype(np.float32)
+    test = one.answers["test"]
+    return replace(one, answers={"test": replace(test, outputs=list(logits))})
+
+
+@pytest.mark.parametrize(("shift", "n", "bias"), [(0.0, 400, 0.04), (0.05, 1000, 0.015), (0.15, 400, 0.015)])
+def test_the_calibration_error_is_nearly_unbiased_and_its_high_end_careful(shift, n, bias):
+    rng = np.random.default_rng(2)
+    confidence = rng.uniform(0.5, 1, 200_000)
+    true = float(np.abs(confidence - np.clip(confidence - shift, 0, 1)).mean())
+    findings = [
+        found(
+            calibration(resamples=200)(replace(told(shift, n, rng), seed=trial)), "expected_calibration_error"
+        )
+        for trial in range(60)
+    ]
+    assert abs(np.mean([one.value for one in findings]) - true) < bias  # an error can't be less than 0
+    assert np.mean([one.high < true for one in findings]) <= 0.07
+
+
+def test_a_model_that_is_always_right_has_no_certain_calibration():
+    findings = calibration(resamples=200)(decided(np.arange(120) % 2, np.arange(120) % 2, 2))
+    for metric in ("expected_calibration_error", "brier", "negative_log_likelihood"):
+        one = found(findings, metric)
+        assert one.high - one.low > 0.01, metric
+
+
+def test_calibration_of_one_persons_rows_is_no_evidence():
+    one = decided(np.arange(150) % 2, np.arange(150) % 2, 2, ["anna"] * 150)
+    assert found(calibration(resamples=200)(one), "brier").value is None
 
 
 def charter(*limits, risk="minimal") -> Charter:
@@ -128,6 +249,21 @@ def test_limits_are_judged_on_the_worse_end_and_never_without_evidence(limit, ou
     verdicts = judge(charter(limit), FOUND)
     assert verdicts[0].outcome == outcome
     assert released(verdicts) == (outcome == "kept")
+
+
+def test_a_demand_is_met_by_an_interval_only():
+    confusion = Finding("performance", "confusion", 0.1, n=20, split="test")
+    temperature = Finding("calibration", "temperature", 1.0, n=20, split="test")
+    one = charter({"limit": "temperature <= 10", "judge": "point"}, risk="limited")
+    assert not released(judge(one, [confusion, temperature]))
+
+
+def test_a_limit_may_ask_for_more_than_the_cheap_baseline_gives():
+    gain = Finding(
+        "baseline", "headline_gain", 0.1, low=0.02, high=0.2, slice={"baseline": "majority"}, split="test"
+    )
+    assert released(judge(charter("headline_gain[baseline=majority] > 0"), [gain]))
+    assert not released(judge(charter("headline_gain[baseline=majority] > 0.05"), [gain]))
 
 
 def test_a_wildcard_lists_what_it_could_not_judge():

@@ -134,3 +134,11 @@ def test_a_missing_column_names_the_nearest(tmp_path):
     (tmp_path / "x.csv").write_text("texts,label\na,b\n", encoding="utf-8")
     with pytest.raises(DataError, match="Did you mean 'texts'"):
         read_source(data("x.csv"), tmp_path)
+
+
+def test_subjects_become_codes_in_the_order_of_their_first_row(tmp_path):
+    (tmp_path / "x.csv").write_text(
+        "text,label,who\na,1,Zoe Li\nb,2,张伟\nc,1,\nd,2,Zoe Li\n", encoding="utf-8"
+    )
+    read = read_source(data("x.csv", subject="who"), tmp_path)
+    assert read.frame["who"].to_list() == ["person 1", "person 2", None, "person 1"]

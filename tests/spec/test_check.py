@@ -134,3 +134,108 @@ def test_the_schema_knows_every_plug_in_and_option():
         "rank",
     ):
         assert f'"{word}"' in text
+
+
+def charter_text(**data) -> str:
+    lines = {"source": "x.csv", "inputs": "{text: text}", "target": "label", **data}
+    body = "\n".join(f"  {key}: {value}" for key, value in lines.items())
+    return f'name: a\ndata:\n{body}\nmodel: {{base: "sample:minilm"}}\ntask: {{use: classification}}\n'
+
+
+def problems_beside(folder: Path, text: str) -> dict[str, tuple[int, str]]:
+    with pytest.raises(CharterFileError) as caught:
+        check(parse_document(text, folder / "charter.yaml"))
+    return {problem.path: (problem.line, problem.message) for problem in caught.value.problems}
+
+
+def write_data(folder: Path, name: str) -> None:
+    rows = [{"text": "a b", "label": "x", "city": "Rome", "day": "2026-01-01"}] * 3
+    if name.endswith(".parquet"):
+        import polars as pl
+
+        pl.DataFrame(rows).write_parquet(folder / name)
+    elif name.endswith(".jsonl"):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    else:
+        mark = "\t" if name.endswith(".tsv") else ","
+        lines = [mark.join(rows[0]), *(mark.join(row.values()) for row in rows)]
+        (folder / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl", "x.parquet"])
+def test_columns_that_the_file_lacks_are_said_with_their_lines(tmp_path, name):
+    write_data(tmp_path, name)
+    found = problems_beside(
+        tmp_path,
+        charter_text(
+            source=name, inputs="{texts: text}", target="lable", groups="[city, citty]", subject="who",
+            split="{time: days}",
+        ),
+    )  # fmt: skip
+    assert found["data.inputs.texts"][0] == 4
+    assert "Did you mean 'text'?" in found["data.inputs.texts"][1]
+    assert (found["data.target"][0], "Did you mean 'label'?" in found["data.target"][1]) == (5, True)
+    assert "Did you mean 'city'?" in found["data.groups[1]"][1]
+    assert "no column 'who'" in found["data.subject"][1]
+    assert "Did you mean 'day'?" in found["data.split.time"][1]
+    assert "data.groups[0]" not in found
+
+
+def test_each_published_part_and_a_column_that_stands_twice_are_looked_at(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nx,1\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("text,text,labels\nx,y,1\n", encoding="utf-8")
+    found = problems_beside(tmp_path, charter_text(source="{train: a.csv, test: b.csv}"))
+    assert "stands 2 times" in found["data.inputs.text"][1]
+    assert "b.csv: no column 'label'" in found["data.target"][1]
+
+
+def test_a_long_jsonl_file_is_not_accused_of_a_column_that_may_come_later(tmp_path):
+    line = json.dumps({"text": "x" * 1000, "label": "a"}) + "\n"
+    (tmp_path / "x.jsonl").write_text(line * 500 + json.dumps({"city": "Rome"}), encoding="utf-8")
+    charter = check(
+        parse_document(charter_text(source="x.jsonl", groups="[city]"), tmp_path / "charter.yaml")
+    )
+    assert charter.data.groups == ("city",)
+
+
+def test_an_encoding_that_is_none_and_a_subject_that_splits_are_said(tmp_path):
+    write_data(tmp_path, "x.csv")
+    found = problems_beside(tmp_path, charter_text(encoding="utf-9"))
+    assert "is not known" in found["data.encoding"][1]
+    found = problems_beside(tmp_path, charter_text(subject="day", split="{time: day}"))
+    assert "says how rows are split too" in found["data.subject"][1]
+
+
+def test_columns_named_like_patterns_are_refused(tmp_path):
+    (tmp_path / "x.csv").write_text("text,*,^a$\na,b,c\n", encoding="utf-8")
+    found = problems_beside(tmp_path, charter_text(target='"*"', groups='["^a$"]'))
+    assert "named like a pattern" in found["data.target"][1]
+    assert "named like a pattern" in found["data.groups[0]"][1]
+
+
+@pytest.mark.parametrize(
+    ("limit", "task", "said"),
+    [
+        ("accuracy[city=*] >= 0.5", "classification", "'city' is not in data.groups"),
+        ("accuracy[class=x] >= 0.5", "classification", "not for each class"),
+        ("recall >= 0.5", "classification", "recall[class=*]"),
+        ("recall[day=*] >= 0.5", "classification", "not by group"),
+        ("accuracy[day=*, class=x] >= 0.5", "classification", "one slice at a time"),
+        ("brier[class=x] <= 0.5", "classification", "not for each class"),
+        ("mcc >= 0.5", "token_classification", "for task token_classification"),
+        ("micro_recall >= 0.5", "classification", "for task classification"),
+    ],
+)
+def test_a_limit_that_nothing_can_measure_is_refused(tmp_path, limit, task, said):
+    write_data(tmp_path, "x.csv")
+    text = charter_text(groups="[day]").replace("use: classification", f"use: {task}")
+    found = problems_beside(tmp_path, text + f'limits: ["{limit}"]\n')
+    assert said in found["limits[0]"][1]
+
+
+def test_limits_on_what_is_measured_pass(tmp_path):
+    write_data(tmp_path, "x.csv")
+    limits = ["recall[class=x] >= 0.5", "accuracy[city=*] >= 0.5", "auroc >= 0.5", "auroc[class=x] >= 0.5",
+              "brier[city=Rome] <= 0.5", "expected_calibration_error[temperature=before] <= 1"]  # fmt: skip
+    text = charter_text(groups="[city]") + "limits: " + json.dumps(limits) + "\n"
+    assert len(check(parse_document(text, tmp_path / "charter.yaml")).limits) == len(limits)

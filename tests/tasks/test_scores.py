@@ -124,4 +124,24 @@ def test_temperature_undoes_overconfidence():
     hot = fit_temperature(task, [one * 3 for one in outputs], rows, COLUMNS)
     assert hot.value == pytest.approx(3 * calm.value, rel=0.01)
     assert hot.nll_after < hot.nll_before
-    assert fit_temperature(task, outputs[:5], rows[:5], COLUMNS).value == 1.0
+    assert fit_temperature(task, outputs[:15], rows[:15], COLUMNS).value == 1.0
+
+
+def test_no_temperature_is_fitted_where_nearly_all_is_right():
+    task, rows, _, truth = labelled(n=200)
+    sure = np.eye(3, dtype=np.float32)[truth] * 4
+    sure[:4] = np.roll(sure[:4], 1, axis=1)
+    fitted = fit_temperature(task, list(sure), rows, COLUMNS)
+    assert fitted.value == 1.0
+    assert "4 wrong decisions" in fitted.because
+
+
+def test_words_that_the_model_never_read_are_no_entities_and_no_decisions():
+    words = [["a", "b", "c"]]
+    rows = pl.DataFrame({ROW: [1], "text": words, "label": [["B-X", "O", "B-X"]]})
+    task = token_classification().fit(rows, COLUMNS)
+    output = np.eye(3, dtype=np.float32)[[1, 0, 1]] * 5
+    output[2] = np.nan
+    assert len(task.confidences([output], rows, COLUMNS).truth) == 2
+    assert [one["start"] for one in task.decode([output], rows, COLUMNS)["entities"][0]] == [0]
+    assert task.scores(task.tally([output], rows, COLUMNS)[0].astype(float))["recall", "X"] == 0.5

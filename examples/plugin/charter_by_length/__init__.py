@@ -6,54 +6,48 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from charter.audits.case import Audit, Case
+from charter.audits.case import Answers, Audit, Case
+from charter.audits.measuring import interval, measured
+from charter.audits.resampling import Resampling
 from charter.runs.findings import Finding
 
 
 def by_length(
     *,
     parts: Annotated[int, Field(ge=2, le=10, description="equal-sized parts, from short to long")] = 4,
-    resamples: Annotated[int, Field(ge=100)] = 1000,
-    minimum_n: Annotated[int, Field(ge=1)] = 30,
+    resamples: Annotated[int, Field(ge=100, description="bootstrap resamples")] = 1000,
+    minimum_n: Annotated[int, Field(ge=1, description="fewer rows are no evidence")] = 30,
 ) -> Audit:
     """Measure the task's headline score on texts of each length part, with bootstrap intervals."""
 
     def measure(case: Case) -> list[Finding]:
-        test = case.answers["test"]
-        tally = case.task.tally(test.outputs, test.rows, case.columns)
+        test, how = case.answers["test"], Resampling(resamples, 0.95, case.seed)
         length = test.rows[case.columns.text].cast(pl.String).str.len_chars().to_numpy()
         part_of = np.argsort(np.argsort(length, kind="stable")) * parts // max(len(length), 1)
-        rng = np.random.default_rng(case.seed)
-        found = []
-        for part in range(parts):
-            rows = np.flatnonzero(part_of == part)
-            where = {"length": f"part {part + 1} of {parts}"}
-            if len(rows) < minimum_n:
-                because = f"insufficient evidence: {len(rows)} rows, at least {minimum_n} are needed"
-                found.append(
-                    Finding("length", case.task.headline, None, slice=where, because=because, split="test")
-                )
-                continue
-            draws = rng.choice(rows, size=(resamples, len(rows)))
-            values = case.task.scores(tally[draws].sum(axis=1).astype(float))[case.task.headline, ""]
-            low, high = np.nanquantile(values, [0.025, 0.975])
-            value = case.task.scores(tally[rows].sum(axis=0).astype(float))[case.task.headline, ""]
-            found.append(
-                Finding(
-                    "length",
-                    case.task.headline,
-                    float(value),
-                    low=float(low),
-                    high=float(high),
-                    confidence=0.95,
-                    n=len(rows),
-                    slice=where,
-                    method=f"percentile bootstrap, {resamples} resamples",
-                    of=case.of,
-                    on=test.digest,
-                    split="test",
-                )
-            )
-        return found
+        return [
+            _part(case, np.flatnonzero(part_of == part), f"part {part + 1} of {parts}", how, minimum_n)
+            for part in range(parts)
+        ]
 
     return measure
+
+
+def _part(case: Case, at: np.ndarray, name: str, how: Resampling, minimum_n: int) -> Finding:
+    test, score = case.answers["test"], (case.task.headline, "")
+    common = {"slice": {"length": name}, "n": len(at), "of": case.of, "on": test.digest, "split": "test"}
+    if len(at) < minimum_n:
+        because = f"insufficient evidence: {len(at)} rows, at least {minimum_n} are needed"
+        return Finding("length", score[0], None, because=because, **common)
+    outputs = [test.outputs[one] for one in at.tolist()]
+    rows = test.rows.gather(at)
+    found = interval(measured(case, Answers(rows, outputs, test.digest), outputs, how), score, how)
+    return Finding(
+        "length",
+        score[0],
+        found.value,
+        low=found.low,
+        high=found.high,
+        confidence=how.confidence,
+        method=found.method,
+        **common,
+    )

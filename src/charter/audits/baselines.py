@@ -36,16 +36,15 @@ def baselines(case: Case) -> list[Baseline]:
 
 
 def _majority_class(case: Case) -> Baseline:
-    truth = case.task.confidences(
-        list(np.zeros((case.train.height, len(case.task.labels)), dtype=np.float32)), case.train, case.columns
-    ).truth
+    none = list(np.zeros((case.train.height, len(case.task.labels)), dtype=np.float32))
+    truth = case.task.confidences(none, case.train, case.columns).truth
     counts = np.bincount(truth, minlength=len(case.task.labels))
     one = np.log(np.maximum(counts, 0.5) / counts.sum()).astype(np.float32)
     return Baseline("majority", [one] * case.answers["test"].rows.height)
 
 
 def _tfidf(case: Case) -> Baseline:
-    """TF-IDF of words (1-2) and of characters (2-4, inside words; for text without spaces, across) + logistic regression."""
+    """TF-IDF of words (1-2) and of characters (1-3, across words: Chinese has no spaces), logistic regression on both."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline, make_union

@@ -1,5 +1,6 @@
 """Calibration: whether a probability means what it says. Debiased ECE, Brier, likelihood, a reliability curve; by group."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -9,10 +10,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.audits.case import Answers, Audit, Case
-from charter.audits.resampling import Resampling, clusters, wilson
+from charter.audits.resampling import Interval, Resampling, clusters, effective, weight_chunks, wilson
 from charter.runs.findings import Finding
 from charter.tasks.task import Confidences
 
+FEWEST_UNITS = 20
+"""Fewer independent rows or persons have no bootstrap to speak of."""
 METRICS = ("expected_calibration_error", "brier", "negative_log_likelihood")
 
 
@@ -29,11 +32,11 @@ def calibration(
         how = Resampling(resamples, confidence, case.seed)
         test = case.answers["test"]
         found = list(_scored(case, test, how, bins, minimum_n, {}))
-        if case.temperature != 1.0:
-            hot = [np.asarray(one) * np.float32(case.temperature) for one in test.outputs]
+        if case.temperature.value != 1.0:
+            hot = [np.asarray(one) * np.float32(case.temperature.value) for one in test.outputs]
             before = Answers(test.rows, hot, test.digest)
             found += _scored(case, before, how, bins, minimum_n, {"temperature": "before"})
-        found.append(_temperature(case, test))
+        found.append(_temperature(case))
         for column in case.columns.groups:
             values = test.rows[column].fill_null("(missing)")
             for value in sorted(values.unique().to_list()):
@@ -101,39 +104,86 @@ def _scored(
         for metric in METRICS:
             yield Finding("calibration", metric, None, because=because, **common)
         return
-    told = case.task.confidences(answers.outputs, rows, case.columns)
-    data = _decisions(told, clusters(rows, case.columns.subject), bins)
+    unit_of_row = clusters(rows, case.columns.subject)
+    worth = effective(np.bincount(unit_of_row))
+    if worth < FEWEST_UNITS:
+        because = (
+            f"insufficient evidence: {rows.height} rows, worth {worth:.1f} independent ones; "
+            f"at least {FEWEST_UNITS} are needed"
+        )
+        for metric in METRICS:
+            yield Finding("calibration", metric, None, because=because, **common)
+        return
+    data = _decisions(case.task.confidences(answers.outputs, rows, case.columns), unit_of_row, bins)
+    intervals = _intervals(data, how)
     units = int(data.unit.max()) + 1
-    sums = _unit_sums(data, units)
-    once = _values(sums.sum(axis=0)[None], data.bins)
-    rng = np.random.default_rng(how.seed)
-    each = max(1, 4_000_000 // units)
-    drawn = []
-    for start in range(0, how.resamples, each):
-        size = min(each, how.resamples - start)
-        weights = rng.multinomial(units, np.full(units, 1 / units), size=size).astype(np.float64)
-        drawn.append(_values(weights @ sums, data.bins))
+    unit = "rows" if units == rows.height else f"{units} subjects"
     said = {
-        "expected_calibration_error": f"debiased (Kumar et al. 2019), {data.bins} bins of equal numbers of decisions",
+        "expected_calibration_error": f"{data.bins} bins of equal numbers of decisions, bias taken off by the bootstrap",
         "brier": "sum over classes of squared differences",
         "negative_log_likelihood": "nats",
     }
     for metric in METRICS:
-        value = float(once[metric][0])
-        values = np.concatenate([one[metric] for one in drawn])
-        low, high = np.quantile(values, how.ends)
+        one = intervals[metric]
         yield Finding(
             "calibration",
             metric,
-            value,
-            low=float(min(low, value)),
-            high=float(max(high, value)),
+            one.value,
+            low=one.low,
+            high=one.high,
             confidence=how.confidence,
-            method=f"{said[metric]}; percentile bootstrap, {how.resamples} resamples",
+            method=f"{said[metric]}; percentile bootstrap over {unit}, {how.resamples} resamples{one.method}",
             unit="nats" if metric == "negative_log_likelihood" else "",
             attachment=_curve(data, how.confidence) if metric == "expected_calibration_error" else None,
             **common,
         )
+
+
+def _intervals(data: _Decisions, how: Resampling) -> dict[str, Interval]:
+    """Each metric with its interval, from sums over bootstrap units.
+
+    The plug-in ECE is biased upward, because the accuracy of each bin is itself uncertain. As Kumar, Liang and Ma (2019,
+    section 5) do, the bias is estimated by resampling and taken off. A resample has that bias once more: it is taken off
+    twice at the low end, but once at the high end, so that a limit from above is not passed by luck.
+    """
+    units = int(data.unit.max()) + 1
+    sums = _unit_sums(data, units)
+    once = {metric: float(values[0]) for metric, values in _values(sums.sum(axis=0)[None], data.bins).items()}
+    drawn = [_values(weights @ sums, data.bins) for weights in weight_chunks(units, how)]
+    found = {}
+    for metric in METRICS:
+        values = np.concatenate([one[metric] for one in drawn])
+        bias = float(values.mean()) - once[metric] if metric == "expected_calibration_error" else 0.0
+        value = max(once[metric] - bias, 0.0)
+        low, high = (float(end) for end in np.quantile(values, how.ends))
+        found[metric] = Interval(value, min(max(low - 2 * bias, 0.0), value), max(high - bias, value), "")
+    return _widened(data, found, how)
+
+
+def _widened(data: _Decisions, found: dict[str, Interval], how: Resampling) -> dict[str, Interval]:
+    """Where fewer than 10 decisions are wrong (or right), resamples hardly vary: what Wilson's interval of accuracy allows.
+
+    An ECE is never less than the gap between mean confidence and accuracy. Each wrong decision more would cost, at the
+    mean confidence c with the rest on the truth, 2c^2 in Brier score and -log(1 - c) in likelihood.
+    """
+    units = effective(np.bincount(data.unit))
+    told, right = float(data.confidence.mean()), float(data.right.mean())
+    if min(right, 1 - right) * units >= 10:
+        return found
+    near = wilson(right * units, units, how.confidence)
+    assert near.low is not None and near.high is not None
+    unseen = max(right - near.low, 0.0)
+    told = min(told, 1 - 1e-6)
+    reach = {
+        "expected_calibration_error": max(abs(told - near.low), abs(told - near.high)),
+        "brier": found["brier"].value + unseen * 2 * told**2,
+        "negative_log_likelihood": found["negative_log_likelihood"].value - unseen * math.log(1 - told),
+    }
+    said = "; widened by Wilson's interval of the accuracy"
+    return {
+        metric: Interval(one.value, one.low, max(one.high or 0.0, reach[metric]), said)
+        for metric, one in found.items()
+    }
 
 
 def _unit_sums(data: _Decisions, units: int) -> NDArray[np.float64]:
@@ -148,22 +198,11 @@ def _unit_sums(data: _Decisions, units: int) -> NDArray[np.float64]:
 
 
 def _values(totals: NDArray[np.float64], bins: int) -> dict[str, NDArray[np.float64]]:
-    """The three metrics from sums (r, 3 bins + 2).
-
-    The plug-in ECE is biased upward, because the accuracy of each bin is itself uncertain. As Kumar, Liang and Ma
-    (2019, section 5) do for the squared error, the variance of each bin's accuracy is taken off its squared gap; the
-    root of what is left (0 where nothing is) is averaged over the decisions.
-    """
+    """The three metrics from sums (r, 3 bins + 2); the ECE as it stands, its bias not taken off."""
     n, told, right = totals[:, :bins], totals[:, bins : 2 * bins], totals[:, 2 * bins : 3 * bins]
-    count = np.maximum(n, 1)
-    gap = told / count - right / count
-    accuracy = right / count
-    noise = accuracy * (1 - accuracy) / np.maximum(n - 1, 1)
-    mended = np.sqrt(np.maximum(gap**2 - noise, 0.0))
-    share = n / np.maximum(n.sum(axis=1, keepdims=True), 1)
     decisions = np.maximum(n.sum(axis=1), 1)
     return {
-        "expected_calibration_error": (share * mended).sum(axis=1),
+        "expected_calibration_error": np.abs(told - right).sum(axis=1) / decisions,
         "brier": totals[:, -2] / decisions,
         "negative_log_likelihood": totals[:, -1] / decisions,
     }
@@ -184,15 +223,22 @@ def _curve(data: _Decisions, confidence: float) -> dict[str, Any]:
     return {"kind": "curve", "name": "reliability", **points}
 
 
-def _temperature(case: Case, test: Answers) -> Finding:
-    fitted = f"fitted on the {case.temperature_split} split" if case.temperature_split else "not fitted"
+def _temperature(case: Case) -> Finding:
+    fit = case.temperature
+    method = "temperature scaling (Guo et al. 2017), "
+    method += (
+        f"not fitted: {fit.because}"
+        if fit.because
+        else f"fitted on {fit.splits}, folded into the released weights"
+    )
     return Finding(
         "calibration",
         "temperature",
-        case.temperature,
-        n=test.rows.height,
-        method=f"temperature scaling (Guo et al. 2017), {fitted}, folded into the released weights",
+        fit.value,
+        n=fit.decisions,
+        method=method,
+        unit="decisions",
         of=case.of,
-        on=test.digest,
-        split=case.temperature_split or "test",
+        on=fit.digest,
+        split="calibration",
     )

@@ -20,14 +20,26 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class FoldedTemperature:
+    """What the logits were divided by at release: 1.0, and `because` why, where nothing was fitted.
+
+    splits: the splits it was fitted on, in words; decisions: how many; digest: of those rows.
+    """
+
+    value: float = 1.0
+    splits: str = ""
+    decisions: int = 0
+    digest: str = ""
+    because: str = ""
+
+
+@dataclass(frozen=True)
 class Case:
     """One model on one data set, ready to be audited.
 
     of: the digest of the audited model (each export has its own).
     task: fitted. `train` holds the training rows, from which baselines learn.
     answers: by split; `test` is always there, `validation` and `calibration` where the split has rows.
-    temperature: what the logits were divided by at release; 1.0 where nothing was fitted.
-    temperature_split: the split it was fitted on, "" for none.
     """
 
     of: str
@@ -35,8 +47,7 @@ class Case:
     columns: Columns
     train: pl.DataFrame
     answers: Mapping[SplitName, Answers]
-    temperature: float
-    temperature_split: str
+    temperature: FoldedTemperature
     seed: int
 
 

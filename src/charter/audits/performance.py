@@ -1,31 +1,19 @@
 """Performance: every score with its interval, overall, per class and per declared group; and cheap baselines beside it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.audits.baselines import Baseline, baselines
 from charter.audits.case import Answers, Audit, Case
-from charter.audits.resampling import (
-    Interval,
-    Resampling,
-    clusters,
-    design_effect,
-    percentile,
-    resampled_totals,
-    summed,
-    weight_chunks,
-    widened,
-)
+from charter.audits.measuring import Evidence, Measured, interval, measured, paired_gain
+from charter.audits.resampling import Resampling
 from charter.runs.findings import Finding
-from charter.tasks.task import Outputs, ScoreName
-
-UNBOUNDED = ("mcc",)
+from charter.tasks.task import ScoreName
 
 
 def performance(
@@ -41,106 +29,63 @@ def performance(
     def measure(case: Case) -> list[Finding]:
         how = Resampling(resamples, confidence, case.seed)
         test = case.answers["test"]
-        measured = _measured(case, test, test.outputs, how)
-        found = list(_overall(measured, how, minimum_n))
+        model = measured(case, test, test.outputs, how)
+        found = list(_overall(model, how, minimum_n))
         found += _confusion(case, test)
         for column in case.columns.groups:
             found += _by_group(case, test, column, how, minimum_n)
         for baseline in baselines(case):
-            found += _beside(case, measured, baseline, how)
+            found += _beside(case, model, baseline, how)
         return found
 
     return measure
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Scores of one model on some rows: the values, the values in each resample, and what was resampled."""
-
-    values: Mapping[ScoreName, float]
-    resampled: Mapping[ScoreName, NDArray[np.float64]]
-    support: Mapping[str, int]
-    rows: int
-    units: int
-    unit: str
-    rows_per_unit: float
-    of: str
-    on: str
-
-
-def _measured(case: Case, answers: Answers, outputs: Outputs, how: Resampling) -> Measured:
-    task, columns, rows = case.task, case.columns, answers.rows
-    tally = task.tally(outputs, rows, columns)
-    cluster = clusters(rows, columns.subject)
-    values = {name: float(value) for name, value in task.scores(tally.sum(axis=0).astype(np.float64)).items()}
-    resampled = dict(task.scores(resampled_totals(summed(tally, cluster), how)))
-    ranked = task.ranking_scores(outputs, rows, columns, np.ones((1, rows.height)))
-    if ranked:
-        values |= {name: float(value[0]) for name, value in ranked.items()}
-        pieces = [
-            task.ranking_scores(outputs, rows, columns, weights[:, cluster].astype(np.float64))
-            for weights in weight_chunks(int(cluster.max()) + 1, how)
-        ]
-        resampled |= {name: np.concatenate([piece[name] for piece in pieces]) for name in ranked}
-    units = int(cluster.max()) + 1
-    return Measured(
-        values,
-        resampled,
-        task.support(rows, columns),
-        rows.height,
-        units,
-        "rows" if units == rows.height else f"{units} subjects",
-        design_effect(cluster),
-        case.of,
-        answers.digest,
-    )
-
-
-def _interval(measured: Measured, name: ScoreName, how: Resampling, trials: float) -> Interval:
-    found = percentile(measured.values[name], measured.resampled[name], how, measured.unit)
-    return widened(found, trials / measured.rows_per_unit, how.confidence, bounded=name[0] not in UNBOUNDED)
-
-
 def _finding(
-    measured: Measured,
+    one: Measured,
     name: ScoreName,
     how: Resampling,
     *,
-    n: int,
     where: Mapping[str, str],
     minimum_n: int,
-    what: str = "rows",
     area: str = "performance",
 ) -> Finding:
     """One score as a finding, or the finding that there is not enough evidence for it."""
-    common = {"n": n, "slice": where, "of": measured.of, "on": measured.on, "split": "test"}
-    if n < minimum_n:
-        because = f"insufficient evidence: {n} {what}, at least {minimum_n} are needed"
-        return Finding(area, name[0], None, because=because, **common)  # type: ignore[arg-type]
-    if not np.isfinite(measured.values[name]):
+    rests = one.rests_on(name)
+    common: dict[str, Any] = {"n": rests.count, "slice": where, "of": one.of, "on": one.on, "split": "test"}
+    if rests.units < minimum_n:
+        because = f"insufficient evidence: {_counted(rests, name)}, at least {minimum_n} are needed"
+        return Finding(area, name[0], None, because=because, **common)
+    if not np.isfinite(one.values[name]):
         because = "insufficient evidence: the score is not defined on these rows (nothing predicted, or one class only)"
-        return Finding(area, name[0], None, because=because, **common)  # type: ignore[arg-type]
-    one = _interval(measured, name, how, n)
+        return Finding(area, name[0], None, because=because, **common)
+    found = interval(one, name, how)
     return Finding(
         area,
         name[0],
-        one.value,
-        low=one.low,
-        high=one.high,
+        found.value,
+        low=found.low,
+        high=found.high,
         confidence=how.confidence,
-        method=one.method,
-        **common,  # type: ignore[arg-type]
+        method=found.method,
+        **common,
     )
 
 
-def _overall(measured: Measured, how: Resampling, minimum_n: int) -> Iterator[Finding]:
-    for name in measured.values:
-        label = name[1]
-        if label:
-            n, what = measured.support.get(label, 0), f"of class {label}"
-            yield _finding(measured, name, how, n=n, where={"class": label}, minimum_n=minimum_n, what=what)
-        else:
-            yield _finding(measured, name, how, n=measured.rows, where={}, minimum_n=minimum_n)
+def _counted(rests: Evidence, name: ScoreName) -> str:
+    """`12 rows`, `12 predicted as class a`, `60 of class a, worth 1.0 independent ones`."""
+    metric, label = name
+    said = (
+        f"predicted as class {label}" if metric == "precision" else f"of class {label}" if label else "rows"
+    )
+    worth = "" if rests.units >= rests.count else f", worth {rests.units:.1f} independent ones"
+    return f"{rests.count} {said}{worth}"
+
+
+def _overall(one: Measured, how: Resampling, minimum_n: int) -> Iterator[Finding]:
+    for name in one.values:
+        where = {"class": name[1]} if name[1] else {}
+        yield _finding(one, name, how, where=where, minimum_n=minimum_n)
 
 
 def _confusion(case: Case, test: Answers) -> list[Finding]:
@@ -171,13 +116,13 @@ def _by_group(case: Case, test: Answers, column: str, how: Resampling, minimum_n
         index = np.flatnonzero(mask)
         rows = test.rows.filter(pl.Series(mask))
         outputs = [test.outputs[at] for at in index.tolist()]
-        part = _measured(case, Answers(rows, outputs, test.digest), outputs, how)
+        part = measured(case, Answers(rows, outputs, test.digest), outputs, how)
         for name in part.values:
             if not name[1]:
-                yield _finding(part, name, how, n=len(index), where={column: value}, minimum_n=minimum_n)
+                yield _finding(part, name, how, where={column: value}, minimum_n=minimum_n)
 
 
-def _beside(case: Case, measured: Measured, baseline: Baseline, how: Resampling) -> Iterator[Finding]:
+def _beside(case: Case, model: Measured, baseline: Baseline, how: Resampling) -> Iterator[Finding]:
     """A baseline's scores on the same rows and in the same resamples, and how much better the model is (paired)."""
     test = case.answers["test"]
     where = {"baseline": baseline.name}
@@ -192,25 +137,21 @@ def _beside(case: Case, measured: Measured, baseline: Baseline, how: Resampling)
             split="test",
         )
         return
-    cheap = replace(_measured(case, test, baseline.outputs, how), of="")  # of no released model
+    cheap = replace(measured(case, test, baseline.outputs, how), of="")  # of no released model
     for name in cheap.values:
         if not name[1]:
-            found = _finding(cheap, name, how, n=cheap.rows, where=where, minimum_n=1, area="baseline")
-            yield found
-    headline = (case.task.headline, "")
-    gain = float(measured.values[headline] - np.nan_to_num(cheap.values[headline]))
-    gains = measured.resampled[headline] - np.nan_to_num(cheap.resampled[headline])
-    one = percentile(gain, gains, how, measured.unit)
+            yield _finding(cheap, name, how, where=where, minimum_n=1, area="baseline")
+    gain = paired_gain(model, cheap, how)
     yield Finding(
         "baseline",
         "headline_gain",
-        gain,
-        low=one.low,
-        high=one.high,
+        gain.value,
+        low=gain.low,
+        high=gain.high,
         confidence=how.confidence,
-        n=measured.rows,
+        n=model.rows.count,
         slice=where,
-        method=f"{case.task.headline} of the model minus {case.task.headline} of the baseline; paired {one.method}",
+        method=f"{case.task.headline} of the model minus {case.task.headline} of the baseline; paired {gain.method}",
         of=case.of,
         on=test.digest,
         split="test",

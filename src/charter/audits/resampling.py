@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -109,13 +110,13 @@ def wilson(successes: float, trials: float, confidence: float) -> Interval:
     )
 
 
-def widened(found: Interval, trials: float, confidence: float, *, bounded: bool = True) -> Interval:
-    """The bootstrap interval, widened by Wilson's where the value is so near 0 or 1 that resamples hardly vary.
+def widened(found: Interval, trials: float, confidence: float) -> Interval:
+    """The bootstrap interval of a share, widened by Wilson's where it is so near 0 or 1 that resamples hardly vary.
 
-    Near means fewer than 10 expected failures or successes in `trials`. Scores that are no shares (F1 and its like)
-    are treated as one of `trials`: wider than needed, never narrower.
+    Near means fewer than 10 expected failures or successes in `trials` independent decisions. F1 and ranks, which are no
+    plain shares, are treated as one of the decisions that they rest on.
     """
-    if not bounded or found.low is None or found.high is None or trials <= 0:
+    if found.low is None or found.high is None or trials <= 0:
         return found
     if min(found.value, 1 - found.value) * trials >= 10:
         return found
@@ -129,6 +130,13 @@ def widened(found: Interval, trials: float, confidence: float, *, bounded: bool 
     )
 
 
-def design_effect(cluster: NDArray[np.int64]) -> float:
-    """Rows per cluster, on average: what a count of rows is divided by to count independent units."""
-    return len(cluster) / max(int(cluster.max()) + 1, 1) if len(cluster) else 1.0
+def effective(counts: NDArray[Any]) -> float:
+    """How many independent decisions so many by unit are worth: (sum m)^2 / sum m^2 (Kish 1965, section 11.7).
+
+    As many as there are where each unit has one; one where all are of one unit.
+
+    >>> effective(np.array([1, 1, 1])), effective(np.array([60, 0, 0]))
+    (3.0, 1.0)
+    """
+    squares = float((counts.astype(np.float64) ** 2).sum())
+    return float(counts.sum()) ** 2 / squares if squares else 0.0

@@ -1,14 +1,17 @@
 """`charter predict`: answers to texts on the terminal, or to the rows of a file in another file."""
 
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from rich.markup import escape
 
-from charter.cli.showing import console
+from charter.cli.showing import bar, console
 from charter.data.columns import PLACE, ROW, Columns
+from charter.data.reading import read_files
 from charter.errors import BundleError, CharterError, DataError
 from charter.release.bundle import read_bundle
 
@@ -36,55 +39,70 @@ def open_bundle(folder: Path, *, allow_refused: bool) -> "Answerer":
 
 
 def answer_texts(answerer: "Answerer", texts: list[str], *, as_json: bool) -> None:
-    """Print an answer per text."""
-    answers = answerer.answer_texts(texts)
+    """Print an answer per text, in their order."""
+    from charter.serving.answers import text_rows
+
+    answered = answerer.answer(text_rows(texts, answerer.columns))
     out = console()
-    for text, answer in zip(texts, answers.iter_rows(named=True), strict=True):
+    for text, answer in zip(texts, answered.frame.iter_rows(named=True), strict=True):
         if as_json:
             print(json.dumps(_public(answer), ensure_ascii=False))
             continue
-        out.print(f"[dim]{escape(text)}[/]")
+        out.print(f"[dim]{escape(text) or '(an empty text)'}[/]")
         for line in _lines(answer):
             out.print(f"  {line}")
+    if answered.truncated:
+        console(stderr=True).print(_cut(answered.truncated, answerer))
 
 
-def answer_file(
-    answerer: "Answerer", file: Path, out: Path | None, *, keep: tuple[str, ...], encoding: str
+def answer_files(
+    answerer: "Answerer", files: Sequence[Path], out: Path | None, *, keep: tuple[str, ...], encoding: str
 ) -> None:
-    """Answer the rows of a file into another file: one answer per readable row, the rest counted.
+    """Answer the rows of files into one other file: one answer per readable row, the rest counted.
 
     Raises:
-        DataError: the file can't be read or lacks the bundle's input column.
-        CharterError: no such kind of output file.
+        DataError: a file can't be read or lacks the bundle's input column, or no row could be answered.
+        CharterError: no such kind of output file, or it is one of those that are read.
     """
-    from charter.data.reading import read_file
-
-    target = out or file.with_name(f"{file.name.split('.')[0]}-predictions.parquet")
-    if target.suffix not in WRITERS:
-        raise CharterError(f"{target}: can't write '{target.suffix}' files; there are {', '.join(WRITERS)}")
-    if target.resolve() == file.resolve():
-        raise CharterError(f"--out {target} is the file that is read; give another name")
-    columns = Columns(inputs=answerer.columns.inputs, groups=keep)
-    read = read_file(file, columns, encoding=encoding)
-    answers = answerer.answer(read.frame)
+    target = _target(files, out)
+    read = read_files(files, Columns(inputs=answerer.columns.inputs, groups=keep), encoding=encoding)
+    with bar("Answer the rows") as tell:
+        answered = answerer.answer(read.frame, on_batch=tell)
     rejected = read.rejects.select(ROW, PLACE, pl.col("reason").alias("not_answered"))
     kept = read.frame.select(ROW, *keep)
-    whole = pl.concat(
-        [answers.join(kept, on=ROW, how="left", maintain_order="left"), rejected], how="diagonal"
-    )
-    _write(whole.sort(ROW).rename({ROW: "row", PLACE: "place"}), target)
+    answers = answered.frame.join(kept, on=ROW, how="left", maintain_order="left")
+    whole = pl.concat([answers, rejected], how="diagonal").sort(ROW)
+    _write(whole.rename({ROW: "row", PLACE: "place"}), target)
     missed = whole["not_answered"].drop_nulls()
-    console().print(
-        f"{whole.height - len(missed)} of {whole.height} rows answered → {target}", soft_wrap=True
-    )
+    show = console()
+    show.print(f"{whole.height - len(missed)} of {whole.height} rows answered → {target}", soft_wrap=True)
     for reason, count in missed.value_counts(sort=True).iter_rows():
-        console().print(f"  {count} not answered: {escape(reason)}")
-    if whole.height and len(missed) == whole.height:
-        raise DataError(f"{file}: no row could be answered")
+        show.print(f"  {count} not answered: {escape(reason)}")
+    if answered.truncated:
+        show.print(_cut(answered.truncated, answerer))
+    if len(missed) == whole.height:
+        raise DataError(f"{', '.join(map(str, files))}: no row could be answered")
+
+
+def _cut(count: int, answerer: "Answerer") -> str:
+    were = "text was" if count == 1 else "texts were"
+    return f"  {count} {were} longer than {answerer.max_length} tokens: what stands beyond was not read"
+
+
+def _target(files: Sequence[Path], out: Path | None) -> Path:
+    target = out or files[0].with_name(f"{files[0].name.split('.')[0]}-predictions.parquet")
+    if target.suffix not in WRITERS:
+        raise CharterError(f"{target}: can't write '{target.suffix}' files; there are {', '.join(WRITERS)}")
+    if target.resolve() in [file.resolve() for file in files]:
+        raise CharterError(f"--out {target} is a file that is read; give another name")
+    if not target.parent.is_dir():
+        raise CharterError(f"--out {target}: there is no folder {target.parent}")
+    return target
 
 
 def _write(answers: pl.DataFrame, target: Path) -> None:
-    aside = target.with_name(f".{target.name}.tmp")
+    """Write the answers whole: aside, then renamed over what stood there."""
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         if target.suffix == ".parquet":
             answers.write_parquet(aside, compression="zstd")

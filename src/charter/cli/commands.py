@@ -42,7 +42,12 @@ def _options(
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(help="the data: csv, tsv, jsonl, parquet or conll; .gz too")],
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="a file (csv, tsv, jsonl, parquet, conll; .gz too), a quoted glob, a folder, sample:NAME or hf:ID"
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="the charter to write")] = Path("charter.yaml"),
     name: Annotated[str | None, typer.Option(help="the model's name (default: from the file's name)")] = None,
     text: Annotated[str | None, typer.Option(help="the column that holds the text")] = None,
@@ -52,15 +57,25 @@ def init(
         str, typer.Option(help="the base model: sample:NAME, a folder or a hub id")
     ] = "sample:minilm",
     group: Annotated[
-        list[str] | None, typer.Option(help="a column to audit by group; may be repeated")
+        list[str] | None, typer.Option(help="a column to audit by group; may be repeated; - for none")
     ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="the column naming the person a row is about; - for none")
+    ] = None,
+    validation: Annotated[str | None, typer.Option(help="a published validation part")] = None,
+    test: Annotated[
+        str | None, typer.Option(help="a published test part; DATA is then the training part")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="the text encoding (default: guessed)")] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="take every guess without asking")] = False,
     force: Annotated[bool, typer.Option(help="write over an existing charter")] = False,
 ) -> None:
-    """Look at the data, ask or guess, and write a commented charter.yaml."""
+    """Look at the data, say what each column is taken for, ask or guess, write a commented charter.yaml."""
     from charter.cli.starting import Wishes, start
 
-    start(data, out, Wishes(name, text, target, task, base, tuple(group or ())), ask=not yes, force=force)
+    groups = tuple(group) if group else None
+    wishes = Wishes(name, text, target, task, base, groups, subject, encoding, validation, test)
+    start(data, out, wishes, ask=not yes, force=force)
 
 
 @app.command()
@@ -107,9 +122,11 @@ def run(
     ] = None,
 ) -> None:
     """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not)."""
+    from charter import spec
     from charter.cli.showing import RunView, show_summary
 
-    with RunView() as view:
+    language = spec.read(charter).report.language
+    with RunView(language) as view:
         from charter import pipeline  # after the view stands: it loads torch
 
         result = pipeline.run(
@@ -133,29 +150,31 @@ def report(
     store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
     lang: Annotated[
-        str | None, typer.Option(help="the page's language: en or zh (default: the charter's)")
+        str | None, typer.Option(help="the language here and of the page: en or zh (default: the charter's)")
     ] = None,
 ) -> None:
     """Show a run's evidence: a summary here, and the path of the page."""
-    from charter.cli.reporting import page_of, record_of
+    from charter.cli.reporting import language_of, page_of, record_of
     from charter.cli.showing import show_summary
     from charter.release.report import as_json as evidence
 
-    if lang not in (None, "en", "zh"):
-        raise CharterError(f"--lang {lang}: no such language; there are en and zh")
+    language = language_of(lang)
     past, record = record_of(store, run_id)
     if as_json:
         typer.echo(json.dumps(evidence(record), ensure_ascii=False, indent=1))
         return
-    page = page_of(past, record, lang)
-    show_summary(record, report=page, bundle=past.record.get("bundle"))
+    page = page_of(past, record, language)
+    show_summary(record, report=page, bundle=past.record.get("bundle"), language=language)
 
 
 @app.command()
 def predict(
     bundle: Annotated[Path, typer.Argument(help="a released bundle")],
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,
-    file: Annotated[Path | None, typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll; may be repeated"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="where the answers go: .parquet, .csv or .jsonl")] = None,
     keep: Annotated[
         list[str] | None, typer.Option(help="a column of the file to carry along; may be repeated")
@@ -167,15 +186,15 @@ def predict(
     ] = False,
 ) -> None:
     """Answer texts, or the rows of a file, with a released bundle."""
-    from charter.cli.answering import answer_file, answer_texts, open_bundle
+    from charter.cli.answering import answer_files, answer_texts, open_bundle
 
     if bool(text) == bool(file):
-        raise CharterError("give either --text (once or more) or --file")
+        raise CharterError("give either --text or --file, once or more")
     answerer = open_bundle(bundle, allow_refused=allow_refused)
     if text:
         answer_texts(answerer, text, as_json=as_json)
     elif file:
-        answer_file(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)
+        answer_files(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)
 
 
 @app.command()

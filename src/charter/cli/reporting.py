@@ -1,9 +1,9 @@
 """A past run's record and page."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, get_args
 
-from charter.errors import StoreError
+from charter.errors import CharterError, StoreError
 from charter.release.record import Record, read_record
 from charter.runs.files import write_text
 from charter.runs.run import PastRun, find_run, list_runs
@@ -11,6 +11,9 @@ from charter.runs.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 def record_of(store: Path, run_id: str | None) -> tuple[PastRun, Record]:
@@ -28,15 +31,28 @@ def record_of(store: Path, run_id: str | None) -> tuple[PastRun, Record]:
     return past, read_record(path)
 
 
-def page_of(past: PastRun, record: Record, language: str | None) -> Path:
-    """The run's page, written anew when another language is asked for."""
+def language_of(wish: str | None) -> Language | None:
+    """The language asked for; None for the charter's own.
+
+    Raises:
+        CharterError: a language that there is not.
+    """
+    if wish is None:
+        return None
+    if wish not in LANGUAGES:
+        raise CharterError(f"--lang {wish}: no such language; there are {' and '.join(LANGUAGES)}")
+    return wish
+
+
+def page_of(past: PastRun, record: Record, language: Language | None) -> Path:
+    """The run's page; written anew in another language than the charter's, or where it is missing."""
     from charter.release.report import render
 
-    if language is None or language == record.charter.report.language:
-        page = past.folder / "report.html"
-        if page.exists():
-            return page
-        language = record.charter.report.language
-    page = past.folder / f"report.{language}.html"
-    write_text(page, render(record, language=cast(Literal["en", "zh"], language)))
+    own = record.charter.report.language
+    page = past.folder / "report.html"
+    if language in (None, own) and page.exists():
+        return page
+    if language not in (None, own):
+        page = past.folder / f"report.{language}.html"
+    write_text(page, render(record, language=language))
     return page

@@ -1,34 +1,40 @@
 """What the terminal shows: progress while a run goes, and tables of what came out."""
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from charter.pipeline.progress import Progress as StageProgress
     from charter.release.record import Record
+    from charter.release.report import Block, Language
     from charter.release.verification import Verification
     from charter.runs.gc import Cleaning
     from charter.runs.run import Event, PastRun
 
-STAGES = {
-    "prepare": "Prepare the data",
-    "train": "Train",
-    "export": "Calibrate and export",
-    "answer": "Answer the held-out rows",
-}
-OUTCOMES = {
-    "kept": "[green]✓ kept[/]",
-    "broken": "[red]✗ broken[/]",
-    "no evidence": "[yellow]? no evidence[/]",
-}
+TONES = {"✓": "green", "✗": "red", "?": "yellow"}
+STATUS_TONES = {"released": "bold green", "refused": "bold red", "draft": "bold red"}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -36,18 +42,30 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
+class Count(ProgressColumn):
+    """How much is done, `12/74`; nothing while it is not known how much there is."""
+
+    def render(self, task: Task) -> Text:
+        """The count of one bar."""
+        return Text("" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}")
+
+
 class RunView:
     """Shows a run as it goes: a line per stage, and a bar under the one in progress when the output is a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: "Language" = "en") -> None:
+        from charter.release.report.wording import Wording
+
+        self._say = Wording(language)
         self._console = console(stderr=True)
         self._bars = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=32),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            SpinnerColumn(style="cyan"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            Count(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("[dim]{task.fields[text]}[/]"),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
@@ -55,6 +73,8 @@ class RunView:
         self._bar: TaskID | None = None
 
     def __enter__(self) -> Self:
+        # Read when transformers is first imported: its own bars ("Writing model shards") would tear ours apart.
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         self._bars.start()
         return self
 
@@ -65,7 +85,7 @@ class RunView:
 
     def event(self, event: "Event") -> None:
         """A stage began, ended, was reused, waits, or has a note."""
-        label = escape(STAGES.get(event.stage, event.stage.capitalize()))
+        label = escape(self._say.stage(event.stage))
         if event.kind == "started":
             self._drop_bar()
             self._bar = self._bars.add_task(label, total=None, text="")
@@ -75,9 +95,9 @@ class RunView:
         if event.kind in ("made", "reused"):
             self._drop_bar()
         lines = {
-            "made": f"[green]✓[/] {label}  [dim]{event.seconds:.1f} s[/]",
-            "reused": f"[green]✓[/] {label}  [dim]reused[/]",
-            "waiting": f"[yellow]…[/] {label}: another run is making the same; waiting for it",
+            "made": f"[green]✓[/] {label}  [dim]{self._say.duration(event.seconds)}[/]",
+            "reused": f"[green]✓[/] {label}  [dim]{self._say('term_reused')}[/]",
+            "waiting": f"[yellow]…[/] {label}: {self._say('term_waiting')}",
             "note": f"[yellow]![/] {label}: {escape(event.text)}",
         }
         self._console.print(lines[event.kind])
@@ -93,6 +113,27 @@ class RunView:
         if self._bar is not None:
             self._bars.remove_task(self._bar)
             self._bar = None
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for one long piece of work, told (done, total); nothing where standard error is no terminal."""
+    screen = console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+    )
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    ) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def show_verification(verification: "Verification") -> None:
@@ -131,25 +172,48 @@ def show_cleaning(cleaning: "Cleaning", *, dry_run: bool) -> None:
     )
 
 
-def show_summary(record: "Record", *, report: Path, bundle: Path | str | None) -> None:
-    """A run's verdict, limits and main scores."""
+def show_summary(
+    record: "Record", *, report: Path, bundle: Path | str | None, language: "Language | None" = None
+) -> None:
+    """A run's verdict, limits and main scores, in the charter's language unless told otherwise."""
     from charter.release.report import summary
+    from charter.release.report.wording import Wording
 
+    say = Wording(language or record.charter.report.language)
+    view = summary(record, language=say.language)
     out = console()
-    view = summary(record)
+    mark = "✓" if record.status == "released" else "✗"
     out.print()
-    out.print(f"[bold]{escape(view.title)}[/]")
+    out.print(f"[{STATUS_TONES[record.status]}]{mark} {escape(view.title)}[/]")
     for line in view.lines:
-        out.print(escape(line))
-    for block in view.tables:
-        table = Table(title=escape(block.title), title_justify="left", box=None, pad_edge=False)
-        for place, heading in enumerate(block.headings):
-            table.add_column(escape(heading), no_wrap=place == 0, overflow="fold")
-        for row in block.rows:
-            table.add_row(*(OUTCOMES.get(cell, escape(cell)) for cell in row))
-        out.print()
-        out.print(table)
+        out.print(f"  {escape(line)}" if out.soft_wrap else Padding(escape(line), (0, 0, 0, 2)))
     out.print()
-    out.print(f"Report  {escape(str(report))}", soft_wrap=True)
+    out.print(f"[bold]{escape(view.limits.title)}[/]")
+    out.print(_limits(view.limits))
+    out.print()
+    out.print(f"[bold]{escape(view.scores.title)}[/]")
+    out.print(_scores(view.scores))
+    out.print()
+    out.print(f"{say('term_report')}  {escape(str(report))}", soft_wrap=True)
     if bundle is not None:
-        out.print(f"Bundle  {escape(str(bundle))}", soft_wrap=True)
+        out.print(f"{say('term_bundle')}  {escape(str(bundle))}", soft_wrap=True)
+
+
+def _limits(block: "Block") -> Table:
+    """Two lines each: the outcome and the limit; what was measured and why it came out so."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for limit, outcome, measured, because in block.rows:
+        said = escape("  ".join(part for part in (measured, because) if part))
+        table.add_row(f"[{TONES[outcome[0]]}]{escape(outcome)}[/]", f"{escape(limit)}\n[dim]{said}[/]")
+    return table
+
+
+def _scores(block: "Block") -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for place, heading in enumerate(block.headings):
+        table.add_column(escape(heading), justify="left" if place == 0 else "right", no_wrap=place > 0)
+    for row in block.rows:
+        table.add_row(*map(escape, row))
+    return table

@@ -1,199 +1,250 @@
 """`charter init`: look at the data, say what each column is taken for and why, ask or guess, write a commented charter."""
 
-import os
+import difflib
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 import typer
-from pydantic import ValidationError
 
-from charter.cli.showing import console
-from charter.data.columns import PLACE, ROW, Columns
-from charter.data.reading import find_location
-from charter.data.table import Asked
+from charter.cli.drafting import Draft, Fit, charter_of, fit_of, notes_of, personal, test_rows, unfit
+from charter.cli.origins import Origin, find_origin
+from charter.cli.showing import bar, console
+from charter.data.columns import Columns
+from charter.data.guess import Guess, Roles, guess_roles
+from charter.data.look import Look, TextLook, look_at, text_look
+from charter.data.reading import absent_columns
 from charter.errors import CharterError, DataError
 from charter.runs.files import write_text
 from charter.spec.model import Charter
 from charter.spec.writing import commented
 
-TARGETS = (
-    "label",
-    "target",
-    "class",
-    "category",
-    "sentiment",
-    "rating",
-    "tags",
-    "ner_tags",
-    "labels",
-    "intent",
-    "y",
-    "标签",
-    "类别",
-    "情感",
-)
+NONE = "-"
+"""Said for a role that no column has."""
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user said on the command line; None where nothing was said."""
+    """What the user said on the command line; None where nothing was said, NONE for no column."""
 
-    name: str | None
-    text: str | None
-    target: str | None
-    task: str | None
-    base: str
-    groups: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Look:
-    """The data as `init` sees it: all its columns, and the text encoding that reads it."""
-
-    frame: pl.DataFrame
-    encoding: str
+    name: str | None = None
+    text: str | None = None
+    target: str | None = None
+    task: str | None = None
+    base: str = "sample:minilm"
+    groups: tuple[str, ...] | None = None
+    subject: str | None = None
+    encoding: str | None = None
+    validation: str | None = None
+    test: str | None = None
 
 
-def start(data: Path, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> None:
-    """Write a charter for a file of data.
+def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> None:
+    """Write a charter for a data set.
 
     Raises:
         CharterError: the charter is there already, the data can't be read, or a column can't be guessed.
     """
     if out.exists() and not force:
         raise CharterError(f"{out} is there already; --force writes over it, --out names another")
-    look = _look(data)
-    asks = ask and sys.stdin.isatty()
-    columns = [name for name in look.frame.columns if name not in (ROW, PLACE)]
-    text = _choose("text", wishes.text, _guess_text(look.frame, columns), columns, asks)
-    target = _choose(
-        "target",
-        wishes.target,
-        _guess_target(look.frame, [one for one in columns if one != text]),
-        columns,
-        asks,
-    )
-    listed = isinstance(look.frame.schema[target], pl.List)
-    task = wishes.task or ("token_classification" if listed else "classification")
-    uses: list[dict[str, object]] = [{"use": "repair_text"}, {"use": "mask_pii"}]
-    uses += [] if listed else [{"use": "normalise_label"}]
-    uses += [{"use": "drop_exact_duplicates"}, {"use": "drop_near_duplicates"}]
-    name = wishes.name or re.sub(r"[^\w.\-]", "-", data.name.split(".")[0]).lstrip(".-") or "model"
-    try:
-        charter = Charter.model_validate(
-            {
-                "name": name,
-                "purpose": {
-                    "intended_use": "TO SAY: what the model is for.",
-                    "affected": "TO SAY: who is affected.",
-                },
-                "data": {
-                    "source": os.path.relpath(data, out.resolve().parent),
-                    "inputs": {text: "text"},
-                    "target": target,
-                    "groups": list(wishes.groups),
-                    "encoding": look.encoding,
-                    "prepare": uses,
-                },
-                "model": {"base": wishes.base},
-                "task": {"use": task},
-                "limits": [
-                    ("micro_f1" if listed else "macro_f1") + " >= 0.7",
-                    "expected_calibration_error <= 0.1",
-                ],
-            }
-        )
-    except ValidationError as error:
-        raise CharterError(f"no charter can be made of this: {error.errors()[0]['msg']}") from None
-    others = [one for one in columns if one not in (text, target)]
-    notes = {
-        "data.target": f"columns of the file: {', '.join(columns)}",
-        "data.groups": f"say which of these tell groups of people apart: {', '.join(others) or 'no other column'}",
-        "limits": "a first guess: say what the model must keep to be of use",
-    }
-    write_text(out, commented(charter, notes))
-    show = console()
-    show.print(
-        f"text    {text}\ntarget  {target}\ntask    {task}\nWrote {out}. Read it, then: charter check {out}",
+    if out.parent != Path() and not out.parent.is_dir():
+        raise CharterError(f"--out {out}: there is no folder {out.parent}")
+    origin = find_origin(data, validation=wishes.validation, test=wishes.test)
+    with bar("Look at the data"):
+        look = look_at(origin.location, Path(), encoding=wishes.encoding)
+    _say_look(origin, look)
+    roles, draft = _decide(origin, look, wishes, out, asks=ask and sys.stdin.isatty())
+    about = text_look(look, draft.text)
+    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft.text))
+    charter = charter_of(draft, look, about, fit)
+    write_text(out, commented(charter, notes_of(draft, roles, look, about, fit)))
+    _say_choices(charter, roles, draft, look)
+    _say_texts(charter, about, fit)
+    console().print(
+        f"\nWrote {out}. Read it, above all purpose and limits; then: charter check {out}",
         markup=False,
+        soft_wrap=True,
     )
 
 
-def _look(data: Path) -> Look:
-    """Read every column of the file, in UTF-8 or else GB 18030."""
-    found = find_location(str(data))
-    for encoding in ("utf-8", "gb18030"):
-        header = _header(data, found.kind, encoding)
-        asked = Asked(Columns(inputs=dict.fromkeys(header, "text")), encoding, needs_target=False)
-        if found.kind == "conll":
-            asked = Asked(Columns(inputs={"tokens": "text"}, target="tags"), encoding)
-        table = found.source.read(found.rest, Path(), asked)[0]
-        damaged = table.rejects.filter(pl.col("reason") == "wrong encoding").height
-        if damaged * 50 <= max(table.records, 1) and table.frame.height:
-            return Look(table.frame, encoding)
-    raise DataError(f"{data}: neither UTF-8 nor GB 18030 text, or no row that can be read")
+def _some_texts(look: Look, text: str) -> list[str]:
+    cells = look.frame[text].drop_nulls()
+    some = cells.sample(min(len(cells), 2_000), seed=7)
+    found: list[str] = (some.list.join(" ") if isinstance(some.dtype, pl.List) else some).to_list()
+    return found
 
 
-def _header(data: Path, kind: str, encoding: str) -> list[str]:
-    import csv
-    import json
-
-    from charter.data.files import decoded
-
-    if not data.is_file():
-        raise DataError(f"{data}: no such file")
-    if kind == "parquet":
-        try:
-            return list(pl.read_parquet_schema(data))
-        except pl.exceptions.PolarsError:
-            raise DataError(f"{data}: not a parquet file, or cut off") from None
-    text = decoded(data, encoding)
-    first = next((line for line in text.split("\n") if line.strip()), "")
-    if kind == "jsonl":
-        try:
-            value = json.loads(first)
-        except ValueError:
-            raise DataError(f"{data}: its first line is no JSON object") from None
-        return list(value) if isinstance(value, dict) else []
-    if kind == "tsv":
-        return [name.strip() for name in first.rstrip("\r").split("\t")]
-    return [name.strip() for name in next(csv.reader([first]), [])]
-
-
-def _guess_text(frame: pl.DataFrame, columns: list[str]) -> str | None:
-    """The column with the longest texts, or the one of lists of words."""
-    listed = [
-        one for one in columns if frame.schema[one] == pl.List(pl.String) and one.lower() not in TARGETS
-    ]
-    if listed:
-        return listed[0]
-    texts = {
-        one: frame[one].str.len_chars().mean() or 0.0 for one in columns if frame.schema[one] == pl.String
-    }
-    return max(texts, key=lambda one: float(str(texts[one]))) if texts else None
+def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool) -> tuple[Roles, Draft]:
+    """Every role by what was said, asked or guessed, in that order."""
+    names = [one.name for one in look.columns]
+    roles = guess_roles(look, text=_known("text", wishes.text, names))
+    text = _choose("text", "Which column holds the text?", wishes.text, roles.text, names, asks)
+    said = roles.text if text == roles.text.column else Guess((text,), "as you said")
+    roles = guess_roles(look, text=text, target=_known("target", wishes.target, names))
+    target = _choose("target", "Which column is to be predicted?", wishes.target, roles.target, names, asks)
+    if target == text:
+        raise CharterError(f"'{text}' can't be both the text and the target")
+    if target != roles.target.column:
+        roles = guess_roles(look, text=text, target=target)
+    roles = replace(roles, text=said)
+    task = wishes.task or str(roles.task.column)
+    if asks and wishes.task is None:
+        task = typer.prompt("Which task? (classification, token_classification)", default=task)
+    others = [name for name in names if name not in (text, target)]
+    groups = _choose_groups(wishes.groups, roles.groups, others, asks)
+    subject = _choose_subject(wishes.subject, roles.subject, others, asks)
+    parts = _usable_parts(origin, Columns({text: "text"}, target, groups, subject), look.encoding, wishes)
+    origin = replace(origin, parts=parts)
+    name = wishes.name or re.sub(r"[^\w.\-]", "-", origin.name).lstrip(".-")[:80] or "model"
+    split = roles.split.column if roles.split.column not in (text, target, subject) else None
+    draft = Draft(
+        name, origin.written_beside(out), wishes.base, task, text, target, groups, subject,
+        split, tuple(parts) or look.published, origin.licence,
+    )  # fmt: skip
+    return roles, draft
 
 
-def _guess_target(frame: pl.DataFrame, columns: list[str]) -> str | None:
-    """A column with a name that targets have, or else the one with the fewest values, from 2 to 50."""
-    named = [one for one in columns if one.lower() in TARGETS]
-    if named:
-        return named[0]
-    few = {one: frame[one].n_unique() for one in columns if not frame.schema[one].is_nested()}
-    few = {one: count for one, count in few.items() if 2 <= count <= min(50, frame.height // 2)}
-    return min(few, key=lambda one: few[one]) if few else None
+def _usable_parts(origin: Origin, columns: Columns, encoding: str, wishes: Wishes) -> dict[str, str]:
+    """The published parts that have the columns; one without the target can judge nothing and is left out."""
+    usable = {}
+    for name, place in origin.parts.items():
+        problems = absent_columns(place, Path(), columns, encoding)
+        if not problems:
+            usable[name] = place
+        elif set(problems) != {columns.target} or place in (wishes.test, wishes.validation):
+            raise DataError(f"{place}: {next(iter(problems.values()))}")
+        else:
+            console().print(
+                f"{place} has no '{columns.target}': nothing can be judged on it, it is left out",
+                markup=False,
+            )
+    return usable if len(usable) > 1 else {}
 
 
-def _choose(role: str, wish: str | None, guess: str | None, columns: list[str], asks: bool) -> str:
-    if wish is None and asks:
-        wish = typer.prompt(f"Which column is the {role}? ({', '.join(columns)})", default=guess)
-    chosen = wish or guess
-    if chosen is None:
+def _known(role: str, wish: str | None, names: Sequence[str]) -> str | None:
+    if wish is not None and wish not in names:
+        raise CharterError(f"--{role} {wish}: {_no_column(wish, names)}")
+    return wish
+
+
+def _no_column(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"no such column.{hint} Columns: {', '.join(names) or 'none'}"
+
+
+def _choose(
+    role: str, question: str, wish: str | None, guess: Guess, names: Sequence[str], asks: bool
+) -> str:
+    if wish is not None:
+        return wish
+    if asks:
+        return _ask(question, guess, names, several=False)[0]
+    if guess.column is None:
         raise CharterError(
-            f"which column is the {role} can't be guessed; say --{role} with one of: {', '.join(columns)}"
+            f"which column is the {role} can't be guessed ({guess.why}); say --{role} with one of: {', '.join(names)}"
         )
-    if chosen not in columns:
-        raise CharterError(f"--{role} {chosen}: no such column; there are {', '.join(columns)}")
-    return chosen
+    return guess.column
+
+
+def _choose_groups(
+    wish: tuple[str, ...] | None, guess: Guess, names: Sequence[str], asks: bool
+) -> tuple[str, ...]:
+    if wish is not None:
+        wanted = tuple(dict.fromkeys(one for one in wish if one != NONE))
+        for one in wanted:
+            _known("group", one, names)
+        return wanted
+    if asks and names:
+        return _ask("Which columns tell groups apart that must be measured?", guess, names, several=True)
+    return guess.columns
+
+
+def _choose_subject(wish: str | None, guess: Guess, names: Sequence[str], asks: bool) -> str | None:
+    if wish is not None:
+        return None if wish == NONE else _known("subject", wish, names)
+    if asks and names:
+        found = _ask("Which column names the person a row is about?", guess, names, several=True)
+        return found[0] if found else None
+    return guess.column
+
+
+def _ask(question: str, guess: Guess, names: Sequence[str], *, several: bool) -> tuple[str, ...]:
+    """Ask until the answer names columns; an optional role may be answered by NONE."""
+    console().print(f"  ({guess.why})", markup=False)
+    none = f"; {NONE} for none" if several else ""
+    while True:
+        default = ", ".join(guess.columns) or (NONE if several else None)
+        said = typer.prompt(f"{question} ({', '.join(names)}{none})", default=default)
+        if several and said.strip() in (NONE, ""):
+            return ()
+        # a name may hold a comma itself
+        wanted = (said.strip(),) if said.strip() in names else tuple(one.strip() for one in said.split(","))
+        wrong = [one for one in wanted if one not in names]
+        if not wrong and (several or len(wanted) == 1):
+            return tuple(dict.fromkeys(wanted))
+        console().print(f"  {_no_column(wrong[0], names) if wrong else 'one column, please'}", markup=False)
+
+
+def _say_look(origin: Origin, look: Look) -> None:
+    size = (
+        f"{look.read:,} rows" if look.whole else f"{look.read:,} rows read, {look.rows:,} of them looked at"
+    )
+    bad = f", {look.rejected:,} can't be read" if look.rejected else ""
+    encoding = "" if look.encoding == "utf-8" else f", text in {look.encoding}"
+    published = f", splits {', '.join(look.published)}" if look.published else ""
+    lines = [f"{origin.location}: {size}{bad}, {len(look.columns)} columns{encoding}{published}"]
+    lines += [f"  {origin.said}"] if origin.said else []
+    console().print("\n".join(lines), markup=False, soft_wrap=True)
+
+
+def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> None:
+    """A line for each role: what it is, and why."""
+    split = (
+        roles.split.why
+        if draft.split
+        else f"about {test_rows(draft, look):,} rows to judge on, likes kept together"
+    )
+    if draft.parts:
+        split = f"{', '.join(draft.parts)} as published"
+    lines = [
+        ("text", draft.text, roles.text.why),
+        ("target", draft.target, roles.target.why),
+        ("task", draft.task, roles.task.why if draft.task == roles.task.column else "as you said"),
+        ("groups", ", ".join(draft.groups) or NONE, roles.groups.why),
+        ("subject", draft.subject or NONE, roles.subject.why),
+        ("split", draft.split or ("given" if draft.parts else "random"), split),
+        ("length", str(charter.model.max_length), "tokens at which a text is cut"),
+    ]
+    if roles.time.column is not None:
+        lines.append(("time", roles.time.column, "could order the split: split: {time: ...}"))
+    wide = max(len(what) for _, what, _ in lines)
+    text = "\n".join(f"  {role:<8} {what:<{min(wide, 24)}}  {why}" for role, what, why in lines)
+    console().print(text, markup=False, soft_wrap=True)
+
+
+def _say_texts(charter: Charter, about: TextLook, fit: Fit) -> None:
+    """What the texts are like, and what that means for the charter."""
+    found = personal(about)
+    said = (
+        f"found {found}; mask_pii masks them"
+        if found
+        else "none found by its form; mask_pii stays on for new rows"
+    )
+    lines = [f"  personal data: {said} (names and addresses are not found by form)"]
+    if about.duplicates >= 0.001:
+        lines.append(
+            f"  duplicates: {about.duplicates:.1%} of the texts stand there already; one of each is kept"
+        )
+    if not fit.reads_well:
+        lines.append(
+            f"  ! {charter.model.base} {unfit(fit)}: it hardly reads this language; name another with --base"
+        )
+    elif about.chinese > 0.5 and charter.model.base == "sample:minilm":
+        lines.append("  ! sample:minilm reads English: name a Chinese base with --base")
+    if about.chinese > 0.5:
+        lines.append("  the texts are Chinese: the report will be too (report.language: zh)")
+    console().print("\n".join(lines), markup=False, soft_wrap=True)

@@ -15,6 +15,14 @@ SPLIT = "_split"
 
 SplitName = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
+SPLIT_NAMES: Mapping[str, SplitName] = {
+    "train": "train", "training": "train", "训练": "train", "训练集": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation", "development": "validation",
+    "验证": "validation", "验证集": "validation",
+    "calibration": "calibration",
+    "test": "test", "testing": "test", "测试": "test", "测试集": "test",
+}  # fmt: skip
+"""What published splits are called, in lower case, and what each is here."""
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,19 @@ from pathlib import Path
 import polars as pl
 
 from charter.data.files import decoded, file_source, is_undecoded
-from charter.data.table import Asked, Reject, Source, Table, table_of
+from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
 
 
 def conll() -> Source:
     """Word first, tag last, separated by tabs or spaces; sentences apart by an empty line; -DOCSTART- is left out."""
-    return file_source(_read)
+    return file_source(_read, _header)
+
+
+def _header(path: Path, asked: Asked) -> Header:
+    """The file names no column: words and tags take the names asked for, and there are no others."""
+    names = dict.fromkeys((asked.columns.text, asked.columns.target or "tags"))
+    return Header(path.name, tuple(names))
 
 
 def _read(path: Path, asked: Asked) -> Table:
@@ -25,7 +31,7 @@ def _read(path: Path, asked: Asked) -> Table:
         raise DataError(
             f"{path}: a CoNLL file has words and tags only; groups, subject, split column and time need jsonl or parquet"
         )
-    for lines in _sentences(decoded(path, asked.encoding)):
+    for lines in _sentences(decoded(path, asked.encoding, asked.most_bytes)):
         number += 1
         parts = [line.split("\t") if "\t" in line else line.split() for line in lines]
         least = 2 if asked.needs_target else 1

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from charter.data.files import check_header, decoded, file_source, is_undecoded
-from charter.data.table import Asked, Reject, Source, Table, table_of
+from charter.data.files import check_header, decoded, file_source, head, is_undecoded
+from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
 
 MOST_OPEN_QUOTES = 100
@@ -18,12 +18,18 @@ MOST_OPEN_QUOTES = 100
 
 def csv() -> Source:
     """Comma-separated files with a header; quoted as RFC 4180 says."""
-    return file_source(lambda path, asked: _read(path, asked, ",", quotes=True))
+    return file_source(
+        lambda path, asked: _read(path, asked, ",", quotes=True),
+        lambda path, asked: _header(path, asked, ",", quotes=True),
+    )
 
 
 def tsv() -> Source:
     """Tab-separated files with a header; no quoting, so a quote is a character like others."""
-    return file_source(lambda path, asked: _read(path, asked, "\t", quotes=False))
+    return file_source(
+        lambda path, asked: _read(path, asked, "\t", quotes=False),
+        lambda path, asked: _header(path, asked, "\t", quotes=False),
+    )
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,26 @@ class _Record:
     length: int = 0
 
 
-def _read(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Table:
-    text = decoded(path, asked.encoding)
-    records = _quoted(path, text, delimiter) if quotes else _plain(text, delimiter)
+def _header(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Header:
+    records = _records(path, head(path, asked.encoding).text, delimiter, quotes=quotes)
+    return Header(path.name, tuple(_names(path, records)))
+
+
+def _records(path: Path, text: str, delimiter: str, *, quotes: bool) -> Iterator[_Record]:
+    return _quoted(path, text, delimiter) if quotes else _plain(text, delimiter)
+
+
+def _names(path: Path, records: Iterator[_Record]) -> list[str]:
+    """The columns, from the first record."""
     first = next(records, None)
     if first is None or not any(first.fields):
         raise DataError(f"{path}: the file is empty; its first line must name the columns")
-    header = [name.strip() for name in first.fields]
+    return [name.strip() for name in first.fields]
+
+
+def _read(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Table:
+    records = _records(path, decoded(path, asked.encoding, asked.most_bytes), delimiter, quotes=quotes)
+    header = _names(path, records)
     check_header(path, header, asked)
     wanted = [column for column in asked.columns.kept if column in header]
     places = [header.index(column) for column in wanted]

@@ -6,19 +6,11 @@ from typing import Any
 
 import polars as pl
 
-from charter.data.columns import PLACE, ROW, SPLIT, SPLITS
+from charter.data.columns import PLACE, ROW, SPLIT, SPLIT_NAMES
 from charter.data.files import check_header
 from charter.data.table import Asked, Source, Table, rejects_of
 from charter.errors import DataError, MissingExtraError
 from charter.runs.digest import folder_digest, frame_digest, value_digest
-
-SPLIT_NAMES = {
-    "train": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "dev": "validation",
-    "test": "test",
-}
 
 
 def hf() -> Source:
@@ -28,7 +20,7 @@ def hf() -> Source:
 
 def _read(location: str, folder: Path, asked: Asked) -> list[Table]:
     parts = _load(location, folder)
-    named = {name: part for name, part in parts.items() if name in SPLIT_NAMES or name in SPLITS}
+    named = {name: part for name, part in parts.items() if name in SPLIT_NAMES}
     if len(parts) > 1 and "train" not in named:
         raise DataError(
             f"data.source 'hf:{location}' has the splits {', '.join(parts)} and none is 'train'; "
@@ -42,9 +34,18 @@ def _read(location: str, folder: Path, asked: Asked) -> list[Table]:
             pl.format(f"hf:{location} {name} row {{}}", pl.int_range(1, frame.height + 1)).alias(PLACE),
         )
         if len(parts) > 1:
-            numbered = numbered.with_columns(pl.lit(SPLIT_NAMES.get(name, name)).alias(SPLIT))
+            numbered = numbered.with_columns(pl.lit(SPLIT_NAMES[name]).alias(SPLIT))
         tables.append(Table(numbered, rejects_of(location, []), frame.height))
     return tables
+
+
+def columns_of(location: str, folder: Path) -> list[str]:
+    """The columns of a data set, of its first split.
+
+    Raises:
+        DataError: it can't be loaded.
+    """
+    return list(next(iter(_load(location, folder).values())).column_names)
 
 
 def _digest(location: str, folder: Path, asked: Asked) -> str:

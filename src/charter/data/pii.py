@@ -14,6 +14,7 @@ import polars as pl
 from pydantic import Field
 
 from charter.data.columns import Columns
+from charter.data.edits import Edit, Edits, applied
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 
 Locale = Literal["en", "zh"]
@@ -70,20 +71,24 @@ def mask_pii(
                 masked_texts = [mask(text, kinds, counts) for text in cells.filter(flagged).to_list()]
                 cells = cells.scatter(flagged.arg_true(), pl.Series(masked_texts, dtype=pl.String))
                 frame = frame.with_columns(cells.alias(column))
-        return Outcome(
-            frame, nothing_dropped(), {f"masked.{name}": count for name, count in sorted(counts.items())}
-        )
+        told = {f"masked.{name}": count for name, count in sorted(counts.items())}
+        return Outcome(frame, nothing_dropped(), told, lambda text: (_edits(_find(text, kinds)),))
 
     return Preparation(row_wise=True, apply=apply)
+
+
+def count_pii(texts: pl.Series) -> Counter[str]:
+    """How many places of each type the texts hold that `mask_pii` could mask, all options on; nothing is changed."""
+    kinds = _kinds(("en", "zh"), urls=True, handles=True)
+    flagged = texts.filter(texts.str.contains(_CANDIDATE).fill_null(False))
+    return Counter(one.kind.name for text in flagged.to_list() for one in _find(text, kinds))
 
 
 def mask(text: str, kinds: Sequence[Kind], counts: Counter[str]) -> str:
     """The text with placeholders for what was found; `counts` gets how many of each type."""
     found = _find(text, kinds)
-    for one in reversed(found):
-        text = text[: one.start] + one.kind.placeholder + text[one.end :]
-        counts[one.kind.name] += 1
-    return text
+    counts.update(one.kind.name for one in found)
+    return applied(_edits(found), text)
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,10 @@ class _Found:
     start: int
     end: int
     kind: Kind
+
+
+def _edits(found: Sequence[_Found]) -> Edits:
+    return tuple(Edit(one.start, one.end, one.kind.placeholder) for one in found)
 
 
 def _find(text: str, kinds: Sequence[Kind]) -> list[_Found]:

@@ -1,12 +1,13 @@
 """Preparations: what happens to rows between reading and splitting. Every row that goes has its reason."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from charter import plugins
 from charter.data.columns import ROW, Columns
+from charter.data.edits import Chain, aligned, applied, moved_spans
 from charter.errors import DataError
 from charter.spec.model import Use
 
@@ -15,11 +16,16 @@ DROPPED = {ROW: pl.Int64, "reason": pl.String}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a preparation did. dropped: {_row, reason} of the rows that are gone; counts: what it changed, by kind."""
+    """What a preparation did. dropped: {_row, reason} of the rows that are gone; counts: what it changed, by kind.
+
+    A preparation that changes texts leaves spans in the target as they are: Charter moves them. `edits` tells, from a
+    text as it was, which of its characters became what; without it the two texts are aligned.
+    """
 
     frame: pl.DataFrame
     dropped: pl.DataFrame
     counts: Mapping[str, int]
+    edits: Callable[[str], Chain] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,15 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Prepared rows; {_row, by, reason} of those dropped; and the counts of each preparation, in order."""
+    """Prepared rows; {_row, by, reason} of those dropped; and the counts of each preparation, in order.
+
+    chains: by row number, what became of each changed text (only where it was followed).
+    """
 
     frame: pl.DataFrame
     dropped: pl.DataFrame
     counts: tuple[tuple[str, Mapping[str, int]], ...]
+    chains: Mapping[int, Chain] = field(default_factory=dict)
 
 
 def nothing_dropped() -> pl.DataFrame:
@@ -47,6 +57,8 @@ def nothing_dropped() -> pl.DataFrame:
 def prepare(frame: pl.DataFrame, columns: Columns, uses: Sequence[Use]) -> Prepared:
     """Run preparations in order; rows that are left without text are dropped at the end.
 
+    Spans of characters in the target move with the text; those whose text vanished are left out and counted.
+
     Raises:
         DataError: a plug-in that loses or makes rows without saying so.
     """
@@ -54,18 +66,32 @@ def prepare(frame: pl.DataFrame, columns: Columns, uses: Sequence[Use]) -> Prepa
     return _run(frame, columns, made)
 
 
-def prepare_again(frame: pl.DataFrame, columns: Columns, uses: Sequence[Use]) -> Prepared:
-    """Run the row-wise preparations on new rows."""
+def prepare_again(
+    frame: pl.DataFrame, columns: Columns, uses: Sequence[Use], *, follow: bool = False
+) -> Prepared:
+    """Run the row-wise preparations on new rows; with `follow`, `chains` say what became of each changed text."""
     made = [(use.use, plugins.make("preparation", use.use, use.options)) for use in uses]
-    return _run(frame, columns, [(name, one) for name, one in made if one.row_wise])
+    return _run(frame, columns, [(name, one) for name, one in made if one.row_wise], follow=follow)
 
 
-def _run(frame: pl.DataFrame, columns: Columns, made: Sequence[tuple[str, Preparation]]) -> Prepared:
+def _run(
+    frame: pl.DataFrame,
+    columns: Columns,
+    made: Sequence[tuple[str, Preparation]],
+    *,
+    follow: bool = False,
+) -> Prepared:
     dropped = [pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})]
     counts = []
+    chains: dict[int, Chain] = {}
+    spans = _holds_spans(frame, columns)
     for name, one in made:
         outcome = one.apply(frame, columns)
         _check_account(name, frame, outcome)
+        if spans or (follow and frame.schema[columns.text] == pl.String):
+            now = _chains(frame, outcome, columns)
+            chains |= {row: chains.get(row, ()) + chain for row, chain in now.items()}
+            outcome = _with_spans_moved(outcome, columns, now) if spans else outcome
         frame = outcome.frame
         dropped.append(outcome.dropped.select(ROW, pl.lit(name).alias("by"), "reason"))
         counts.append((name, outcome.counts))
@@ -76,7 +102,48 @@ def _run(frame: pl.DataFrame, columns: Columns, made: Sequence[tuple[str, Prepar
     gone = frame.filter(empty).select(
         ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
     )
-    return Prepared(frame.filter(~empty), pl.concat([*dropped, gone]), tuple(counts))
+    return Prepared(frame.filter(~empty), pl.concat([*dropped, gone]), tuple(counts), chains)
+
+
+def _holds_spans(frame: pl.DataFrame, columns: Columns) -> bool:
+    kind = frame.schema.get(columns.target or "")
+    return isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct)
+
+
+def _chains(before: pl.DataFrame, outcome: Outcome, columns: Columns) -> dict[int, Chain]:
+    """By row number, how one preparation changed each text that it changed."""
+    old = before.select(ROW, pl.col(columns.text).alias("_old"))
+    both = outcome.frame.select(ROW, pl.col(columns.text).alias("_new")).join(old, on=ROW)
+    changed = both.filter(pl.col("_old") != pl.col("_new"))
+    return {row: _chain(outcome, old, new) for row, new, old in changed.iter_rows()}
+
+
+def _chain(outcome: Outcome, old: str, new: str) -> Chain:
+    """What the preparation says became of the text, if that is what it made of it; else both texts aligned."""
+    if outcome.edits is not None:
+        chain = outcome.edits(old)
+        made = old
+        for edits in chain:
+            made = applied(edits, made)
+        if made == new:
+            return chain
+    return (aligned(old, new),)
+
+
+def _with_spans_moved(outcome: Outcome, columns: Columns, chains: Mapping[int, Chain]) -> Outcome:
+    if not chains:
+        return outcome
+    target = str(columns.target)
+    cells = outcome.frame[target].to_list()
+    vanished = 0
+    for place, row in enumerate(outcome.frame[ROW].to_list()):
+        if row in chains and cells[place]:
+            moved = moved_spans(cells[place], chains[row])
+            cells[place] = list(moved.spans)
+            vanished += moved.vanished
+    frame = outcome.frame.with_columns(pl.Series(target, cells, dtype=outcome.frame.schema[target]))
+    counts = {**outcome.counts, **({"spans whose text vanished": vanished} if vanished else {})}
+    return replace(outcome, frame=frame, counts=counts)
 
 
 def _check_account(name: str, before: pl.DataFrame, outcome: Outcome) -> None:

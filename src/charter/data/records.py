@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from charter.data.files import check_header, decoded, file_bytes, file_source, is_undecoded
-from charter.data.table import Asked, Reject, Source, Table, table_of
+from charter.data.files import check_header, decoded, file_bytes, file_source, head, is_undecoded
+from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
 
 SPAN = pl.Struct({"start": pl.Int64, "end": pl.Int64, "label": pl.String})
@@ -18,25 +18,62 @@ SPAN = pl.Struct({"start": pl.Int64, "end": pl.Int64, "label": pl.String})
 
 def jsonl() -> Source:
     """One JSON object per line; lists of words and lists of spans are understood."""
-    return file_source(_read_jsonl)
+    return file_source(_read_jsonl, _jsonl_header)
 
 
 def parquet() -> Source:
     """Parquet files."""
-    return file_source(_read_parquet)
+    return file_source(_read_parquet, _parquet_header)
+
+
+def _parquet_header(path: Path, asked: Asked) -> Header:
+    del asked
+    return Header(path.name, tuple(_opened(path).schema_arrow.names))
+
+
+def _opened(path: Path) -> Any:
+    """A parquet file, its footer read. By pyarrow: Polars panics on some damaged files."""
+    import pyarrow.parquet
+    from pyarrow import ArrowException
+
+    try:
+        return pyarrow.parquet.ParquetFile(io.BytesIO(file_bytes(path)) if path.suffix == ".gz" else path)
+    except (ArrowException, OSError, ValueError, OverflowError, MemoryError):
+        raise _no_parquet(path) from None
+
+
+def _no_parquet(path: Path) -> DataError:
+    return DataError(f"{path}: not a parquet file, or damaged or cut off")
+
+
+def _jsonl_header(path: Path, asked: Asked) -> Header:
+    """The keys of the objects at the file's beginning, in the order of their first use."""
+    begun = head(path, asked.encoding)
+    lines = begun.text.split("\n")
+    seen: dict[str, None] = {}
+    for line in lines if begun.whole else lines[:-1]:
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            seen |= dict.fromkeys(value)
+    return Header(path.name, tuple(seen), whole=begun.whole and bool(seen))
 
 
 def _read_parquet(path: Path, asked: Asked) -> Table:
+    from pyarrow import ArrowException
+
+    file = _opened(path)
+    header = list(file.schema_arrow.names)
+    check_header(path, header, asked)
+    wanted = [column for column in asked.columns.kept if column in header]
     try:
-        content = io.BytesIO(file_bytes(path))
-        header = pl.read_parquet_schema(content)
-        check_header(path, list(header), asked)
-        content.seek(0)
-        frame = pl.read_parquet(
-            content, columns=[column for column in asked.columns.kept if column in header]
-        )
-    except (pl.exceptions.ComputeError, pl.exceptions.PolarsError):
-        raise DataError(f"{path}: not a parquet file, or cut off") from None
+        table = file.read(columns=wanted).select(wanted)
+        table.validate(full=True)
+        frame = pl.DataFrame(pl.from_arrow(table))
+    except (ArrowException, pl.exceptions.PolarsError, OSError, ValueError, OverflowError, MemoryError):
+        raise _no_parquet(path) from None
     return table_of(path.name, frame, range(1, frame.height + 1), [], "row")
 
 
@@ -46,7 +83,7 @@ def _read_jsonl(path: Path, asked: Asked) -> Table:
     rejects: list[Reject] = []
     seen: Counter[str] = Counter()
     number = 0
-    for line in decoded(path, asked.encoding).split("\n"):
+    for line in decoded(path, asked.encoding, asked.most_bytes).split("\n"):
         if not line.strip():
             continue
         number += 1
@@ -57,6 +94,10 @@ def _read_jsonl(path: Path, asked: Asked) -> Table:
         else:
             try:
                 value = json.loads(line)
+                if "\\u" in line:  # an escape may hold half of a character
+                    json.dumps(value, ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                problem = "wrong encoding"
             except (ValueError, RecursionError):
                 problem = "unreadable line"
         if not problem and not isinstance(value, dict):
@@ -100,9 +141,11 @@ def _column(
     kinds = Counter(_kind(value) for value in values if value is not None)
     if column in asked.columns.inputs:
         kinds = Counter({kind: count for kind, count in kinds.items() if kind in ("text", "words")})
-    if column == asked.columns.target and kinds["spans"] and "empty list" in kinds:
-        kinds["spans"] += kinds.pop("empty list")
-    usual = kinds.most_common(1)[0][0] if kinds else "text"
+    if kinds["spans"] or kinds["words"]:  # an empty list is one of those without any
+        kinds.pop("empty list", None)
+    for kind in ("list", "object"):  # of no use in any role
+        kinds.pop(kind, None)
+    usual = max(kinds, key=lambda kind: kinds[kind]) if kinds.total() else "text"
     accepted = {usual} | ({"empty list"} if usual in ("words", "spans") else set())
     scalar = {"text", "number", "truth value"}
     if usual in scalar and column not in asked.columns.inputs:
@@ -115,7 +158,7 @@ def _column(
             kind = _kind(value)
             rejects.append(Reject(record, f"wrong type in column '{column}'", kind, len(str(value))))
             cells.append(None)
-    if usual == "words":
+    if usual in ("words", "empty list"):
         return pl.Series(
             column,
             [None if cell is None else [str(word) for word in cell] for cell in cells],
@@ -155,7 +198,7 @@ def _kind(value: Any) -> str:
 def _is_span(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and all(type(value.get(key)) is int for key in ("start", "end"))
+        and all(type(value.get(key)) is int and abs(value[key]) < 1 << 62 for key in ("start", "end"))
         and isinstance(value.get("label"), str)
     )
 

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field
 
 from charter.data.columns import Columns
+from charter.data.edits import Chain, Edits, aligned, applied, replaced
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 
 # UTF-8 read as Latin-1 or Windows-1252 leaves these pairs; only such texts are given to ftfy.
@@ -32,9 +33,34 @@ def repair_text(
                 frame = frame.with_columns(_on_words(frame[column], html_entities, counts).alias(column))
             else:
                 frame = frame.with_columns(_repaired(frame[column], html_entities, counts).alias(column))
-        return Outcome(frame, nothing_dropped(), counts)
+        return Outcome(frame, nothing_dropped(), counts, lambda text: _edits(text, html_entities))
 
     return Preparation(row_wise=True, apply=apply)
+
+
+def _edits(text: str, html_entities: bool) -> Chain:
+    """What the repairs make of one text: known exactly but for damaged encoding, which is aligned."""
+    steps: list[Callable[[str], Edits]] = [_mojibake_edits]
+    if html_entities:
+        steps += [_entity_edits, _entity_edits]
+    steps += [
+        lambda now: replaced(re.compile("\r\n?"), lambda _: "\n", now),
+        lambda now: replaced(re.compile(_CONTROL), lambda _: "", now),
+    ]
+    chain: list[Edits] = []
+    for step in steps:
+        edits = step(text)
+        text = applied(edits, text)
+        chain += [edits] if edits else []
+    return tuple(chain)
+
+
+def _mojibake_edits(text: str) -> Edits:
+    return aligned(text, _decoded_again(text)) if re.search(_MOJIBAKE, text) else ()
+
+
+def _entity_edits(text: str) -> Edits:
+    return replaced(re.compile(_ENTITY), lambda match: html.unescape(match.group()), text)
 
 
 def _repaired(texts: pl.Series, html_entities: bool, counts: dict[str, int]) -> pl.Series:
@@ -63,6 +89,10 @@ def _repaired(texts: pl.Series, html_entities: bool, counts: dict[str, int]) -> 
 
 
 def _without_mojibake(texts: pl.Series) -> pl.Series:
+    return texts.map_elements(_decoded_again, return_dtype=pl.String)
+
+
+def _decoded_again(text: str) -> str:
     import ftfy
 
     # Only the encoding is mended: full-width signs, quotes and ligatures are as their writers meant them.
@@ -78,7 +108,7 @@ def _without_mojibake(texts: pl.Series) -> pl.Series:
         normalization=None,
         explain=False,
     )
-    return texts.map_elements(lambda text: ftfy.fix_text(text, config), return_dtype=pl.String)
+    return str(ftfy.fix_text(text, config))
 
 
 def _unescaped(text: str) -> str:

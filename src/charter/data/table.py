@@ -37,11 +37,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a source is asked for: the columns and their roles, the text encoding, whether a target must be there."""
+    """What a source is asked for: the columns and their roles, the text encoding, whether a target must be there.
+
+    most_bytes: read so much from the beginning of each file and leave the rest; None reads all (parquet and `hf:` do).
+    """
 
     columns: Columns
     encoding: str = "utf-8"
     needs_target: bool = True
+    most_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Header:
+    """The columns of one file, by its name. whole: there can be no other (a long jsonl file is read at its beginning only)."""
+
+    name: str
+    columns: tuple[str, ...]
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -50,10 +63,12 @@ class Source:
 
     read: (location, folder that relative paths start from, what is asked) -> one table per file, in order.
     digest: (location, folder, encoding and columns asked) -> a digest that changes when what is read changes.
+    headers: as `read`, but only the columns, from the beginning of each file; None where that takes reading it all.
     """
 
     read: Callable[[str, Path, Asked], list[Table]]
     digest: Callable[[str, Path, Asked], str]
+    headers: Callable[[str, Path, Asked], list[Header]] | None = None
 
 
 def table_of(

@@ -10,14 +10,16 @@ from typing import Any
 
 from charter import plugins
 from charter.audits.case import Case
-from charter.pipeline.learning import Exported, HeldOut, Trained
+from charter.pipeline.answering import HeldOut
+from charter.pipeline.exporting import Exported
+from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
 
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",
@@ -48,8 +50,7 @@ def audit(
         columns=data.columns,
         train=data.part("train"),
         answers=held_out.answers,
-        temperature=float(exported.facts["temperature"]),
-        temperature_split=str(exported.facts["split"]),
+        temperature=exported.temperature,
         seed=charter.training.seed,
     )
     found: list[Finding] = []

@@ -3,20 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from charter import spec
+from charter.audits.case import Answers
+from charter.pipeline.answering import answer_held_out
+from charter.pipeline.exporting import export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
-from charter.pipeline.learning import answer_held_out, export_model, train_model
-from charter.pipeline.preparing import prepare_data
+from charter.pipeline.learning import Trained, train_model
+from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
 from charter.release.bundle import Contents, pack
 from charter.release.judge import judge, released
 from charter.release.record import Record, write_record
 from charter.release.report import render
+from charter.release.report.misjudged import misjudged
 from charter.runs.files import write_text
 from charter.runs.findings import Finding
-from charter.runs.run import Event, begin_run, judged_before, note_judged, run_name
+from charter.runs.run import Event, begin_run, charters_judged, judged_before, note_judged, run_name
 from charter.runs.store import Store
+from charter.spec.model import Charter
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,15 @@ def run(
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
         findings: list[Finding] = [*data.findings, *trained.findings]
+        tested = []
         for exported in exports:
             held_out = answer_held_out(going, charter, data, trained, exported, tell)
             findings += audit(going, charter, data, trained, exported, held_out)
+            tested.append(held_out.answers["test"])
 
         test = {"test_digest": data.test_digest, "data_id": charter.data_id}
-        before = judged_before(kept, charter_digest=charter.digest, **test)
+        before: dict[str, Any] = {**judged_before(kept, charter_digest=charter.digest, **test)}
+        before["charters"] = charters_judged(kept, charter_digest=charter.digest, **test)
         note_judged(kept, charter_digest=charter.digest, run_id=going.id, **test)
         verdicts = judge(charter, findings)
         kept_all = released(verdicts)
@@ -86,10 +95,11 @@ def run(
             history=trained.history,
             stages=tuple(going.record["stages"]),
             judged_before=before,
+            examples=_examples(charter, data, trained, tested[0]),
         )
         write_record(going.folder / "record.json", record)
         report = going.folder / "report.html"
-        write_text(report, render(record, language=charter.report.language))
+        write_text(report, render(record))
         bundle = None
         if kept_all or draft:
             contents = Contents(
@@ -104,6 +114,13 @@ def run(
             bundle = pack(contents, place / (charter.name if kept_all else f"{charter.name}-REFUSED"))
         going.finish(record.status, bundle=str(bundle) if bundle else None, report=str(report))
         return Result(going.id, going.folder, record, report, bundle)
+
+
+def _examples(charter: Charter, data: PreparedData, trained: Trained, test: Answers) -> dict[str, Any] | None:
+    """Misjudged test rows for the report, masked; None, and no row's text anywhere, unless the charter asks for them."""
+    if charter.report.examples != "masked":
+        return None
+    return misjudged(trained.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
 
 
 def _key(path: str | None, folder: Path) -> Path | None:

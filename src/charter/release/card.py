@@ -1,94 +1,214 @@
 """The model card, in the Hugging Face hub's format: metrics in its metadata, the verdict and its limits in its text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from charter.release.record import Record
+from charter.release.report.evidence import findings_of, first, headline, select, weakest_first
+from charter.release.report.view import main_scores
+from charter.release.report.wording import Wording, interval, number
 from charter.runs.findings import Finding
 
-PIPELINES = {"classification": "text-classification", "token_classification": "token-classification"}
+PIPELINES: Mapping[str, str] = {
+    "classification": "text-classification",
+    "token_classification": "token-classification",
+}
+"""The hub's name for each task that a plain transformers pipeline can do; a plug-in's task has none."""
+SAMPLE_LANGUAGES: Mapping[str, str] = {"sample:tweets": "en"}
+SAMPLE_BASES: Mapping[str, str] = {"sample:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+"""The hub's name of a base that Charter gives as a sample."""
+MOST_GROUPS = 25
 
 
 def card(record: Record, preparation: Mapping[str, Any]) -> str:
-    """A bundle's README.md."""
-    from huggingface_hub import EvalResult, ModelCardData
+    """A bundle's README.md.
+
+    What is not known is left out of the metadata and said in the text: the charter states no licence for the released
+    model, so its licence is "unknown"; languages are named only for Charter's own samples.
+    """
+    from huggingface_hub import ModelCardData
 
     charter = record.charter
-    kind = PIPELINES[charter.task.use]
-    results = [
-        EvalResult(
-            task_type=kind,
-            dataset_type=charter.data_id,
-            dataset_name=charter.data_id,
-            dataset_split="test",
-            metric_type=one.metric,
-            metric_name=one.metric,
-            metric_value=round(one.value, 4),
-        )
-        for one in _main(record)
-        if one.value is not None
-    ]
+    kind = PIPELINES.get(charter.task.use)
+    source = charter.data.source
     data = ModelCardData(
-        license="other",
+        language=SAMPLE_LANGUAGES.get(source) if isinstance(source, str) else None,
+        license="unknown",
         library_name="transformers",
         pipeline_tag=kind,
-        base_model=charter.model.base
-        if "/" in charter.model.base and not charter.model.base.startswith((".", "/"))
-        else None,
+        base_model=_hub_name(charter.model.base),
         model_name=charter.name,
-        eval_results=results,
+        eval_results=list(_results(record, kind or charter.task.use)) or None,
         tags=["charter", "released" if record.status == "released" else "refused"],
     )
-    return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(_text(record, preparation)) + "\n"
+    return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(_text(record, preparation, kind)) + "\n"
 
 
-def _main(record: Record) -> list[Finding]:
-    """The scores over all test rows."""
-    chosen = [one for one in record.findings if one.area in ("performance", "calibration") and not one.slice]
-    return [one for one in chosen if one.metric not in ("confusion", "temperature")]
+def _hub_name(base: str) -> str | None:
+    """The base's name on the hub: a sample's own, or what looks like OWNER/NAME; a folder has none."""
+    looks = base.count("/") == 1 and not base.startswith((".", "/", "~")) and ":" not in base
+    return SAMPLE_BASES.get(base) or (base if looks else None)
 
 
-def _text(record: Record, preparation: Mapping[str, Any]) -> list[str]:
-    charter, purpose = record.charter, record.charter.purpose
-    lines = [f"# {charter.name}", ""]
-    if record.status != "released":
-        lines += [
-            "> **REFUSED.** A limit of its charter was not kept. This draft is for study and must not be used.",
-            "",
-        ]
-    lines += ["## Purpose", "", purpose.intended_use or "Not stated.", ""]
-    lines += [f"- Affected: {purpose.affected or 'not stated'}", f"- Risk: {purpose.risk}"]
-    lines += [f"- Not for: {', '.join(purpose.not_for) or 'not stated'}", "", "## Limits", ""]
-    lines += ["| limit | outcome | because |", "|---|---|---|"]
-    lines += [
-        f"| `{one.limit}` | {one.outcome} | {one.because} |".replace("\n", " ") for one in record.verdicts
-    ]
-    lines += ["", "## Scores on the test split", "", "| metric | value | interval | n |", "|---|---|---|---|"]
-    for one in _main(record):
+def _results(record: Record, kind: str) -> Iterator[Any]:
+    from huggingface_hub import EvalResult
+
+    for one in main_scores(record):
         if one.value is not None:
-            ends = (
-                ""
-                if one.low is None or one.high is None
-                else f"{one.low:.3f} to {one.high:.3f} ({one.confidence:.0%})"
+            yield EvalResult(
+                task_type=kind,
+                dataset_type=record.charter.data_id,
+                dataset_name=record.charter.data_id,
+                dataset_split="test",
+                metric_type=one.metric,
+                metric_name=one.metric,
+                metric_value=round(one.value, 4),
             )
-            lines.append(f"| {one.metric} | {one.value:.3f} | {ends} | {one.n} |")
-    uses = ", ".join(str(use["use"]) for use in preparation["prepare"]) or "none"
-    lines += [
+
+
+def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> Iterator[str]:
+    yield f"# {_plain(record.charter.name)}"
+    yield ""
+    if record.status != "released":
+        yield "> **REFUSED.** A limit of its charter was not kept. This draft is for study and must not be used."
+        yield ""
+    yield from _purpose(record)
+    yield from _limits(record)
+    yield from _scores(record)
+    yield from _groups(record)
+    yield from _use(record, preparation, kind)
+    yield from _origin(record)
+
+
+def _purpose(record: Record) -> Iterator[str]:
+    purpose = record.charter.purpose
+    yield from ("## Intended use", "", _plain(purpose.intended_use or "Not stated."), "")
+    yield f"- Who is affected: {_plain(purpose.affected or 'not stated')}"
+    yield f"- Not for: {_plain(', '.join(purpose.not_for) or 'not stated')}"
+    yield f"- Risk: {purpose.risk}"
+    yield ""
+
+
+def _limits(record: Record) -> Iterator[str]:
+    yield from (
+        "## Limits",
         "",
-        "The whole evidence: `charter/report.html`, `charter/findings.jsonl`; where it comes from: `charter/provenance.json`.",
+        "Judged on the worse end of each interval unless the charter says otherwise.",
         "",
-        "## Use",
-        "",
-        f'`charter predict FOLDER --text "..."` runs the preparations ({uses}) and then the model.',
-        "Plain transformers opens this folder too and gives the same probabilities for the same text, but does **without the",
-        "preparations**: nothing is repaired or masked.",
-        "",
-        "```python",
-        "from transformers import pipeline",
-        f'pipeline("{PIPELINES[charter.task.use]}", model="FOLDER")',
-        "```",
-        "",
-        f"Data: {charter.data_id}, licence {charter.data.licence or 'not stated'}. Base: {charter.model.base}. "
-        "Trained without differential privacy.",
+    )
+    rows = []
+    for one in record.verdicts:
+        left = f"; not judged, too little evidence: {', '.join(one.unjudged)}" if one.unjudged else ""
+        rows.append((f"`{one.limit}`", one.outcome, one.because + left))
+    yield from _table(("limit", "outcome", "because"), rows)
+
+
+def _scores(record: Record) -> Iterator[str]:
+    yield from ("## Scores on the test split", "")
+    say = Wording("en")
+    rows = [
+        (say.metric(one.metric), number(one.value), _ends(one), str(one.n or ""))
+        for one in main_scores(record)
+        if one.value is not None
     ]
-    return lines
+    yield from _table(("metric", "value", "interval", "rows"), rows)
+    found = findings_of(record)
+    for one in found:
+        if one.metric == "headline_gain" and one.value is not None:
+            gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
+            proven = "" if one.low is not None and one.low > 0 else " It is not shown to be better."
+            name = say.name(one.slice["baseline"])
+            yield f"- {say.metric(headline(record))} against the baseline {name}: {gain}.{proven}"
+    yield ""
+
+
+def _ends(one: Finding) -> str:
+    return f"{interval(one)} ({one.confidence:.0%})" if interval(one) and one.confidence else ""
+
+
+def _groups(record: Record) -> Iterator[str]:
+    """A table for each group column: its values, the weakest first."""
+    found, main, say = findings_of(record), headline(record), Wording("en")
+    yield from ("## By group", "")
+    if not record.charter.data.groups:
+        yield from ("The charter names no group column: nothing is known of differences between groups.", "")
+    for column in record.charter.data.groups:
+        scored = weakest_first(select(found, "performance", main, (column,)))
+        rows = []
+        for one in scored[:MOST_GROUPS]:
+            value = one.slice[column]
+            right = first(found, "performance", "accuracy", **{column: value})
+            rows.append((value, str(one.n or 0), _value(one), "" if right is None else _value(right)))
+        yield from _table((column, "rows", say.metric(main), "accuracy"), rows)
+        if len(scored) > MOST_GROUPS:
+            yield from (
+                f"The {MOST_GROUPS} weakest of {len(scored)}; all stand in `charter/report.html`.",
+                "",
+            )
+
+
+def _value(one: Finding) -> str:
+    if one.value is None:
+        return Wording("en").missing(one)
+    return f"{number(one.value)} ({interval(one)})" if interval(one) else number(one.value)
+
+
+def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> Iterator[str]:
+    uses = [str(use["use"]) for use in preparation["prepare"]]
+    skipped = ", ".join(f"`{use}`" for use in uses)
+    yield from ("## How to use it", "")
+    yield "```sh"
+    yield 'charter predict FOLDER --text "..."'
+    yield "```"
+    yield ""
+    if uses:
+        yield f"runs the row-wise preparations of training ({skipped}) and then the model."
+    else:
+        yield "runs the model; its charter names no row-wise preparation."
+    if kind is None:
+        yield f"The task `{record.charter.task.use}` comes from a plug-in, which `charter predict` needs installed."
+    else:
+        yield "Plain transformers opens the folder too and gives the same probabilities for the same text,"
+        yield (
+            f"but **skips {skipped}**: what these would repair or mask reaches the model as it is."
+            if uses
+            else "."
+        )
+        yield from ("", "```python", "from transformers import pipeline", "")
+        yield from (f'answer = pipeline("{kind}", model="FOLDER")', 'print(answer("..."))', "```")
+    length = preparation.get("max_length")
+    if length:
+        yield from ("", f"It was judged on texts cut at {length} tokens.")
+    yield ""
+
+
+def _origin(record: Record) -> Iterator[str]:
+    charter = record.charter
+    licence = charter.data.licence or "not stated"
+    yield from ("## Where it comes from", "")
+    yield f"- Data: {_plain(charter.data_id)}, {'public' if charter.data.public else 'not public'}, licence {_plain(licence)}."
+    yield f"- Base model: `{charter.model.base}`; its licence is its publisher's and is not recorded here."
+    yield "- Licence of this model: not stated by its charter. The licences of its base and of its data may bind you."
+    yield "- Trained without differential privacy: nothing limits what it may remember of its training rows."
+    before = record.judged_before["this_split"]
+    yield f"- Other charters judged on these test rows before: {before}."
+    yield ""
+    yield "The whole evidence: `charter/report.html` and `charter/findings.jsonl`; the origin: `charter/provenance.json`."
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(_cell(one) for one in headings) + " |"
+    yield "|" + "---|" * len(headings)
+    for row in rows:
+        yield "| " + " | ".join(_cell(one) for one in row) + " |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    """Text that can't end its cell or its row."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    """The charter's words on one line, so that they make no heading, list or tag of their own."""
+    return " ".join(text.split()).replace("<", "&lt;")

@@ -15,7 +15,7 @@ from charter.spec.model import Charter
 
 Outcome = Literal["kept", "broken", "no evidence"]
 
-# What a release must have evidence of, whatever its limits say. "Evidence" is one finding with a value.
+# What a release must have evidence of, whatever its limits say: a finding with a value and an interval.
 DEMANDED: Mapping[str, tuple[str, ...]] = {
     "minimal": (),
     "limited": ("performance",),
@@ -52,7 +52,11 @@ class Verdict:
 
 def judge(charter: Charter, findings: Sequence[Finding]) -> list[Verdict]:
     """A verdict for every limit of the charter, in order, then one for every unmet demand of its risk."""
-    evidence = [one for one in findings if one.split == "test" and one.area != "baseline"]
+    evidence = [
+        one
+        for one in findings
+        if one.split == "test" and (one.area != "baseline" or one.metric == "headline_gain")
+    ]
     verdicts = [_judge_limit(limit, evidence) for limit in charter.limits]
     return verdicts + _judge_demands(charter, evidence)
 
@@ -133,7 +137,7 @@ def _nothing_measured(limit: Limit, evidence: Sequence[Finding]) -> str:
 
 def _judge_demands(charter: Charter, evidence: Sequence[Finding]) -> list[Verdict]:
     risk = charter.purpose.risk
-    found = {one.area for one in evidence if one.value is not None}
+    found = {one.area for one in evidence if one.low is not None and one.high is not None}
     missing = [area for area in DEMANDED[risk] if area not in found]
     verdicts = [
         Verdict(

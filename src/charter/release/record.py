@@ -22,7 +22,10 @@ class Record:
     status: released; refused; or draft (refused, and packed all the same, marked so).
     history: how it learned, `{"kind": "loss" | "evaluation", "step": ...}` in order of steps.
     stages: the run's stages with key, digest, seconds and whether it was reused.
-    judged_before: how many other charters were judged before on this test split and on this data.
+    judged_before: how many other charters were judged before on this test split (`this_split`) and on this data
+    (`this_data`), and which (`charters`).
+    examples: misjudged test rows with masked text, where the charter asks for them; else None, and no row's text is
+    in the record.
     """
 
     charter: Charter
@@ -34,11 +37,12 @@ class Record:
     provenance: Mapping[str, Any]
     history: tuple[Mapping[str, Any], ...]
     stages: tuple[Mapping[str, Any], ...]
-    judged_before: Mapping[str, int]
+    judged_before: Mapping[str, Any]
+    examples: Mapping[str, Any] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON; `read_record` reads it back to an equal value."""
-        return {
+        value = {
             "format": 1,
             "status": self.status,
             "run_id": self.run_id,
@@ -51,6 +55,7 @@ class Record:
             "stages": [dict(stage) for stage in self.stages],
             "judged_before": dict(self.judged_before),
         }
+        return value if self.examples is None else {**value, "examples": dict(self.examples)}
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -77,6 +82,7 @@ def read_record(path: Path) -> Record:
             history=tuple(value["history"]),
             stages=tuple(value["stages"]),
             judged_before=value["judged_before"],
+            examples=value.get("examples"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(

@@ -235,6 +235,37 @@ def judged_before(store: Store, *, charter_digest: str, test_digest: str, data_i
     return {"this_split": len(split), "this_data": len(data)}
 
 
+def charters_judged(
+    store: Store, *, charter_digest: str, test_digest: str, data_id: str
+) -> list[dict[str, Any]]:
+    """Which other charters were judged before on this data, in order, each once, by its last judgement.
+
+    Each is {charter, run, at, status, same_split}; `status` is how that run ended, "" where it is on record no more.
+    Lines that can't be read name no charter; `judged_before` counts them.
+    """
+    path = store.root / JUDGED
+    found: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
+        try:
+            entry = json.loads(line)
+            known = {"charter": entry["charter"], "run": entry["run"], "at": entry["at"]}
+            test, name = entry["test"], entry["data"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if known["charter"] != charter_digest and (name == data_id or test == test_digest):
+            same = test == test_digest or found.get(known["charter"], {}).get("same_split", False)
+            found[known["charter"]] = {**known, "status": _status(store, known["run"]), "same_split": same}
+    return sorted(found.values(), key=lambda one: str(one["at"]))
+
+
+def _status(store: Store, run_id: str) -> str:
+    try:
+        record = json.loads((store.root / run_id / "run.json").read_text(encoding="utf-8"))
+        return str(record["status"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def run_name(text: str) -> str:
     """A charter's name as a part of a file name."""
     return re.sub(r"[^\w.\-]", "-", text)

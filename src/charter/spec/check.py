@@ -1,8 +1,9 @@
 """Check a charter file: every problem at once, each with its line and what to do about it."""
 
 import difflib
+import importlib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
@@ -10,8 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from charter import plugins
 from charter.errors import CharterError, CharterFileError, OptionError, Problem
+from charter.spec import metrics
 from charter.spec.document import Document, Path_
-from charter.spec.model import Charter
+from charter.spec.limits import Limit
+from charter.spec.model import Charter, Data
 
 NOT_BUILT = "understood, but not built yet in this version of Charter: remove it, or set it to null"
 PLANNED_KEYS: Mapping[tuple[str, ...], frozenset[str]] = {
@@ -20,12 +23,9 @@ PLANNED_KEYS: Mapping[tuple[str, ...], frozenset[str]] = {
     ("training",): frozenset({"search", "economies", "tokens_per_batch", "precision"}),
 }
 """Keys of later rooms: refused with a message that says so, never ignored and never taken for a typing error."""
+Say = Callable[[Path_, str], None]
+"""Notes a problem at a path of the file."""
 RESERVED = ("_row", "_place", "_split")
-AUDIT_OF = {
-    "performance": ("accuracy", "macro_f1", "micro_f1", "macro_precision", "macro_recall", "micro_precision",
-                    "micro_recall", "mcc", "auroc", "auprc", "precision", "recall", "f1"),
-    "calibration": ("expected_calibration_error", "brier", "negative_log_likelihood"),
-}  # fmt: skip
 
 
 def check(document: Document) -> Charter:
@@ -226,21 +226,19 @@ def _across(document: Document, charter: Charter) -> list[Problem]:
             ("data", "inputs"),
             f"{len(data.inputs)} inputs: several input columns are {NOT_BUILT.split(':')[0]}; name one",
         )
-    roles: list[tuple[Path_, str | None]] = [
-        (("data", "target"), data.target),
-        *((("data", "groups", at), column) for at, column in enumerate(data.groups)),
-        (("data", "subject"), data.subject),
-        (("data", "split", "column"), data.split.column),
-        (("data", "split", "time"), data.split.time),
-    ]
+    roles = _roles(data)
     for path, column in roles:
         if column is not None and column in data.inputs:
             say(path, f"'{column}' is an input too; a model must not read it")
         if column is not None and path[1] != "target" and column == data.target:
             say(path, f"'{column}' is the target too")
-    for path, column in [(("data", "inputs", name), name) for name in data.inputs] + roles:
+    for path, column in _all_roles(data):
         if column in RESERVED:
             say(path, f"'{column}' is a name that Charter uses itself; rename the column")
+        elif column == "*" or (column.startswith("^") and column.endswith("$")):
+            say(path, f"'{column}' is named like a pattern, not like one column; rename the column")
+    if data.subject is not None and data.subject in (data.split.column, data.split.time):
+        say(("data", "subject"), f"'{data.subject}' says how rows are split too; a subject is read as a code")
     if len(set(data.groups)) < len(data.groups):
         say(("data", "groups"), "a group column stands twice")
     _limits(charter, say)
@@ -248,35 +246,53 @@ def _across(document: Document, charter: Charter) -> list[Problem]:
     return problems
 
 
-def _limits(charter: Charter, say: Any) -> None:
-    named = [use.use for use in charter.audits]
-    for at, limit in enumerate(charter.limits):
-        if limit in charter.limits[:at]:
-            say(("limits", at), f"'{limit}' stands twice")
-        for audit, metrics in AUDIT_OF.items():
-            if limit.metric in metrics and audit not in named and set(named) <= set(AUDIT_OF):
-                say(
-                    ("limits", at),
-                    f"{limit.metric} is measured by the audit '{audit}', which the charter does not name",
-                )
-        known = [metric for audit in named if audit in AUDIT_OF for metric in AUDIT_OF[audit]]
-        if set(named) <= set(AUDIT_OF) and not any(limit.metric in metrics for metrics in AUDIT_OF.values()):
-            say(
-                ("limits", at),
-                f"no audit measures '{limit.metric}'.{_near(limit.metric, known)} Measured: {', '.join(known)}.",
-            )
+def _roles(data: Data) -> list[tuple[Path_, str]]:
+    """Where the file names a column that is no input, and the column."""
+    named: list[tuple[Path_, str | None]] = [
+        (("data", "target"), data.target),
+        *((("data", "groups", at), column) for at, column in enumerate(data.groups)),
+        (("data", "subject"), data.subject),
+        (("data", "split", "column"), data.split.column),
+        (("data", "split", "time"), data.split.time),
+    ]
+    return [(path, column) for path, column in named if column is not None]
+
+
+def _all_roles(data: Data) -> list[tuple[Path_, str]]:
+    return [*((("data", "inputs", name), name) for name in data.inputs), *_roles(data)]
+
+
+def _limits(charter: Charter, say: Say) -> None:
+    named = tuple(use.use for use in charter.audits)
     for at, audit_name in enumerate(named):
         if audit_name in named[:at]:
             say(("audits", at), f"audit '{audit_name}' stands twice")
+    for at, limit in enumerate(charter.limits):
+        if limit in charter.limits[:at]:
+            say(("limits", at), f"'{limit}' stands twice")
+        if set(named) <= set(metrics.OVERALL) and charter.task.use in metrics.PER_CLASS:
+            because = _never_measured(charter, limit, named)
+            if because:
+                say(("limits", at), because)
 
 
-def _places(document: Document, charter: Charter, say: Any) -> None:
+def _never_measured(charter: Charter, limit: Limit, named: tuple[str, ...]) -> str:
+    """Why no audit of the charter can ever measure a limit, where all of them and the task are built in."""
+    task = charter.task.use
+    audit = metrics.audit_of(limit.metric)
+    known = metrics.measured_by(named, task)
+    if audit is not None and audit not in named:
+        return f"{limit.metric} is measured by the audit '{audit}', which the charter does not name"
+    if limit.metric not in known:
+        other = f" for task {task}" if audit else ""
+        return f"no audit measures '{limit.metric}'{other}.{_near(limit.metric, known)} Measured: {', '.join(known)}."
+    names = tuple(name for name, _ in limit.slices)
+    return metrics.why_never(limit.metric, names, task, charter.data.groups)
+
+
+def _places(document: Document, charter: Charter, say: Say) -> None:
     """Sources, the base and the key must be where the charter says (what is not on this machine is not asked for)."""
-    import importlib
-
-    reading = importlib.import_module(
-        "charter.data.reading"
-    )  # a room above: loaded when asked, as plug-ins are
+    reading = importlib.import_module("charter.data.reading")  # a room above: loaded as plug-ins are
     source = charter.data.source
     parts: dict[Path_, str] = {("data", "source"): source} if isinstance(source, str) else {}
     if isinstance(source, dict):
@@ -286,8 +302,11 @@ def _places(document: Document, charter: Charter, say: Any) -> None:
     for path, location in parts.items():
         try:
             reading.check_location(location, document.folder)
+            _columns(charter.data, location, document.folder, say)
         except CharterError as error:
-            say(path, str(error).removeprefix(f"data.source '{location}': "))
+            at = ("data", "encoding") if str(error).startswith("data.encoding") else path
+            said = str(error).removeprefix(f"data.source '{location}': ")
+            say(at, said.removeprefix(f"data.encoding '{charter.data.encoding}' "))
     base = charter.model.base
     if base.startswith("sample:"):
         samples = importlib.import_module("charter.models.base").SAMPLES
@@ -299,6 +318,16 @@ def _places(document: Document, charter: Charter, say: Any) -> None:
     key = charter.release.sign
     if key is not None and not (document.folder / Path(key).expanduser()).is_file():
         say(("release", "sign"), f"no such key file, looked for {document.folder / Path(key).expanduser()}")
+
+
+def _columns(data: Data, location: str, folder: Path, say: Say) -> None:
+    """The columns named must be in the files; only the beginnings of files on this machine are read."""
+    reading = importlib.import_module("charter.data.reading")
+    roles = importlib.import_module("charter.data.columns").Columns.of(data)
+    problems = reading.absent_columns(location, folder, roles, data.encoding)
+    for path, column in _all_roles(data):
+        if column in problems and column not in RESERVED:
+            say(path, problems[column])
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

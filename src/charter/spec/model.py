@@ -114,7 +114,8 @@ class Data(Section):
         (), description="columns that audits read by group; never a model input"
     )
     subject: Column | None = Field(
-        None, description="column naming the person a row is about; never split apart"
+        None,
+        description="column naming the person a row is about: never split apart, read as codes, stored nowhere",
     )
     public: bool = Field(False, description="true: nobody's privacy is at stake")
     licence: str | None = Field(None, description="the data's licence")

@@ -91,7 +91,7 @@ def _chosen(whole: dict[str, Any]) -> dict[str, Any]:
         default = field.get_default(call_default_factory=True)
         if inner and isinstance(value, dict):
             kept = {
-                name: one
+                name: _without_defaults(inner[name], one)
                 for name, one in value.items()
                 if name in SHOWN.get(key, ()) or not _at_default(inner[name], one)
             }
@@ -100,6 +100,14 @@ def _chosen(whole: dict[str, Any]) -> dict[str, Any]:
         elif key in ("name", "task", "audits", "limits") or value != default:
             chosen[key] = value
     return {key: value for key, value in chosen.items() if value is not None}
+
+
+def _without_defaults(field: Any, value: Any) -> Any:
+    """A part of a part, such as data.split, without its keys that are at their defaults."""
+    inner = _model_fields(field.annotation)
+    if not inner or not isinstance(value, dict):
+        return value
+    return {name: one for name, one in value.items() if not _at_default(inner[name], one)}
 
 
 def _at_default(field: Any, value: Any) -> bool:
@@ -119,7 +127,7 @@ def _model_fields(annotation: Any) -> Mapping[str, Any]:
 def _indented(text: str, comment: str, indent: str) -> list[str]:
     lines = text.rstrip("\n").split("\n")
     if comment:
-        short = f"{lines[0]:<44}# {comment}" if len(lines) == 1 and len(comment) < 90 else ""
+        short = f"{lines[0]:<43} # {comment}" if len(lines) == 1 and len(comment) < 90 else ""
         lines = [short] if short else [f"# {comment}", *lines]
     return [indent + line for line in lines]
 

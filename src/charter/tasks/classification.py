@@ -1,6 +1,6 @@
 """Classification of a text into one of two or more classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -35,6 +35,14 @@ class Classification(Task):
     name: ClassVar[str] = "classification"
     headline: ClassVar[str] = "macro_f1"
     auto_model: ClassVar[str] = "AutoModelForSequenceClassification"
+    averages: ClassVar[Mapping[str, str]] = {
+        "macro_precision": "precision",
+        "macro_recall": "recall",
+        "macro_f1": "f1",
+        "auroc": "auroc",
+        "auprc": "auprc",
+    }
+    correlations: ClassVar[Mapping[str, str]] = {"mcc": "recall"}
 
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
         """The task with the classes found in `rows`, in sorted order.
@@ -146,6 +154,25 @@ class Classification(Task):
         found["mcc", ""] = np.where(spread > 0, agree / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
         return found
 
+    def evidence(self, tally: NDArray[np.int64]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
+        """Rows for accuracy; of each class the true ones, the predicted ones, or both by half; for ranks the rarer side."""
+        classes = len(self.labels)
+        predicted, true = (
+            tally[:, part * classes : (part + 1) * classes].astype(np.float64) for part in (1, 2)
+        )
+        rows = true.sum(axis=1)
+        found: dict[ScoreName, Sequence[NDArray[np.float64]]] = {
+            ("accuracy", ""): (rows,),
+            ("micro_f1", ""): (rows,),
+        }
+        for index, label in enumerate(self.labels):
+            found["precision", label] = (predicted[:, index],)
+            found["recall", label] = (true[:, index],)
+            found["f1", label] = ((predicted[:, index] + true[:, index]) / 2,)
+            for metric in ("auroc", "auprc"):
+                found[metric, label] = (true[:, index], rows - true[:, index])
+        return found
+
     def ranking_scores(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
     ) -> Mapping[ScoreName, NDArray[np.float64]]:
@@ -165,8 +192,8 @@ class Classification(Task):
     def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
         """One decision per text."""
         truth = self._truth(rows, columns)
-        shares = softmax(np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels)))
-        return Confidences(shares, truth, np.arange(len(truth), dtype=np.int64))
+        logits = np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels))
+        return Confidences(logits, softmax(logits), truth, np.arange(len(truth), dtype=np.int64))
 
     def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
         """Rows of each class."""

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Outputs = Sequence[NDArray[np.float32]]
-"""A model's raw outputs, one array for each example: logits (classes,) or, for token tasks, (words, classes)."""
+"""A model's raw outputs, one array for each example: logits (classes,) or, for token tasks, (words, classes).
+
+A word beyond the length limit, which the model never read, is a row of NaN.
+"""
 
 ScoreName = tuple[str, str]
 """(metric, class); class is "" for a score over all classes: ("macro_f1", ""), ("recall", "negative")."""
@@ -26,11 +29,12 @@ ScoreName = tuple[str, str]
 class Confidences:
     """What calibration reads: one entry per decision (a text, or a word).
 
-    probabilities: (decisions, classes), rows add up to 1.
+    logits, probabilities: (decisions, classes); rows of probabilities add up to 1.
     truth: (decisions,) class indices.
     example: (decisions,) the example that each decision belongs to.
     """
 
+    logits: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     truth: NDArray[np.int64]
     example: NDArray[np.int64]
@@ -51,6 +55,10 @@ class Task(ABC):
     """The score that early stopping and the comparison with the baselines read; higher is better."""
     auto_model: ClassVar[str]
     """The transformers Auto class whose head fits this task."""
+    averages: ClassVar[Mapping[str, str]] = {}
+    """Scores over all classes that are the mean of a score of each: `macro_f1` of `f1`."""
+    correlations: ClassVar[Mapping[str, str]] = {}
+    """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
     labels: tuple[str, ...]
@@ -98,6 +106,14 @@ class Task(ABC):
     @abstractmethod
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
         """Scores from sums of tallies: totals (..., m) -> each score (...). NaN where a score is not defined."""
+
+    @abstractmethod
+    def evidence(self, tally: NDArray[np.int64]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
+        """The decisions that each share rests on: tallies (units, m) -> one or more counts (units,) by score.
+
+        A recall rests on the true ones of its class, a precision on the predicted ones. A score that needs two kinds
+        (an AUROC: positives and negatives) rests on the fewer of them. Averages and correlations are left out.
+        """
 
     @abstractmethod
     def ranking_scores(

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from charter.data.columns import Columns
 from charter.tasks.task import Outputs, Task
 
-FEWEST = 30
-"""With fewer decisions a temperature is noise."""
+FEWEST_OF_EACH = 10
+"""With fewer wrong (or right) decisions the likelihood has next to no minimum, and a temperature is noise."""
 COOLEST, HOTTEST = 0.05, 20.0
 
 
@@ -32,15 +32,13 @@ def fit_temperature(task: Task, outputs: Outputs, rows: pl.DataFrame, columns: C
     """The temperature that minimises the negative log-likelihood of the truth on these rows."""
     from scipy.optimize import minimize_scalar
 
-    truth = task.confidences(outputs, rows, columns).truth
-    logits = np.concatenate(
-        [np.asarray(one, dtype=np.float64).reshape(-1, len(task.labels)) for one in outputs]
-    )
-    before = _nll(logits, truth, 1.0)
-    if len(truth) < FEWEST:
-        return Temperature(
-            1.0, len(truth), before, before, f"{len(truth)} decisions, at least {FEWEST} are needed"
-        )
+    told = task.confidences(outputs, rows, columns)
+    logits, truth = told.logits, told.truth
+    before = _nll(logits, truth, 1.0) if len(truth) else 0.0
+    right = int((logits.argmax(axis=1) == truth).sum()) if len(truth) else 0
+    if min(right, len(truth) - right) < FEWEST_OF_EACH:
+        because = f"{right} right and {len(truth) - right} wrong decisions, at least {FEWEST_OF_EACH} of each are needed"
+        return Temperature(1.0, len(truth), before, before, because)
     best = minimize_scalar(
         lambda log_t: _nll(logits, truth, float(np.exp(log_t))),
         bounds=(np.log(COOLEST), np.log(HOTTEST)),
@@ -49,6 +47,11 @@ def fit_temperature(task: Task, outputs: Outputs, rows: pl.DataFrame, columns: C
     )
     value = float(np.exp(best.x))
     after = _nll(logits, truth, value)
+    if not COOLEST * 1.01 < value < HOTTEST / 1.01:
+        because = (
+            f"the likelihood is best at the end of the range, {value:.3g}: these rows say nothing certain"
+        )
+        return Temperature(1.0, len(truth), before, before, because)
     if after >= before:
         return Temperature(1.0, len(truth), before, before, "no temperature is better than 1")
     return Temperature(value, len(truth), before, after)

@@ -19,8 +19,6 @@ from charter.tasks.task import Confidences, Outputs, ScoreName, Task
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-NOT_SEEN = 10.0
-"""The logit of O for a word beyond the length limit: the model never saw it, so its answer is O."""
 ENTITIES = pl.List(
     pl.Struct(
         {"label": pl.String, "start": pl.Int64, "end": pl.Int64, "text": pl.String, "probability": pl.Float64}
@@ -41,6 +39,11 @@ class TokenClassification(Task):
     name: ClassVar[str] = "token_classification"
     headline: ClassVar[str] = "micro_f1"
     auto_model: ClassVar[str] = "AutoModelForTokenClassification"
+    averages: ClassVar[Mapping[str, str]] = {
+        "macro_precision": "precision",
+        "macro_recall": "recall",
+        "macro_f1": "f1",
+    }
     reads_words: ClassVar[bool] = True
 
     @property
@@ -128,8 +131,7 @@ class TokenClassification(Task):
         for row, index in enumerate(batch.index.tolist()):
             owners = examples.words[index]
             length = int(owners[-1])
-            words = np.zeros((length, len(self.labels)), dtype=np.float32)
-            words[:, 0] = NOT_SEEN
+            words = np.full((length, len(self.labels)), np.nan, dtype=np.float32)
             for word, piece in _first_pieces(owners[:-1]).items():
                 words[word] = logits[row, piece]
             found.append(words)
@@ -142,7 +144,7 @@ class TokenClassification(Task):
         """
         answers = []
         for sentence, output in zip(sentences_of(rows, columns), outputs, strict=True):
-            shares = softmax(np.asarray(output, dtype=np.float64)).max(axis=1) if len(output) else np.zeros(0)
+            shares = softmax(np.nan_to_num(np.asarray(output, dtype=np.float64))).max(axis=-1)
             answers.append(
                 [
                     {
@@ -165,7 +167,7 @@ class TokenClassification(Task):
             for offset, found in enumerate((true & predicted, predicted, true)):
                 for one in found:
                     counts[row, offset * len(types) + types[one.label]] += 1
-            counts[row, -2] = (np.asarray(output).argmax(axis=1) == truth).sum() if len(truth) else 0
+            counts[row, -2] = (_best(output) == truth).sum()
             counts[row, -1] = len(truth)
         return counts
 
@@ -194,6 +196,22 @@ class TokenClassification(Task):
                 found[metric, label] = values[..., index]
         return found
 
+    def evidence(self, tally: NDArray[np.int64]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
+        """Words for accuracy; of each type and of all the true entities, the predicted ones, or both by half."""
+        count = len(self.types)
+        predicted, true = (tally[:, part * count : (part + 1) * count].astype(np.float64) for part in (1, 2))
+        found: dict[ScoreName, Sequence[NDArray[np.float64]]] = {
+            ("accuracy", ""): (tally[:, -1].astype(np.float64),),
+            ("micro_precision", ""): (predicted.sum(axis=1),),
+            ("micro_recall", ""): (true.sum(axis=1),),
+            ("micro_f1", ""): ((predicted + true).sum(axis=1) / 2,),
+        }
+        for index, label in enumerate(self.types):
+            found["precision", label] = (predicted[:, index],)
+            found["recall", label] = (true[:, index],)
+            found["f1", label] = ((predicted[:, index] + true[:, index]) / 2,)
+        return found
+
     def ranking_scores(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
     ) -> Mapping[ScoreName, NDArray[np.float64]]:
@@ -202,13 +220,14 @@ class TokenClassification(Task):
         return {}
 
     def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
-        """One decision per word."""
+        """One decision per word that the model read."""
         truth = self.truth(rows, columns)
         flat = np.concatenate(
             [np.asarray(one, dtype=np.float64).reshape(-1, len(self.labels)) for one in outputs]
         )
-        example = np.repeat(np.arange(len(truth)), [len(one) for one in truth])
-        return Confidences(softmax(flat), np.concatenate(truth), example.astype(np.int64))
+        example = np.repeat(np.arange(len(truth)), [len(one) for one in truth]).astype(np.int64)
+        read = ~np.isnan(flat[:, 0])
+        return Confidences(flat[read], softmax(flat[read]), np.concatenate(truth)[read], example[read])
 
     def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
         """True entities of each type."""
@@ -228,9 +247,7 @@ class TokenClassification(Task):
         return {"use": self.name, "options": {}, "labels": list(self.labels)}
 
     def _predicted(self, output: NDArray[np.float32]) -> list[Entity]:
-        return (
-            entities([self.labels[tag] for tag in np.asarray(output).argmax(axis=1)]) if len(output) else []
-        )
+        return entities([self.labels[tag] for tag in _best(output)])
 
     def truth(self, rows: pl.DataFrame, columns: Columns) -> list[NDArray[np.int64]]:
         """The true tag of each word of each row, as an index into `labels`."""
@@ -280,6 +297,14 @@ def _covered(places: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any
             found.append(Entity(span["label"], inside[0], inside[-1] + 1))
             taken = inside[-1] + 1
     return found
+
+
+def _best(output: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The tag of each word; O, the first label, for a word that the model never read."""
+    if not len(output):
+        return np.zeros(0, dtype=np.int64)
+    best: NDArray[np.int64] = np.where(np.isnan(output[:, 0]), 0, np.asarray(output).argmax(axis=1))
+    return best
 
 
 def _place(one: Entity, sentence: Sentence) -> dict[str, Any]:

@@ -1,51 +1,45 @@
 """The report as one HTML page: no script, no request, for screen and print, light and dark."""
 
-import json
+import base64
+import hashlib
+from importlib import resources
 
 from charter.release.record import Record
-from charter.release.report import plots
-from charter.release.report.view import first_lines, limits, scores, sections, title
-from charter.release.report.words import WORDS, Language
+from charter.release.report.misjudged import marked
+from charter.release.report.origin import (
+    findings_section,
+    glossary_section,
+    learning_section,
+    provenance_section,
+    purpose_section,
+)
+from charter.release.report.performance import performance_sections
+from charter.release.report.rows import data_section
+from charter.release.report.view import limits_section, opening
+from charter.release.report.wording import Wording
+from charter.release.report.words import Language
 
 
-def render(record: Record, *, language: Language = "en") -> str:
-    """The page as HTML; everything that comes from data or charter is escaped."""
+def render(record: Record, *, language: Language | None = None) -> str:
+    """The page as HTML, in the charter's language unless told otherwise.
+
+    Everything that comes from data or charter is escaped. The page's policy allows its own style sheet, by its digest,
+    and nothing else.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    words = WORDS[language]
-    drawn: dict[str, list[Markup]] = {
-        "scores": [],
-        "groups": [],
-        "calibration": [],
-        "learning": [],
-        "classes": [],
-    }
-    for one in record.findings:
-        if one.metric == "confusion" and one.attachment:
-            drawn["scores"].append(Markup(plots.confusion(words["confusion"], one.attachment)))
-        if one.metric == "expected_calibration_error" and not one.slice and one.attachment:
-            drawn["calibration"].append(Markup(plots.reliability(words["reliability"], one.attachment)))
-    headline = "macro_f1" if record.charter.task.use == "classification" else "micro_f1"
-    for column in record.charter.data.groups:
-        parts = [
-            one
-            for one in record.findings
-            if one.area == "performance" and one.metric == headline and set(one.slice) == {column}
-        ]
-        if parts:
-            drawn["groups"].append(
-                Markup(plots.forest(words["forest"].format(metric=f"{column}: {headline}"), parts))
-            )
-    by_class = [
-        one
-        for one in record.findings
-        if one.area == "performance" and one.metric == "f1" and set(one.slice) == {"class"}
+    say = Wording(language or record.charter.report.language)
+    sections = [
+        limits_section(record, say),
+        purpose_section(record, say),
+        *performance_sections(record, say),
+        data_section(record, say),
+        learning_section(record, say),
+        provenance_section(record, say),
+        findings_section(record, say),
+        glossary_section(record, say),
     ]
-    if by_class:
-        drawn["classes"].append(Markup(plots.forest(words["forest"].format(metric="f1"), by_class)))
-    drawn["learning"].append(Markup(plots.learning(words["loss"], record.history)))
-    by_title = {words[key]: images for key, images in drawn.items()}
     environment = Environment(
         loader=PackageLoader("charter.release"),
         autoescape=True,
@@ -53,17 +47,15 @@ def render(record: Record, *, language: Language = "en") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["drawing"] = Markup  # SVG made by `plots`, which escapes every word itself
+    style = "\n" + resources.files("charter.release").joinpath("templates/report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return environment.get_template("report.html").render(
-        language=language,
-        words=words,
+        say=say,
         record=record,
-        title=title(record, language),
-        lines=first_lines(record, language),
-        blocks=[
-            block
-            for block in (limits(record, language), scores(record, language), *sections(record, language))
-            if block.rows
-        ],
-        plots=by_title,
-        provenance=json.dumps(dict(record.provenance), ensure_ascii=False, indent=1),
+        opening=opening(record, say),
+        sections=sections,
+        marked=marked,
+        style=Markup(style),
+        style_digest=digest,
     )

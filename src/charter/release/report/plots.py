@@ -1,130 +1,166 @@
-"""Plots as inline SVG. Each has a title for screen readers; its numbers also stand in a table of the page."""
+"""Plots as inline SVG. Each has a name for screen readers; its numbers also stand in a table of the page."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
+from charter.release.report.svg import box, dot, line, named, svg, text, width_of
 from charter.runs.findings import Finding
+from charter.spec.limits import Limit
+
+MOST_CLASSES = 20
+"""With more classes a confusion matrix can't be read."""
+WIDE = 440
+"""Drawings wider than this keep their size and are scrolled."""
 
 
-def _svg(title: str, width: int, height: int, body: Sequence[str]) -> str:
-    name = escape(title, quote=True)
-    inside = "".join(body)
-    shape = f'viewBox="0 0 {width} {height}" style="max-width:{width}px"'
-    return f'<svg role="img" aria-label="{name}" {shape}><title>{name}</title>{inside}</svg>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", style: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" {style}>{escape(text)}</text>'
-
-
-def confusion(title: str, attachment: Mapping[str, Any]) -> str:
-    """A matrix of counts, shaded by each truth's share."""
-    labels, counts = list(attachment["labels"]), attachment["counts"]
-    if len(labels) > 20:
-        return ""
-    cell, left, top = 76, 150, 30
+def confusion(title: str, labels: Sequence[str], counts: Sequence[Sequence[int]]) -> str:
+    """A matrix of counts, shaded by each truth's share; right answers and mistakes in different colours."""
+    cell = max(48, min(76, 330 // max(len(labels), 1)))
+    left = min(max(width_of(label) for label in labels) + 14, 150)
+    top = 26
     body = []
-    for row, line in enumerate(counts):
-        total = max(sum(line), 1)
+    for row, counted in enumerate(counts):
+        total = max(sum(counted), 1)
         y = top + row * cell
-        body.append(_text(left - 8, y + cell / 2 + 4, _short(labels[row]), "end"))
-        for column, count in enumerate(line):
+        body.append(named(left - 8, y + cell / 2 + 4, labels[row], left - 12, "end"))
+        for column, count in enumerate(counted):
             x, share = left + column * cell, count / total
-            body.append(
-                f'<rect x="{x}" y="{y}" width="{cell - 2}" height="{cell - 2}" class="cell" fill-opacity="{0.06 + 0.5 * share:.2f}"/>'
-            )
-            body.append(_text(x + cell / 2, y + cell / 2, f"{count:,}", "middle"))
-            body.append(_text(x + cell / 2, y + cell / 2 + 16, f"{share:.0%}", "middle", 'class="soft"'))
+            kind = "hit" if row == column else "miss"
+            body.append(box(x, y, cell - 2, cell - 2, kind, 0.05 + 0.4 * share))
+            body.append(text(x + cell / 2 - 1, y + cell / 2 - 1, f"{count:,}", "middle"))
+            body.append(text(x + cell / 2 - 1, y + cell / 2 + 15, f"{share:.0%}", "middle"))
     body += [
-        _text(left + column * cell + cell / 2, top - 8, _short(label, 10), "middle")
+        named(left + column * cell + cell / 2 - 1, top - 9, label, cell - 4, "middle")
         for column, label in enumerate(labels)
     ]
-    return _svg(title, left + cell * len(labels) + 10, top + cell * len(labels) + 10, body)
+    return svg(title, left + cell * len(labels), top + cell * len(labels), body)
 
 
-def reliability(title: str, curve: Mapping[str, Any]) -> str:
+def reliability(title: str, curve: Mapping[str, Any], x_name: str, y_name: str) -> str:
     """Share that was right by mean confidence, with intervals; the diagonal is perfect."""
-    size, edge = 320, 40
+    size, left, top = 270, 58, 12
 
     def at(value: float) -> float:
-        return edge + value * size
+        return left + value * size
 
     def up(value: float) -> float:
-        return edge / 2 + (1 - value) * size
+        return top + (1 - value) * size
 
-    body = [
-        f'<rect x="{edge}" y="{edge / 2}" width="{size}" height="{size}" class="frame"/>',
-        f'<line x1="{at(0)}" y1="{up(0)}" x2="{at(1)}" y2="{up(1)}" class="guide"/>',
-    ]
-    for tick in (0.0, 0.5, 1.0):
-        body += [
-            _text(at(tick), up(0) + 18, f"{tick:g}", "middle"),
-            _text(edge - 6, up(tick) + 4, f"{tick:g}", "end"),
-        ]
-    for told, right, low, high in zip(
-        curve["confidence"], curve["accuracy"], curve["low"], curve["high"], strict=True
-    ):
-        body.append(
-            f'<line x1="{at(told):.1f}" x2="{at(told):.1f}" y1="{up(low):.1f}" y2="{up(high):.1f}" class="bar"/>'
-        )
-        body.append(f'<circle cx="{at(told):.1f}" cy="{up(right):.1f}" r="4" class="point"/>')
-    return _svg(title, size + 2 * edge, size + 2 * edge, body)
-
-
-def forest(title: str, findings: Sequence[Finding]) -> str:
-    """Values with intervals, a line each; a part without evidence says so."""
-    left, width, step = 190, 320, 28
     body = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
-        x = left + tick * width
-        body.append(f'<line x1="{x}" x2="{x}" y1="8" y2="{len(findings) * step + 8}" class="guide"/>')
-        body.append(_text(x, len(findings) * step + 26, f"{tick:g}", "middle"))
+        body += [
+            line(at(tick), up(0), at(tick), up(1), "guide"),
+            line(at(0), up(tick), at(1), up(tick), "guide"),
+        ]
+        body += [
+            text(at(tick), up(0) + 18, f"{tick:g}", "middle"),
+            text(left - 7, up(tick) + 4, f"{tick:g}", "end"),
+        ]
+    body.append(line(at(0), up(0), at(1), up(1), "diagonal"))
+    points = zip(curve["confidence"], curve["accuracy"], curve["low"], curve["high"], strict=True)
+    for told, right, low, high in points:
+        body += [line(at(told), up(low), at(told), up(high), "bar"), dot(at(told), up(right))]
+    body.append(text(left + size / 2, top + size + 38, x_name, "middle", "soft"))
+    body.append(text(15, top + size / 2, y_name, "middle", "soft", turned=True))
+    return svg(title, left + size + 14, top + size + 46, body)
+
+
+def forest(title: str, column: str, findings: Sequence[Finding], whole: float | None, too_few: str) -> str:
+    """Values with intervals, a line each; a part without evidence says so; `whole` is drawn as a dashed line."""
+    names = [finding.slice[column] for finding in findings]
+    left = min(max([width_of(name) for name in names] + [40]) + 14, 150)
+    width, step, top = 380 - left - 46, 26, 10
+    low = min([one.low or 0.0 for one in findings] + [0.0])
+    bottom = top + len(findings) * step
+
+    def at(value: float) -> float:
+        return left + (value - low) / (1 - low) * width
+
+    ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if low >= 0 else [low, 0.0, 0.5, 1.0]
+    body = [line(at(tick), top, at(tick), bottom, "guide") for tick in ticks]
+    body += [text(at(tick), bottom + 18, f"{tick:.2g}", "middle", "soft") for tick in ticks]
+    if whole is not None:
+        body.append(line(at(whole), top, at(whole), bottom, "diagonal"))
     for place, one in enumerate(findings):
-        y = 22 + place * step
-        body.append(_text(left - 8, y + 4, _short(", ".join(one.slice.values()), 24), "end"))
+        y = top + (place + 0.5) * step
+        body.append(named(left - 9, y + 4, names[place], left - 12, "end"))
         if one.value is None:
-            body.append(_text(left + 6, y + 4, f"? (n = {one.n})", "start", 'class="soft"'))
+            body.append(text(left + 8, y + 4, f"{too_few} (n = {one.n})", "start", "soft"))
             continue
-        low, high = (
-            (one.low if one.low is not None else one.value),
-            (one.high if one.high is not None else one.value),
-        )
-        body.append(
-            f'<line x1="{left + low * width:.1f}" x2="{left + high * width:.1f}" y1="{y}" y2="{y}" class="bar"/>'
-        )
-        body.append(f'<circle cx="{left + one.value * width:.1f}" cy="{y}" r="4" class="point"/>')
-    return _svg(title, left + width + 30, len(findings) * step + 36, body)
+        ends = (one.value if one.low is None else one.low, one.value if one.high is None else one.high)
+        body += [line(at(ends[0]), y, at(ends[1]), y, "bar"), dot(at(one.value), y)]
+        body.append(text(left + width + 44, y + 4, f"{one.value:.3f}", "end"))
+    return svg(title, left + width + 46, bottom + 26, body)
 
 
-def learning(title: str, history: Sequence[Mapping[str, Any]]) -> str:
-    """The training loss by update as a line, the validation loss as points."""
+def learning(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
+    """The training loss by update as a line, the validation loss as points; "" where there is too little to draw."""
     losses = [(one["step"], one["loss"]) for one in history if one["kind"] == "loss"]
     checks = [(one["step"], one["validation_loss"]) for one in history if "validation_loss" in one]
-    if len(losses) < 2:
-        return ""
-    width, height, edge = 480, 200, 44
-    last, top = max(step for step, _ in losses + checks), max(loss for _, loss in losses + checks) or 1.0
+    return "" if len(losses) < 2 else _curve(title, losses, checks, x_name)
 
-    def place(step: float, loss: float) -> tuple[float, float]:
-        return edge + step / last * width, 12 + (1 - loss / top) * height
 
-    points = " ".join("{:.1f},{:.1f}".format(*place(step, loss)) for step, loss in losses)
+def scores(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
+    """The validation score by update; "" with fewer than two."""
+    checks = [(one["step"], one["validation_score"]) for one in history if "validation_score" in one]
+    return "" if len(checks) < 2 else _curve(title, checks, checks, x_name, most=1.0)
+
+
+def _curve(
+    title: str,
+    drawn: Sequence[tuple[float, float]],
+    points: Sequence[tuple[float, float]],
+    x_name: str,
+    most: float | None = None,
+) -> str:
+    width, height, left, top = 320, 190, 46, 12
+    last = max(step for step, _ in [*drawn, *points])
+    highest = most or max(value for _, value in [*drawn, *points]) * 1.05 or 1.0
+
+    def at(step: float) -> float:
+        return left + step / last * width
+
+    def up(value: float) -> float:
+        return top + (1 - value / highest) * height
+
+    body = []
+    for part in range(5):
+        value = highest * part / 4
+        body += [
+            line(left, up(value), left + width, up(value), "guide"),
+            text(left - 7, up(value) + 4, f"{value:.2f}", "end"),
+        ]
+    path = " ".join(f"{at(step):.1f},{up(value):.1f}" for step, value in drawn)
+    body.append(f'<polyline points="{path}" class="curve"/>')
+    body += [dot(at(step), up(value), "check") for step, value in points]
+    body += [
+        text(at(0), top + height + 18, "0", "middle"),
+        text(at(last), top + height + 18, f"{last:,}", "end"),
+    ]
+    body.append(text(left + width / 2, top + height + 18, x_name, "middle", "soft"))
+    return svg(title, left + width + 8, top + height + 26, body)
+
+
+def gauge(title: str, limit: Limit, finding: Finding) -> str:
+    """A finding's interval against the bound of its limit: a band where the limit is kept, a line, a dot, a mark."""
+    width, height = 150, 26
+    value = finding.value or 0.0
+    low = value if finding.low is None else finding.low
+    high = value if finding.high is None else finding.high
+    least = min(0.0, low, limit.bound)
+    most = 1.0 if 0.2 < max(limit.bound, high) <= 1 else max(limit.bound * 1.6, high * 1.15, 1e-9)
+
+    def at(number: float) -> float:
+        return 5 + (number - least) / (most - least) * (width - 10)
+
+    upward = limit.comparison in (">=", ">")
+    begin, end = (limit.bound, most) if upward else (least, limit.bound)
+    middle = height / 2
     body = [
-        f'<rect x="{edge}" y="12" width="{width}" height="{height}" class="frame"/>',
-        f'<polyline points="{points}" class="line"/>',
+        box(at(least), middle - 5, at(most) - at(least), 10, "track"),
+        box(at(begin), middle - 5, max(at(end) - at(begin), 0), 10, "allowed"),
+        line(at(limit.bound), 2, at(limit.bound), height - 2, "bound"),
+        line(at(low), middle, at(high), middle, "span"),
+        dot(at(value), middle, "point", 4.5),
     ]
-    body += [
-        '<circle cx="{:.1f}" cy="{:.1f}" r="4" class="point"/>'.format(*place(step, loss))
-        for step, loss in checks
-    ]
-    body += [
-        _text(edge - 6, 20, f"{top:.2f}", "end"),
-        _text(edge - 6, 12 + height, "0", "end"),
-        _text(edge + width, height + 30, f"{last:,}", "end"),
-    ]
-    return _svg(title, width + edge + 20, height + 40, body)
-
-
-def _short(text: str, most: int = 18) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return svg(title, width, height, body, "gauge")

@@ -1,16 +1,47 @@
-"""What the report says, before it has a form: a title, first lines, and tables. Pure."""
+"""What the report says first: the verdict, why, on what it was measured, and every limit. Pure; also for the terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from charter.release.judge import Verdict
 from charter.release.record import Record
-from charter.release.report.words import WORDS, Language
+from charter.release.report import plots
+from charter.release.report.evidence import findings_of, first, headline
+from charter.release.report.parts import Cell, Heading, Section, Table, Text
+from charter.release.report.wording import Wording, interval, number, read_limit
+from charter.release.report.words import Language
 from charter.runs.findings import Finding
+
+OUTCOME_KINDS = {"kept": "kept", "broken": "broken", "no evidence": "none"}
+MARKS = {"kept": "✓", "broken": "✗", "no evidence": "?"}
+MOST_NAMED, MOST_SLICES = 5, 6
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number that matters at once: what it is, the number, a line about it; tone is good, bad, unsure or ""."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The first screen: what was decided, why, on what it was measured."""
+
+    badge: str
+    title: str
+    why: str
+    failing: tuple[Cell, ...]
+    lines: tuple[str, ...]
+    facts: tuple[Fact, ...]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A table: every row has as many cells as there are headings."""
+    """A table for the terminal: every row has as many cells as there are headings."""
 
     title: str
     headings: tuple[str, ...]
@@ -19,127 +50,199 @@ class Block:
 
 @dataclass(frozen=True)
 class Summary:
-    """The verdict in one line, what must be known at once, and the main tables."""
+    """The verdict in one line, what must be known at once, and the main tables, for the terminal."""
 
     title: str
+    why: str
     lines: tuple[str, ...]
-    tables: tuple[Block, ...]
+    limits: Block
+    scores: Block
 
 
-def summary(record: Record, *, language: Language = "en") -> Summary:
-    """The verdict, limits and main scores."""
-    whole = scores(record, language)
-    short = Block(
-        whole.title,
-        (whole.headings[0], whole.headings[2], whole.headings[3]),
-        tuple((row[0], row[2], row[3]) for row in whole.rows),
+def opening(record: Record, say: Wording) -> Opening:
+    """The first screen."""
+    bad = [one for one in record.verdicts if one.outcome != "kept"]
+    failing = [
+        Cell(say.limit(one.limit), say.said(one.because), kind=OUTCOME_KINDS[one.outcome])
+        for one in bad[:MOST_NAMED]
+    ]
+    if len(bad) > MOST_NAMED:
+        failing.append(Cell(say("and_more", count=len(bad) - MOST_NAMED)))
+    return Opening(
+        badge=say(f"badge_{record.status}"),
+        title=title(record, say),
+        why=_why(record, say),
+        failing=tuple(failing),
+        lines=first_lines(record, say),
+        facts=tuple(_facts(record, say)),
     )
-    return Summary(title(record, language), first_lines(record, language), (limits(record, language), short))
 
 
-def title(record: Record, language: Language) -> str:
+def title(record: Record, say: Wording) -> str:
     """The verdict in a line."""
     bad = sum(one.outcome != "kept" for one in record.verdicts)
-    return WORDS[language][record.status].format(
-        name=record.charter.name, count=bad, all=len(record.verdicts)
-    )
+    return say(record.status, name=record.charter.name, count=bad, all=len(record.verdicts))
 
 
-def first_lines(record: Record, language: Language) -> tuple[str, ...]:
-    """Whether the model beats the cheap baseline, and how many charters were judged on this split before."""
-    words = WORDS[language]
+def _why(record: Record, say: Wording) -> str:
+    if record.status != "released":
+        return say(f"why_{record.status}")
+    by_value = any(one.judge == "point" for one in record.verdicts)
+    return say("why_released_point" if by_value else "why_released")
+
+
+def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
+    """The rows it was measured on, whether it beats the cheap baseline, and how many charters were judged before."""
+    found = findings_of(record)
+    train, test = first(found, "data", "rows", split="train"), first(found, "data", "rows", split="test")
     lines = []
-    for one in record.findings:
-        cheap = one.slice.get("baseline", "majority") != "majority"
-        if one.area == "baseline" and cheap and one.value is None:
-            lines.append(words["no_baseline"].format(because=one.because))
-        elif one.metric == "headline_gain" and cheap:
-            key = "better" if one.low is not None and one.low > 0 else "not_better"
-            metric = one.method.split(" ")[0]
-            lines.append(
-                words[key].format(
-                    baseline=one.slice["baseline"], metric=metric, gain=number(one, signed=True)
-                )
-            )
-    before = record.judged_before
-    lines.append(words["judged"].format(split=before["this_split"], data=before["this_data"]))
-    return tuple(lines)
+    if train is not None and test is not None:
+        counts = {"train": say.count(train.value or 0), "test": say.count(test.value or 0)}
+        lines.append(say("measured_on", data=record.charter.data_id, **counts))
+    for one in found:
+        if one.area != "baseline" or one.slice.get("baseline", "majority") == "majority":
+            continue
+        if one.value is None and one.metric == headline(record):
+            lines.append(say("no_baseline", because=say.said(one.because)))
+        elif one.metric == "headline_gain":
+            key, gain = beats(one), f"{number(one.value or 0, signed=True)} ({interval(one, signed=True)})"
+            name = say.name(one.slice["baseline"])
+            lines.append(say(key, baseline=name, metric=say.metric(headline(record)), gain=gain))
+    return (*lines, _judged(record, say))
 
 
-def limits(record: Record, language: Language) -> Block:
+def beats(gain: Finding) -> str:
+    """Whether a gain over a baseline is proven: better, worse or not_better."""
+    if gain.low is not None and gain.low > 0:
+        return "better"
+    return "worse" if gain.high is not None and gain.high < 0 else "not_better"
+
+
+def _judged(record: Record, say: Wording) -> str:
+    split, data = record.judged_before["this_split"], record.judged_before["this_data"]
+    key = "judged" if split else "judged_data" if data else "judged_none"
+    return say(key, split=split, data=data)
+
+
+def _facts(record: Record, say: Wording) -> list[Fact]:
+    found = findings_of(record)
+    kept = sum(one.outcome == "kept" for one in record.verdicts)
+    broken = sum(one.outcome == "broken" for one in record.verdicts)
+    missing = len(record.verdicts) - kept - broken
+    notes = [say("fact_broken", count=broken)] * bool(broken) + [say("fact_open", count=missing)] * bool(
+        missing
+    )
+    comma = "，" if say.language == "zh" else ", "
+    tone = "good" if kept == len(record.verdicts) else "bad" if broken else "unsure"
+    of_all = say("fact_of", kept=kept, all=len(record.verdicts))
+    facts = [Fact(say("fact_limits"), of_all, comma.join(notes), tone)]
+    main = first(found, "performance", headline(record))
+    if main is not None and main.value is not None:
+        facts.append(Fact(say.metric(main.metric), number(main.value), _with_confidence(main, say)))
+    right = first(found, "performance", "accuracy")
+    if right is not None and right.value is not None and right.n:
+        by_row = record.charter.task.use == "classification"
+        rows = {"right": say.count(right.value * right.n), "all": say.count(right.n)}
+        label = say("fact_right" if by_row else "fact_right_words")
+        facts.append(
+            Fact(label, say.share(right.value), say("fact_right_of" if by_row else "fact_words_of", **rows))
+        )
+    for one in found:
+        if (
+            one.metric == "headline_gain"
+            and one.slice.get("baseline") != "majority"
+            and one.value is not None
+        ):
+            tones = {"better": "good", "worse": "bad", "not_better": "unsure"}
+            value = number(one.value, signed=True)
+            facts.append(Fact(say("fact_baseline"), value, say(f"fact_{beats(one)}"), tones[beats(one)]))
+    before = record.judged_before["this_split"]
+    facts.append(
+        Fact(say("fact_judged"), say.count(before), say("fact_judged_note"), "unsure" if before else "")
+    )
+    return facts
+
+
+def _with_confidence(one: Finding, say: Wording) -> str:
+    if one.confidence is None or not interval(one):
+        return ""
+    ends = interval(one).replace("–", "\u2060–\u2060")  # not broken at the dash
+    return say("fact_interval", confidence=confidence(one), ends=ends)
+
+
+def confidence(one: Finding) -> str:
+    """The confidence of an interval in percent."""
+    return f"{(one.confidence or 0) * 100:g}%"
+
+
+def limits_section(record: Record, say: Wording) -> Section:
     """Every limit and demand, how it came out, and why."""
-    words = WORDS[language]
+    headings = [Heading(say(key)) for key in ("limit", "outcome", "measured", "because")]
+    rows = [_limit_row(one, say) for one in record.verdicts]
+    drawn = any(row[2].drawing for row in rows)
+    lead = say("limits_lead") + ((" " if say.language == "en" else "") + say("gauge_key") if drawn else "")
+    return Section("limits", say("limits"), [Text(lead), Table(say("limits"), headings, rows, stacked=True)])
+
+
+def _limit_row(one: Verdict, say: Wording) -> list[Cell]:
+    limit = read_limit(one.limit)
+    because, note = say.said(one.because), ""
+    if one.unjudged:
+        slices = ("、" if say.language == "zh" else ", ").join(one.unjudged[:MOST_SLICES])
+        if len(one.unjudged) > MOST_SLICES:
+            slices += f" {say('and_more', count=len(one.unjudged) - MOST_SLICES)}"
+        note = say("unjudged", count=len(one.unjudged), slices=slices)
+    measured = Cell(say("dash"), kind="figure")
+    if one.finding is not None and one.finding.value is not None:
+        drawing = ""
+        if limit is not None:
+            ends = interval(one.finding) or number(one.finding.value)
+            drawing = plots.gauge(say("gauge", ends=ends, bound=f"{limit.bound:g}"), limit, one.finding)
+        measured = Cell(number(one.finding.value), interval(one.finding), "figure", drawing)
+    judged = say("by_value") if one.judge == "point" else ""
+    written = Cell(say.limit(one.limit), one.limit if limit is not None else "", "limit")
+    outcome = Cell(f"{MARKS[one.outcome]} {say(one.outcome)}", judged, OUTCOME_KINDS[one.outcome])
+    return [written, outcome, measured, Cell(because, note)]
+
+
+def summary(record: Record, *, language: Language | None = None) -> Summary:
+    """What the terminal shows; in the charter's language unless told otherwise."""
+    say = Wording(language or record.charter.report.language)
     rows = []
     for one in record.verdicts:
-        because = one.because
+        because = say.said(one.because)
         if one.unjudged:
-            because += "; " + words["unjudged"].format(slices=", ".join(one.unjudged))
-        measured = "" if one.finding is None else number(one.finding)
-        outcome = one.outcome if language == "en" else words[one.outcome]
-        rows.append((one.limit, outcome, measured, because))
-    return Block(
-        words["limits"], (words["limit"], words["outcome"], words["measured"], words["because"]), tuple(rows)
+            because += ("；" if say.language == "zh" else "; ") + say(
+                "unjudged_short", count=len(one.unjudged)
+            )
+        measured = "" if one.finding is None or one.finding.value is None else number(one.finding.value)
+        outcome = f"{MARKS[one.outcome]} {say(one.outcome)}"
+        written = one.limit if read_limit(one.limit) is not None else say.said(one.limit)
+        rows.append((written, outcome, measured, because))
+    headings = (say("limit"), say("outcome"), say("measured"), say("because"))
+    limits = Block(say("limits"), headings, tuple(rows))
+    return Summary(
+        title(record, say), _why(record, say), first_lines(record, say), limits, _scores(record, say)
     )
 
 
-def scores(record: Record, language: Language) -> Block:
-    """The scores over all test rows."""
-    chosen = [
-        one
-        for one in record.findings
-        if one.area in ("performance", "calibration") and not one.slice and one.metric != "confusion"
-    ]
-    return _block(language, "scores", chosen)
-
-
-def sections(record: Record, language: Language) -> Iterator[Block]:
-    """The tables of the page after limits and scores."""
-    groups = set(record.charter.data.groups)
-    found = record.findings
-    yield _block(
-        language,
-        "classes",
-        [one for one in found if one.area == "performance" and set(one.slice) == {"class"}],
-    )
-    yield _block(
-        language, "groups", [one for one in found if one.area != "data" and one.slice.keys() & groups]
-    )
-    yield _block(language, "baselines", [one for one in found if one.area == "baseline"])
-    yield _block(
-        language,
-        "calibration",
-        [one for one in found if one.area == "calibration" and not one.slice.keys() & groups],
-    )
-    others = ("performance", "baseline", "calibration", "data", "training")
-    for area in sorted({one.area for one in found} - set(others)):
-        yield _block(language, area, [one for one in found if one.area == area])
-    yield _block(language, "data", [one for one in found if one.area == "data"])
-    yield _block(language, "learning", [one for one in found if one.area == "training"])
-
-
-def _block(language: Language, key: str, findings: Sequence[Finding]) -> Block:
-    words = WORDS[language]
+def _scores(record: Record, say: Wording) -> Block:
+    chosen = main_scores(record)
+    share = next((confidence(one) for one in chosen if one.confidence), "")
     rows = [
-        (
-            one.metric,
-            ", ".join(f"{name}: {value}" for name, value in one.slice.items()),
-            number(one) if one.value is not None else one.because,
-            "" if one.n is None else f"{one.n:,}",
-            one.method,
-        )
-        for one in findings
+        (say.metric(one.metric), number(one.value or 0), interval(one))
+        for one in chosen
+        if one.value is not None
     ]
-    headings = (words["metric"], words["slice"], words["value"], words["rows"], words["method"])
-    return Block(words.get(key, key), headings, tuple(rows))
+    ends = f"{share} {say('interval')}" if say.language == "zh" else f"{share} {say('interval').lower()}"
+    return Block(say("term_scores"), (say("metric"), say("value"), ends.strip()), tuple(rows))
 
 
-def number(one: Finding, *, signed: bool = False) -> str:
-    """A value with its interval: `0.712 (0.690 to 0.734)`."""
-    if one.value is None:
-        return "?"
-    whole = one.low is None and float(one.value).is_integer()
-    text = f"{one.value:,.0f}" if whole else f"{one.value:+.3f}" if signed else f"{one.value:.3f}"
-    if one.low is None or one.high is None:
-        return text
-    ends = f"{one.low:+.3f} … {one.high:+.3f}" if signed else f"{one.low:.3f} – {one.high:.3f}"
-    return f"{text} ({ends})"
+def main_scores(record: Record) -> Sequence[Finding]:
+    """The scores over all test rows, the headline first; what says the same twice is left out."""
+    found = findings_of(record)
+    whole = [one for one in found if one.area in ("performance", "calibration") and not one.slice]
+    whole = [one for one in whole if one.metric not in ("confusion", "temperature")]
+    if record.charter.task.use == "classification":
+        whole = [one for one in whole if one.metric != "micro_f1"]  # equal to accuracy
+    return sorted(whole, key=lambda one: one.metric != headline(record))

@@ -1,0 +1,274 @@
+"""The charter that `charter init` writes: sensible first values, each with the reason for it in a comment."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from charter.data.guess import Roles
+from charter.data.look import Look, TextLook
+from charter.data.split import DEFAULTS
+from charter.errors import CharterError
+from charter.models.base import SAMPLES
+from charter.spec.limits import Limit
+from charter.spec.model import Charter
+
+LENGTHS = (32, 64, 128, 256, 512)
+PROBED_TEXTS = 2_000
+CALIBRATED_FROM = 100
+"""Fewer test rows are no evidence of calibration (the audit's own minimum)."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a base model's tokenizer reads the texts; what can't be known without fetching the base is None.
+
+    tokens: at the 98th percentile; unknown: the share of tokens outside its vocabulary; pieces: tokens per word.
+    positions: the longest text it can take.
+    """
+
+    tokens: int | None = None
+    unknown: float | None = None
+    pieces: float | None = None
+    positions: int | None = None
+
+    @property
+    def reads_well(self) -> bool:
+        """Whether the texts look like the language that the base was trained on (true where nothing is known)."""
+        return (self.unknown or 0.0) < 0.05 and (self.pieces or 0.0) < 2.2
+
+
+@dataclass(frozen=True)
+class Draft:
+    """All that goes into the charter. source: as the charter names it; parts: the splits that are given."""
+
+    name: str
+    source: str | dict[str, str]
+    base: str
+    task: str
+    text: str
+    target: str
+    groups: tuple[str, ...]
+    subject: str | None
+    split: str | None
+    parts: tuple[str, ...]
+    licence: str | None
+
+
+def fit_of(base: str, folder: Path, texts: list[str]) -> Fit:
+    """Read some texts with a base model's tokenizer, when the base is on this machine; no torch is loaded."""
+    place = _place(base, folder)
+    if place is None:
+        return Fit()
+    positions = _positions(place)
+    if not (place / "tokenizer.json").is_file() or not texts:
+        return Fit(positions=positions)
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    encoded = tokenizer.encode_batch(texts[:PROBED_TEXTS])
+    sizes = sorted(len(one.ids) for one in encoded)
+    inner = [[token for token in one.tokens if token not in _MARKS] for one in encoded]
+    total = sum(map(len, inner))
+    unknown = sum(token in ("[UNK]", "<unk>") for one in inner for token in one)
+    words = sum(len({word for word in one.word_ids if word is not None}) for one in encoded)
+    return Fit(
+        sizes[min(len(sizes) - 1, math.ceil(0.98 * len(sizes)) - 1)],
+        unknown / max(total, 1),
+        total / max(words, 1),
+        positions,
+    )
+
+
+def _place(base: str, folder: Path) -> Path | None:
+    """The base's folder when it is on this machine; whether a model can be made of it is `charter run`'s to say."""
+    local = (folder / base).expanduser()
+    if local.is_dir():
+        return local
+    name = base.removeprefix("sample:")
+    if name == base or name not in SAMPLES:
+        return None
+    distribution, inside = SAMPLES[name]
+    try:
+        return Path(str(metadata.distribution(distribution).locate_file(inside)))
+    except metadata.PackageNotFoundError:
+        return None
+
+
+_MARKS = ("[CLS]", "[SEP]", "<s>", "</s>")
+
+
+def _positions(place: Path) -> int | None:
+    try:
+        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
+        found = config["max_position_embeddings"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, int) and found >= 8 else None
+
+
+def max_length(fit: Fit, about: TextLook) -> int:
+    """The shortest usual length that 98 of 100 texts fit in; without a tokenizer at hand, guessed from characters."""
+    tokens = fit.tokens
+    if tokens is None:
+        tokens = round(about.lengths[1] * (0.3 + 0.8 * about.chinese)) + 2
+    longest = next((one for one in LENGTHS if one >= tokens), LENGTHS[-1])
+    return min(longest, fit.positions or longest)
+
+
+def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
+    """The charter of a draft.
+
+    Raises:
+        CharterError: a name or column that a charter can't hold.
+    """
+    value = {
+        "name": draft.name,
+        "purpose": {"intended_use": "TO SAY: what the model is for.", "affected": "TO SAY: who is affected."},
+        "data": {
+            "source": draft.source,
+            "inputs": {draft.text: "text"},
+            "target": draft.target,
+            "groups": list(draft.groups),
+            "subject": draft.subject,
+            "encoding": look.encoding,
+            "licence": draft.licence,
+            "prepare": _preparations(draft.task),
+            "split": _split(draft),
+        },
+        "model": {"base": draft.base, "max_length": max_length(fit, about)},
+        "task": {"use": draft.task},
+        "limits": _limits(draft, look),
+        "report": {"language": "zh" if about.chinese > 0.5 else "en"},
+    }
+    try:
+        return Charter.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(map(str, first["loc"]))
+        raise CharterError(f"no charter can be made of this: {at}: {first['msg']}") from None
+
+
+def _preparations(task: str) -> list[dict[str, Any]]:
+    tidy = [] if task == "token_classification" else [{"use": "normalise_label"}]
+    drop: list[dict[str, Any]] = [{"use": "drop_exact_duplicates"}, {"use": "drop_near_duplicates"}]
+    return [{"use": "repair_text"}, {"use": "mask_pii"}, *tidy, *drop]
+
+
+def _split(draft: Draft) -> dict[str, Any]:
+    """Parts that the source lacks are taken from the training rows; a split column says it all itself."""
+    if draft.split is not None:
+        return {"column": draft.split}
+    return {name: share for name, share in DEFAULTS.items() if name not in draft.parts}
+
+
+def test_rows(draft: Draft, look: Look) -> int:
+    """About how many rows will be in the test split, before preparation drops some."""
+    column = look.column(draft.split) if draft.split is not None else None
+    if column is not None:
+        return round(column.shares.get("test", 0.0) * look.read)
+    return round(DEFAULTS["test"] * look.read)
+
+
+def _limits(draft: Draft, look: Look) -> list[str]:
+    """First guesses by the number of classes; calibration only where there will be rows enough to measure it."""
+    metric, bound = _headline(draft, look)
+    by_group = "micro_f1" if metric == "micro_f1" else "accuracy"
+    limits = [Limit(metric, ">=", bound)]
+    limits += [Limit(by_group, ">=", round(bound - 0.1, 2), ((group, "*"),)) for group in draft.groups]
+    if draft.parts or test_rows(draft, look) >= 1.2 * CALIBRATED_FROM:
+        limits.append(Limit("expected_calibration_error", "<=", 0.1))
+    return [str(one) for one in limits]
+
+
+def _headline(draft: Draft, look: Look) -> tuple[str, float]:
+    target = look.column(draft.target)
+    classes = target.different if target is not None else 2
+    if draft.task == "token_classification":
+        return "micro_f1", 0.6
+    return "macro_f1", 0.7 if classes == 2 else 0.6 if classes <= 5 else 0.5 if classes <= 20 else 0.4
+
+
+def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) -> Mapping[str, str]:
+    """By key of the charter, what stands above it as a comment."""
+    others = [one.name for one in look.columns if one.name not in (draft.text, draft.target)]
+    notes = {
+        "purpose": "Say here what the model is for; it stands on the model card.",
+        "data.inputs": f"{draft.text}: {roles.text.why}",
+        "data.target": f"{draft.target}: {roles.target.why}",
+        "data.groups": f"{roles.groups.why}\nother columns: {', '.join(others) or 'none'}",
+        "data.subject": roles.subject.why,
+        "data.prepare": _personal_note(about),
+        "data.split": _split_note(draft, roles),
+        "model.max_length": _length_note(fit, about),
+        "limits": _limits_note(draft, look),
+    }
+    if not fit.reads_well:
+        notes["model.base"] = f"{draft.base} {unfit(fit)}: name a base of the texts' language"
+    return {key: _printable(note) for key, note in notes.items() if note}
+
+
+def _printable(note: str) -> str:
+    """A note without the characters that YAML allows nowhere, not even in a comment."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in note)
+
+
+def unfit(fit: Fit) -> str:
+    """What speaks against a base, in words that follow its name."""
+    if (fit.unknown or 0.0) >= 0.05:
+        return f"does not know {fit.unknown:.0%} of the tokens of these texts"
+    return f"cuts a word of these texts into {fit.pieces:.1f} pieces on average"
+
+
+def personal(about: TextLook) -> str:
+    """Personal data found, by type; web addresses and handles, which are masked on request only, last."""
+    found = {name: count for name, count in about.personal.items() if name not in ("URL", "HANDLE")}
+    return ", ".join(f"{count:,} {name}" for name, count in found.items())
+
+
+def _personal_note(about: TextLook) -> str:
+    found = personal(about)
+    said = (
+        f"personal data found in the rows looked at: {found}"
+        if found
+        else "no personal data found by its form"
+    )
+    loose = {name: count for name, count in about.personal.items() if name in ("URL", "HANDLE")}
+    if loose:
+        listed = ", ".join(f"{count:,} {name}" for name, count in loose.items())
+        said += f"\n{listed} too: mask_pii masks them with urls: true and handles: true"
+    return said + "\nnames and street addresses are not found by form: look yourself"
+
+
+def _split_note(draft: Draft, roles: Roles) -> str:
+    if draft.split is not None:
+        return roles.split.why
+    if draft.parts:
+        return f"{', '.join(draft.parts)} as published; the rest is taken from the training rows"
+    if roles.time.column is not None:
+        return f"to test on the newest rows: {{time: {roles.time.column}}}"
+    return ""
+
+
+def _length_note(fit: Fit, about: TextLook) -> str:
+    if fit.tokens is not None:
+        most = f"; the base takes {fit.positions}" if (fit.positions or fit.tokens) < fit.tokens else ""
+        return f"98 of 100 texts have at most {fit.tokens} tokens{most}"
+    return f"98 of 100 texts have at most {about.lengths[1]} characters; tokens are guessed from that"
+
+
+def _limits_note(draft: Draft, look: Look) -> str:
+    _, bound = _headline(draft, look)
+    rows = max(test_rows(draft, look), 1)
+    width = 1.96 * math.sqrt(bound * (1 - bound) / rows)
+    said = "a first guess, not advice: say what the model must keep to be of use"
+    if not draft.parts:
+        said += f"\nwith about {rows} test rows a score of {bound:g} is known to within ±{width:.2f}, and its low end is judged"
+    return said

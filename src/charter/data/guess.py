@@ -1,0 +1,236 @@
+"""What each column of a data set is likely to be, with the reason in a line: guesses for people to correct, no verdicts."""
+
+import math
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from charter.data.columns import SPLIT_NAMES
+from charter.data.look import FEW, ColumnLook, Look
+
+
+def _set(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+TEXTS = _set(
+    "text texts review reviews comment comments content sentence message tweet body document article description question "
+    "utterance post tokens words 文本 内容 评论 正文 句子 评价 留言 问题"
+)
+TARGETS = _set(
+    "label labels target class category sentiment rating ratings stars score tags ner_tags entities spans intent emotion y "
+    "polarity 标签 类别 情感 分类 评分 星级 意图 情绪"
+)
+GROUPS = _set(
+    "gender sex age race ethnicity nationality country region city state province district language lang dialect topic "
+    "religion disability education occupation income channel department source "
+    "性别 年龄 年龄段 城市 地区 省份 国家 民族 国籍 语言 主题 话题 学历 职业 渠道 部门 来源"
+)
+SUBJECTS = _set(
+    "user userid username author authorid customer customerid client clientid patient patientid person personid speaker "
+    "speakerid reviewer reviewerid account member employee participant subject respondent worker "
+    "姓名 用户 用户名 用户id 患者 患者id 病人 客户 客户id 作者 会员 员工 学号 工号 身份证 身份证号"
+)
+TIMES = _set("date time datetime timestamp created day 日期 时间 创建时间")
+MOST_CLASSES = 1000
+MOST_GROUP_VALUES = 50
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What is guessed (a column, several, or none) and why, in a line."""
+
+    columns: tuple[str, ...]
+    why: str
+
+    @property
+    def column(self) -> str | None:
+        """The first column, None where there is none."""
+        return self.columns[0] if self.columns else None
+
+
+@dataclass(frozen=True)
+class Roles:
+    """A guess for every role of a charter's data, and the task that follows."""
+
+    text: Guess
+    target: Guess
+    task: Guess
+    groups: Guess
+    subject: Guess
+    split: Guess
+    time: Guess
+
+
+def guess_roles(look: Look, *, text: str | None = None, target: str | None = None) -> Roles:
+    """Guess every role; a text or target that is known already is kept, and the others fit it."""
+    split, time = guess_split(look), guess_time(look)
+    taken = {*split.columns, *time.columns}
+    texts = guess_text(look, taken) if text is None else Guess((text,), "as you said")
+    taken |= set(texts.columns)
+    targets = (
+        guess_target(look, texts.column, taken | {target or ""})
+        if target is None
+        else Guess((target,), _balance(look.column(target)) or "as you said")
+    )
+    taken |= set(targets.columns)
+    subject = guess_subject(look, taken)
+    return Roles(
+        texts,
+        targets,
+        guess_task(look, targets.column),
+        guess_groups(look, taken | set(subject.columns)),
+        subject,
+        split,
+        time,
+    )
+
+
+def guess_text(look: Look, taken: Collection[str] = ()) -> Guess:
+    """The lists of words, or else the long and varied texts."""
+    free = [one for one in look.columns if one.name not in taken]
+    words = [one for one in free if one.kind == "words"]
+    if words:
+        best = max(words, key=lambda one: (_named(one, TEXTS), one.length))
+        return Guess((best.name,), f"lists of words, {best.length:.0f} on average")
+    texts = [one for one in free if one.kind == "text"]
+    if not texts:
+        return Guess((), "no column holds texts")
+    best = max(texts, key=lambda one: _textness(one))
+    more = "named so, " if _named(best, TEXTS) else ""
+    return Guess((best.name,), f"{more}{best.length:.0f} characters on average, {best.different:,} different")
+
+
+def _textness(one: ColumnLook) -> float:
+    varied = one.different / max(one.filled, 1)
+    return (
+        one.length
+        * math.sqrt(varied)
+        * (3 if _named(one, TEXTS) else 1)
+        / (20 if _named(one, SUBJECTS) else 1)
+    )
+
+
+def guess_target(look: Look, text: str | None, taken: Collection[str] = ()) -> Guess:
+    """Tags beside words, spans beside a text, or else a column of classes: named like a target, or of the fewest values."""
+    free = [one for one in look.columns if one.name not in taken and one.name != text]
+    held = look.column(text) if text is not None else None
+    listed = "tags" if held is not None and held.kind == "words" else "spans"
+    marked = [one for one in free if one.kind == listed]
+    if marked:
+        best = max(marked, key=lambda one: _named(one, TARGETS))
+        return Guess(
+            (best.name,), f"{'a tag for each word' if listed == 'tags' else 'spans'}; {_balance(best)}"
+        )
+    classes = [one for one in free if _is_class(one, look.rows)]
+    named = [one for one in classes if _named(one, TARGETS)]
+    plain = [one for one in classes if one.shares and not _named(one, GROUPS | SUBJECTS | TIMES)]
+    if named:
+        best = min(named, key=lambda one: (one.name.lower() not in TARGETS, one.different))
+        return Guess((best.name,), f"named so; {_balance(best)}")
+    if plain:
+        best = min(plain, key=lambda one: one.different)
+        return Guess((best.name,), f"the fewest values; {_balance(best)}")
+    return Guess((), "no column holds classes, tags or spans")
+
+
+def _is_class(one: ColumnLook, rows: int) -> bool:
+    if one.kind not in ("text", "number", "truth value"):
+        return False
+    whole = one.kind != "number" or bool(one.shares)  # a number of many values is measured, not a class
+    return whole and 2 <= one.different <= min(MOST_CLASSES, max(2, rows // 2)) and one.length <= 60
+
+
+def _balance(one: ColumnLook | None) -> str:
+    if one is None or not one.shares:
+        return "" if one is None else f"{one.different:,} classes"
+    what = "classes" if one.kind not in ("tags", "spans") else "types"
+    if one.kind == "number" and len(one.shares) > 2:
+        what = "ratings or numbered classes (their order is not used)"
+    first = [f"{_short(value)} {share:.0%}" for value, share in list(one.shares.items())[:5]]
+    more = ", ..." if len(one.shares) > 5 else ""
+    return f"{len(one.shares)} {what}: {', '.join(first)}{more}"
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 24 else value[:23] + "…"
+
+
+def guess_task(look: Look, target: str | None) -> Guess:
+    """The task that the target's kind asks for."""
+    one = look.column(target) if target is not None else None
+    if one is not None and one.kind in ("tags", "spans", "words"):
+        return Guess(("token_classification",), "entities in the text")
+    return Guess(("classification",), "one class for each text")
+
+
+def guess_groups(look: Look, taken: Collection[str] = ()) -> Guess:
+    """Columns named like something that tells people or texts apart, of few values."""
+    free = [one for one in look.columns if one.name not in taken]
+    named = [one for one in free if _named(one, GROUPS)]
+    fit = [one for one in named if one.shares and 2 <= one.different <= MOST_GROUP_VALUES]
+    many = [
+        f"{one.name} ({one.different:,} values: bin it first)"
+        for one in named
+        if one not in fit and one.different > 1
+    ]
+    other = [one.name for one in free if one not in named and one.shares and 2 <= one.different <= 20]
+    why = ", ".join(f"{one.name}: {one.different} values" for one in fit) or "no column is named like a group"
+    if many:
+        why += f"; not {', '.join(many)}"
+    if other:
+        why += f"; perhaps {', '.join(other[:5])} too" if fit else f"; perhaps {', '.join(other[:5])}"
+    return Guess(tuple(one.name for one in fit), why)
+
+
+def guess_subject(look: Look, taken: Collection[str] = ()) -> Guess:
+    """A column named like a person or a person's number, with several rows for some of them."""
+    free = [one for one in look.columns if one.name not in taken and one.kind in ("text", "number")]
+    named = [one for one in free if _named(one, SUBJECTS)]
+    several = [one for one in named if 1 < one.different < one.filled]
+    if several:
+        best = max(several, key=lambda one: one.different)
+        return Guess(
+            (best.name,), f"{best.different:,} persons in {best.filled:,} rows; kept together, read as codes"
+        )
+    if named:
+        return Guess((), f"{named[0].name}: every row another person, so nothing to keep together")
+    alike = [one for one in free if _looks_like_number(one)]
+    if alike:
+        return Guess((), f"no column is named like a person; if {alike[0].name} is one, say so")
+    return Guess((), "no column is named like a person")
+
+
+def _looks_like_number(one: ColumnLook) -> bool:
+    """Whether a column may be somebody's number: named an id, many values, several rows for some."""
+    is_id = re.search(r"(?:^|[^a-z])id$|[a-z]Id$|ID$|编号$", one.name) is not None
+    return is_id and FEW < one.different < 0.9 * one.filled
+
+
+def guess_split(look: Look) -> Guess:
+    """A column whose values are names of splits."""
+    for one in look.columns:
+        values = {SPLIT_NAMES.get(value.lower()) for value in one.shares}
+        if one.kind == "text" and None not in values and {"train", "test"} <= values:
+            listed = ", ".join(f"{value} {share:.0%}" for value, share in one.shares.items())
+            return Guess((one.name,), f"its values are splits ({listed}); they stay as published")
+    return Guess((), "")
+
+
+def guess_time(look: Look) -> Guess:
+    """A column of dates or times."""
+    times = [one for one in look.columns if one.kind == "time" and one.filled == look.rows]
+    if not times:
+        return Guess((), "")
+    best = max(times, key=lambda one: _named(one, TIMES))
+    return Guess((best.name,), "dates or times")
+
+
+def _named(one: ColumnLook, names: frozenset[str]) -> bool:
+    return any(word in names for word in _words(one.name))
+
+
+def _words(name: str) -> Iterable[str]:
+    """A column's name and its parts, in lower case: `reviewText` and `review_text` hold `review` and `text`."""
+    parts = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])|[^\W\da-zA-Z_]+", name)
+    return {name.lower(), name.lower().replace("_", ""), *(part.lower() for part in parts)}

@@ -1,0 +1,79 @@
+"""Answer: what an exported model says on every held-out row, kept so that audits read it and nothing is computed twice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from charter.audits.case import Answers
+from charter.data.columns import ROW, SplitName
+from charter.models.base import load_model, load_tokenizer
+from charter.models.inference import predict_outputs
+from charter.pipeline.exporting import Exported
+from charter.pipeline.learning import Trained, model_libraries
+from charter.pipeline.preparing import PreparedData
+from charter.pipeline.progress import OnProgress, Progress
+from charter.runs.digest import frame_digest
+from charter.runs.run import Run
+from charter.runs.store import Stage
+from charter.spec.model import Charter
+from charter.tasks.outputs import from_frame, to_frame
+
+VERSION = 2
+HELD_OUT: tuple[SplitName, ...] = ("validation", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What an exported model said on the held-out rows, by split; `digest` is of the answers themselves."""
+
+    answers: Mapping[SplitName, Answers]
+    digest: str
+
+
+def answer_held_out(
+    run: Run,
+    charter: Charter,
+    data: PreparedData,
+    trained: Trained,
+    exported: Exported,
+    on_progress: OnProgress,
+) -> HeldOut:
+    """What the exported model says on every held-out row."""
+    parts = {split: rows for split in HELD_OUT if (rows := data.part(split)).height}
+    digests = {split: frame_digest(rows) for split, rows in parts.items()}
+    stage = Stage(
+        "answer",
+        VERSION,
+        options={"max_length": charter.model.max_length, "roles": data.columns.as_json()},
+        inputs={"model": exported.digest, **{str(split): one for split, one in digests.items()}},
+        libraries=model_libraries(charter),
+    )
+
+    def make(files: Path, work: Path) -> None:
+        del work
+        model, tokenizer = load_model(exported.folder, trained.task), load_tokenizer(exported.folder)
+        total = sum(rows.height for rows in parts.values())
+        done = 0
+        for split, rows in parts.items():
+            examples = trained.task.examples(
+                rows, data.columns, tokenizer, charter.model.max_length, with_targets=False
+            )
+
+            def tell(now: int, _: int, before: int = done) -> None:
+                on_progress(Progress("answer", before + now, total))
+
+            outputs = predict_outputs(model, trained.task, examples, on_batch=tell)
+            done += rows.height
+            to_frame(rows[ROW].to_numpy(), outputs).write_parquet(files / f"{split}.parquet")
+
+    artifact = run.step(stage, make)
+    answers: dict[SplitName, Answers] = {}
+    for split, rows in parts.items():
+        frame = pl.read_parquet(artifact.path / f"{split}.parquet")
+        if not np.array_equal(frame[ROW].to_numpy(), rows[ROW].to_numpy()):
+            raise AssertionError(f"answers of {split} are not those of its rows")
+        answers[split] = Answers(rows, from_frame(frame), digests[split])
+    return HeldOut(answers, artifact.digest)

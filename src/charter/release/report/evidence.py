@@ -1,0 +1,56 @@
+"""Reading findings: which of them a part of the report is about. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from charter.release.record import Record
+from charter.runs.findings import Finding
+
+HEADLINES: Mapping[str, str] = {"classification": "macro_f1", "token_classification": "micro_f1"}
+
+
+def findings_of(record: Record) -> list[Finding]:
+    """The findings on data and training, and those on the first released format (others are in the raw table)."""
+    exports = record.provenance.get("exports") or {}
+    first = next((one["digest"] for one in exports.values()), "")
+    others = {one["digest"] for one in exports.values()} - {first}
+    return [one for one in record.findings if one.of not in others]
+
+
+def headline(record: Record) -> str:
+    """The task's main score: what early stopping and the baselines read."""
+    known = HEADLINES.get(record.charter.task.use)
+    told = next((one["score"] for one in reversed(record.history) if "score" in one), None)
+    measured = next((one.metric for one in record.findings if one.area == "performance"), "")
+    return known or told or measured
+
+
+def select(
+    findings: Iterable[Finding], area: str, metric: str | None = None, names: Sequence[str] = ()
+) -> list[Finding]:
+    """Findings of an area (and a metric) whose slice has exactly these names."""
+    return [
+        one
+        for one in findings
+        if one.area == area and metric in (None, one.metric) and set(one.slice) == set(names)
+    ]
+
+
+def first(findings: Iterable[Finding], area: str, metric: str, **where: str) -> Finding | None:
+    """The finding of a metric on exactly this slice."""
+    return next(
+        (one for one in findings if one.area == area and one.metric == metric and dict(one.slice) == where),
+        None,
+    )
+
+
+def metrics_in_order(findings: Iterable[Finding]) -> list[str]:
+    """Metrics as they first appear."""
+    return list(dict.fromkeys(one.metric for one in findings))
+
+
+def weakest_first(findings: Sequence[Finding]) -> list[Finding]:
+    """By value, the lowest first; those without evidence at the end, the larger ones first."""
+    return sorted(
+        findings,
+        key=lambda one: (one.value is None, one.value if one.value is not None else -(one.n or 0)),
+    )

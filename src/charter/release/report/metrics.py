@@ -1,0 +1,181 @@
+"""What each metric is called and what it means in a plain sentence, in both languages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's name and its meaning for a reader without training in statistics.
+
+    share: whether its values are shares from 0 to 1, so that plots may use that scale.
+    """
+
+    en: str
+    zh: str
+    meaning_en: str
+    meaning_zh: str
+    share: bool = True
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": Metric(
+        "Accuracy",
+        "准确率",
+        "The share of answers that are right (for entities: of words that got the right tag).",
+        "回答正确的比例（实体识别中：标签正确的词所占比例）。",
+    ),
+    "macro_f1": Metric(
+        "Macro F1",
+        "宏平均 F1",
+        "The mean of every class's F1. A rare class counts as much as a common one.",
+        "各类别 F1 的平均值；少见的类别与常见的类别同等重要。",
+    ),
+    "micro_f1": Metric(
+        "Micro F1",
+        "微平均 F1",
+        "F1 over all decisions together. For one class per text it equals accuracy; for entities it is the usual score.",
+        "把所有判断放在一起计算的 F1。每条文本只有一个类别时等于准确率；实体识别中是通用的得分。",
+    ),
+    "macro_precision": Metric(
+        "Macro precision",
+        "宏平均精确率",
+        "The mean of every class's precision.",
+        "各类别精确率的平均值。",
+    ),
+    "macro_recall": Metric(
+        "Macro recall", "宏平均召回率", "The mean of every class's recall.", "各类别召回率的平均值。"
+    ),
+    "micro_precision": Metric(
+        "Micro precision",
+        "微平均精确率",
+        "Of everything that was found, of whatever class, the share that is right.",
+        "所有找出的结果（不分类别）中正确的比例。",
+    ),
+    "micro_recall": Metric(
+        "Micro recall",
+        "微平均召回率",
+        "Of everything that was to be found, of whatever class, the share that was found.",
+        "所有应当找出的内容（不分类别）中被找出的比例。",
+    ),
+    "precision": Metric(
+        "Precision",
+        "精确率",
+        "When the model names this class: how often it is right.",
+        "模型判为该类别时，判断正确的比例。",
+    ),
+    "recall": Metric(
+        "Recall",
+        "召回率",
+        "Of what truly is of this class: the share that the model finds.",
+        "真正属于该类别的内容中，被模型找出的比例。",
+    ),
+    "f1": Metric(
+        "F1",
+        "F1",
+        "Precision and recall in one number (their harmonic mean): high only when both are.",
+        "精确率与召回率合成的一个数（调和平均）：两者都高时才高。",
+    ),
+    "mcc": Metric(
+        "MCC",
+        "马修斯相关系数（MCC）",
+        "Matthews correlation of answers and truth: 1 is perfect, 0 is no better than chance, whatever the balance of classes.",
+        "回答与真实之间的马修斯相关：1 为完美，0 与随机无异，不受类别比例影响。",
+        share=False,
+    ),
+    "auroc": Metric(
+        "AUROC",
+        "AUROC（ROC 曲线下面积）",
+        "The chance that a text of a class is given a higher probability of it than a text of another: 0.5 is chance, 1 perfect.",
+        "属于某类别的文本比不属于的文本得到更高概率的机会：0.5 为随机，1 为完美。",
+    ),
+    "auprc": Metric(
+        "AUPRC",
+        "AUPRC（精确率召回率曲线下面积）",
+        "Average precision as the model is asked to find more and more of a class; it shows weak spots in rare classes.",
+        "要求模型逐步找出更多该类别内容时的平均精确率；能显出少见类别上的弱点。",
+    ),
+    "expected_calibration_error": Metric(
+        "Calibration error (ECE)",
+        "期望校准误差（ECE）",
+        "How far the stated probabilities are, on average, from the share that is right: at 0, of answers given with 80 % "
+        "certainty 80 % are right.",
+        "模型所说的概率与实际正确率的平均差距：为 0 时，以 80% 把握给出的回答确有 80% 正确。",
+    ),
+    "brier": Metric(
+        "Brier score",
+        "Brier 分数",
+        "The squared distance between the stated probabilities and what was true: 0 is perfect, 2 the worst.",
+        "所说概率与真实情况之间的平方距离：0 为完美，2 为最差。",
+        share=False,
+    ),
+    "negative_log_likelihood": Metric(
+        "Log loss",
+        "对数损失",
+        "How surprised the model is by the truth, in nats: 0 is perfect; being sure and wrong costs most.",
+        "模型对真实结果的“意外”程度，单位为奈特：0 为完美；自信却答错的代价最大。",
+        share=False,
+    ),
+    "temperature": Metric(
+        "Temperature",
+        "温度",
+        "One number that all scores are divided by, so that probabilities mean what they say: above 1 the model was too "
+        "sure, below 1 not sure enough.",
+        "为使概率名副其实而将所有得分除以的一个数：大于 1 表示模型原先过于自信，小于 1 表示不够自信。",
+        share=False,
+    ),
+    "confusion": Metric(
+        "Confusion matrix",
+        "混淆矩阵",
+        "How often each true class was answered with each class; right answers stand on the diagonal.",
+        "每个真实类别各被判为哪些类别的次数；对角线上为正确回答。",
+    ),
+    "headline_gain": Metric(
+        "Gain over the baseline",
+        "相对基线的提升",
+        "The model's main score minus the baseline's, on the same rows and in the same resamples.",
+        "在同样的行、同样的重抽样中，模型的主要得分减去基线的得分。",
+        share=False,
+    ),
+}
+
+TERMS: tuple[tuple[str, str, str, str], ...] = (
+    (
+        "Interval",
+        "区间",
+        "The range in which the true value plausibly lies, given that only so many rows were tested. A limit is held "
+        "against its worse end.",
+        "由于只测试了有限的行，真实值可能所在的范围。限值按区间较差的一端评判。",
+    ),
+    (
+        "Test split",
+        "测试集",
+        "Rows kept away from the model while it learned; every judgement is made on them.",
+        "学习时不让模型看到的行；所有评判都在这些行上进行。",
+    ),
+    (
+        "Calibration split",
+        "校准集",
+        "Rows kept aside to fit the temperature, and for nothing else.",
+        "专门留出用来拟合温度、不作他用的行。",
+    ),
+    (
+        "Baseline",
+        "基线",
+        "A simple method measured on the same rows. A costly model that does not beat it is not worth its cost.",
+        "在同样的行上测量的简单方法。昂贵的模型若胜不过它，就不值得其代价。",
+    ),
+    (
+        "Leakage",
+        "泄漏",
+        "Test rows that have a twin among the training rows: scores on them measure memory, not skill.",
+        "测试行在训练行中有“孪生”文本：在其上的得分衡量的是记忆，而不是能力。",
+    ),
+    (
+        "Insufficient evidence",
+        "证据不足",
+        "Too few rows to say anything; such a part is shown, and is not counted as good.",
+        "行数太少，无从判断；这样的部分会列出，但不算合格。",
+    ),
+)
+"""Words of the page that are no metrics: (English, Chinese, meaning in English, meaning in Chinese)."""

@@ -1,0 +1,186 @@
+"""The sections on what the model is for, how it learned and where it comes from; the raw evidence; the glossary. Pure."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from charter.release.record import Record
+from charter.release.report import plots
+from charter.release.report.evidence import findings_of, headline
+from charter.release.report.metrics import METRICS, TERMS
+from charter.release.report.parts import (
+    Cell,
+    Facts,
+    Figure,
+    Fold,
+    Glossary,
+    Heading,
+    Pair,
+    Raw,
+    Section,
+    Table,
+)
+from charter.release.report.performance import finding_table
+from charter.release.report.wording import Wording
+
+DIGEST = 16
+"""Digits of a digest that are shown; the whole of it stands in the JSON below."""
+
+
+def purpose_section(record: Record, say: Wording) -> Section:
+    """What the model is for, whom it affects, what is ruled out, the risk; and whose data it learned from."""
+    purpose, data = record.charter.purpose, record.charter.data
+    items = [
+        (say("intended"), _own(purpose.intended_use, say)),
+        (say("affected"), _own(purpose.affected, say)),
+        (say("not_for"), _own(("、" if say.language == "zh" else ", ").join(purpose.not_for), say)),
+        (say("risk"), Cell(say(f"risk_{purpose.risk}"))),
+        (say("data_public"), Cell(say("public" if data.public else "not_public"))),
+        (say("licence"), _own(data.licence, say)),
+    ]
+    return Section("purpose", say("purpose"), [Facts(items)])
+
+
+def _own(text: str | None, say: Wording) -> Cell:
+    return Cell(text, kind="own") if text else Cell(say("not_stated"))
+
+
+def learning_section(record: Record, say: Wording) -> Section:
+    """The learning curves, the settings, the time."""
+    charter, found = record.charter, findings_of(record)
+    told = {one.metric: one for one in found if one.area == "training"}
+    value = {name: one.value or 0.0 for name, one in told.items()}
+    training = charter.training
+    adapt = f"adapt_{charter.model.adapt.use}"
+    items = [(say("adapt"), Cell(say(adapt) if say.has(adapt) else charter.model.adapt.use))]
+    if value.get("parameters"):
+        trainable, every = value.get("trainable_parameters", 0), value["parameters"]
+        counts = {
+            "trainable": say.count(trainable),
+            "all": say.count(every),
+            "share": say.share(trainable / every),
+        }
+        items[0] = (items[0][0], Cell(items[0][1].text, say("parameters_of", **counts)))
+    items.append((say("epochs"), Cell(say.count(training.epochs))))
+    if "steps" in value:
+        best = say("updates_best", steps=say.count(value["steps"]), best=say.count(value.get("best_step", 0)))
+        items.append((say("updates"), Cell(best)))
+    schedule = say(f"schedule_{training.schedule}")
+    settings = {"batch": training.batch_size, "rate": f"{training.learning_rate:g}", "schedule": schedule}
+    items.append((say("settings"), Cell(say("settings_said", **settings))))
+    if "truncated_texts" in told:
+        cut, length = say.count(value["truncated_texts"]), charter.model.max_length
+        every_text = say.count(told["truncated_texts"].n or 0)
+        items.append((say("truncated"), Cell(say("truncated_of", count=cut, all=every_text, length=length))))
+    return Section("learning", say("learning"), [*_curves(record, say), Facts(items), _times(record, say)])
+
+
+def _curves(record: Record, say: Wording) -> list[object]:
+    loss = plots.learning(say("loss"), record.history, say("update"))
+    caption = say("validation_score", metric=say.metric(headline(record)))
+    score = plots.scores(caption, record.history, say("update"))
+    figures = [Figure(svg, said) for svg, said in ((loss, say("loss")), (score, caption)) if svg]
+    return [Pair(*figures)] if len(figures) == 2 else list(figures)
+
+
+def _times(record: Record, say: Wording) -> Table:
+    headings = [Heading(say("stage")), Heading(say("time"), number=True), Heading("")]
+    rows = [
+        [
+            Cell(say.stage(str(stage["name"]))),
+            Cell(say.duration(float(stage.get("seconds", 0.0))), kind="number"),
+            Cell(say("made_before" if stage.get("reused") else "new")),
+        ]
+        for stage in record.stages
+    ]
+    headings[2] = Heading(say("run"))
+    return Table(say("time_caption"), headings, rows, narrow=True, title=say("time_caption"))
+
+
+def provenance_section(record: Record, say: Wording) -> Section:
+    """Where the model comes from, and which charters were judged before."""
+    origin = record.provenance
+    parts: list[object] = [Facts(list(_origin(record, say))), *_earlier(record, say)]
+    text = json.dumps(dict(origin), ensure_ascii=False, indent=1)
+    parts.append(Fold(say("raw_provenance"), [Raw(say("raw_provenance"), text)]))
+    return Section("provenance", say("provenance"), parts)
+
+
+def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
+    origin, charter = record.provenance, record.charter
+
+    def digest(value: object) -> str:
+        return say("digest", digest=str(value)[:DIGEST])
+
+    yield say("run"), Cell(record.run_id, kind="code")
+    yield say("ended"), Cell(record.created.replace("T", " ").replace("Z", " UTC"), kind="own")
+    yield say("charter"), Cell(charter.name, digest(charter.digest), "own")
+    data: Mapping[str, Any] = origin.get("data", {})
+    source = charter.data.source
+    where = (
+        source if isinstance(source, str) else ", ".join(f"{part}: {path}" for part, path in source.items())
+    )
+    yield say("dataset"), Cell(charter.data_id, digest(data.get("source_digest", "")), "own")
+    yield say("source"), Cell(where, kind="code")
+    yield say("test_rows"), Cell(digest(data.get("test_digest", "")))
+    base: Mapping[str, Any] = origin.get("base", {})
+    about = digest(base.get("digest", ""))
+    if base.get("revision"):
+        revision = {"revision": base["revision"], "digest": str(base.get("digest", ""))[:DIGEST]}
+        about = say("revision", **revision)
+    yield say("base"), Cell(charter.model.base, about, "own")
+    for name, export in (origin.get("exports") or {}).items():
+        said = say("format_said", format=name, digest=str(export["digest"])[:DIGEST])
+        yield say("released_model"), Cell(said)
+    seeds: Mapping[str, Any] = origin.get("seeds", {})
+    said = say("seeds_said", split=seeds.get("split", ""), training=seeds.get("training", ""))
+    yield say("seeds"), Cell(said)
+    if not (origin.get("privacy") or {}).get("differential_privacy"):
+        yield say("privacy"), Cell(say("privacy_none"))
+    machine: Mapping[str, Any] = origin.get("hardware", {})
+    known = {key: machine.get(key, "") for key in ("machine", "cores", "system")}
+    yield say("hardware"), Cell(say("hardware_said", **known))
+    versions = " · ".join(f"{name} {version}" for name, version in (origin.get("versions") or {}).items())
+    yield say("versions"), Cell(versions, kind="own")
+
+
+def _earlier(record: Record, say: Wording) -> Iterator[Table]:
+    charters: Sequence[Mapping[str, Any]] = record.judged_before.get("charters", ())
+    if not charters:
+        return
+    headings = [Heading(say(f"earlier_{key}")) for key in ("when", "charter", "run", "outcome", "rows")]
+    rows = []
+    for one in charters:
+        status = f"status_{one.get('status', '')}"
+        rows.append(
+            [
+                Cell(str(one["at"]).replace("T", " ").replace("Z", "")),
+                Cell(str(one["charter"])[:DIGEST], kind="code"),
+                Cell(str(one["run"]), kind="code"),
+                Cell(say(status if say.has(status) else "status_")),
+                Cell(say("same_rows" if one["same_split"] else "other_rows")),
+            ]
+        )
+    yield Table(say("earlier"), headings, rows, title=say("earlier"))
+
+
+def findings_section(record: Record, say: Wording) -> Section:
+    """Every finding, folded away."""
+    title = say("findings", count=len(record.findings))
+    table = finding_table(record.findings, say, say("findings_caption"))
+    return Section("findings", title, [Fold(say("findings_caption"), [table])])
+
+
+def glossary_section(record: Record, say: Wording) -> Section:
+    """Every metric on the page, and a few words more, in plain sentences."""
+    used = {one.metric for one in record.findings} & set(METRICS)
+    chinese = say.language == "zh"
+    items = [
+        (name, say.metric(name), name, metric.meaning_zh if chinese else metric.meaning_en)
+        for name, metric in METRICS.items()
+        if name in used
+    ]
+    items += [
+        ("", zh if chinese else en, "", told_zh if chinese else told_en) for en, zh, told_en, told_zh in TERMS
+    ]
+    return Section("glossary", say("glossary"), [Glossary(items)])

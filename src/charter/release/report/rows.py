@@ -1,0 +1,186 @@
+"""The section on the data: what came in, what went and why, how it was split, what was masked, what leaks. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from charter.data.columns import SPLITS
+from charter.release.record import Record
+from charter.release.report.evidence import findings_of, first, select
+from charter.release.report.parts import Cell, Facts, Fold, Heading, Pair, Section, Table, Text
+from charter.release.report.performance import MOST_ROWS
+from charter.release.report.wording import Wording
+from charter.runs.findings import Finding
+
+
+def data_section(record: Record, say: Wording) -> Section:
+    """Everything that is known of the data, in counts."""
+    found = [one for one in findings_of(record) if one.area == "data"]
+    sizes, *folded = _splits(record, found, say)
+    parts: list[object] = [Pair(_flow(found, say), sizes), *folded, *_leakage(found, say)]
+    small = [
+        *_lengths(found, say),
+        *_missing(found, say),
+        *_changed(found, say),
+        *_masked(record, found, say),
+    ]
+    small += _groups(record, found, say)
+    while len(small) > 1:
+        parts.append(Pair(small.pop(0), small.pop(0)))
+    parts += small
+    return Section("data", say("data"), parts)
+
+
+def _flow(found: Sequence[Finding], say: Wording) -> Table:
+    """Rows from the source to the split: read, rejected, dropped with reasons, used."""
+    read = first(found, "data", "rows_read")
+    total = max((read.value if read else 0) or 0, 1)
+    rows = [_step(say("read"), "", read, total, say)] if read else []
+    for one in found:
+        if one.metric == "rows_rejected":
+            rows.append(_step(say("rejected"), say.said(one.slice.get("reason", "")), one, total, say))
+    sampled = [one for one in found if one.metric == "rows_dropped"]
+    for one in sorted(sampled, key=lambda each: each.slice.get("preparation") != "max_rows"):
+        why = say.said(one.slice.get("reason", ""))
+        name = one.slice.get("preparation", "")
+        rows.append(_step(say("dropped"), why, one, total, say, note=say("by_preparation", name=name)))
+    used = first(found, "data", "rows")
+    if used is not None:
+        rows.append(_step(say("used"), "", used, total, say))
+    headings = [Heading(say("step")), Heading(say("reason"))]
+    headings += [Heading(say("rows"), number=True), Heading(say("share"), number=True)]
+    return Table(say("data_flow"), headings, rows, narrow=True, title=say("data_flow"))
+
+
+def _step(name: str, why: str, one: Finding, total: float, say: Wording, note: str = "") -> list[Cell]:
+    value = one.value or 0
+    return [
+        Cell(name),
+        Cell(why, note),
+        Cell(say.count(value), kind="number"),
+        Cell(say.share(value / total), kind="number"),
+    ]
+
+
+def _splits(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    """The size of each split and the share of each class in it."""
+    sizes = {one.slice["split"]: one.value or 0 for one in select(found, "data", "rows", ("split",))}
+    splits = [split for split in SPLITS if sizes.get(split)]
+    shares = {
+        (one.slice["split"], one.slice["class"]): one.value or 0
+        for one in select(found, "data", "label_share", ("split", "class"))
+    }
+    labels = list(dict.fromkeys(label for _, label in shares))
+    labels.sort(key=lambda label: -shares.get(("train", label), 0))
+    headings = [Heading(say("class")), *(Heading(say(f"split_{split}"), number=True) for split in splits)]
+    counts = [Cell(say("all_rows")), *(Cell(say.count(sizes[split]), kind="number") for split in splits)]
+    rows = [
+        [
+            Cell(label, kind="own"),
+            *(Cell(say.share(shares.get((split, label), 0)), kind="number") for split in splits),
+        ]
+        for label in labels
+    ]
+    plain = record.charter.task.use == "classification"
+    caption = say("split_caption" if plain else "split_caption_entities")
+    yield Table(caption, headings, [counts, *rows[:MOST_ROWS]], narrow=True, title=caption)
+    if len(rows) > MOST_ROWS:
+        yield Fold(say("all_of_them", count=len(rows)), [Table(caption, headings, rows, narrow=True)])
+
+
+def _leakage(found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    naive = first(found, "data", "leakage_of_random_split")
+    ours = select(found, "data", "leakage", ("kind", "split"))
+    measured = [(say("leakage_of_random_split"), naive)] if naive else []
+    for one in ours:
+        where = {"split": say(f"split_{one.slice['split']}"), "kind": say.name(one.slice["kind"])}
+        measured.append((say("leakage_ours", **where), one))
+    if not measured:
+        return
+    headings = [Heading(say("slice")), Heading(say("leaked"), number=True)]
+    headings += [Heading(say("of_rows"), number=True), Heading(say("share"), number=True)]
+    rows = [
+        [
+            Cell(name),
+            Cell(say.count(one.value or 0), kind="number"),
+            Cell(say.count(one.n or 0), kind="number"),
+            Cell(say.share((one.value or 0) / max(one.n or 0, 1)), kind="number"),
+        ]
+        for name, one in measured
+    ]
+    yield Table(say("leakage_caption"), headings, rows, narrow=True, title=say("leakage_caption"))
+    largest = first(found, "data", "largest_component")
+    said = [say("method_of", method=say.said(one.method)) for _, one in measured[-1:]]
+    if largest is not None:
+        said.append(say("largest", count=say.count(largest.value or 0)))
+    yield Text(("" if say.language == "zh" else " ").join(said), soft=True)
+
+
+def _lengths(found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    lengths = select(found, "data", "characters", ("quantile",))
+    if lengths:
+        items = [
+            (say.name(one.slice["quantile"]), Cell(say.count(one.value or 0), kind="number"))
+            for one in lengths
+        ]
+        yield Facts(items, title=say("lengths"))
+
+
+def _missing(found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    missing = select(found, "data", "missing_share", ("column",))
+    if missing:
+        headings = [Heading(say("column")), Heading(say("missing"), number=True)]
+        rows = [
+            [Cell(one.slice["column"], kind="own"), Cell(say.share(one.value or 0), kind="number")]
+            for one in missing
+        ]
+        yield Table(say("missing_caption"), headings, rows, narrow=True, title=say("missing_caption"))
+
+
+def _changed(found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    changed = [one for one in found if one.metric == "changed"]
+    if changed:
+        headings = [Heading(say("changed")), Heading(say("rows"), number=True)]
+        rows = [
+            [
+                Cell(
+                    say.said(one.slice.get("kind", "")), say("by_preparation", name=one.slice["preparation"])
+                ),
+                Cell(say.count(one.value or 0), kind="number"),
+            ]
+            for one in changed
+        ]
+        yield Table(say("changed_caption"), headings, rows, narrow=True, title=say("changed_caption"))
+
+
+def _masked(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    masked = [one for one in found if one.metric == "masked"]
+    if masked:
+        headings = [Heading(say("kind")), Heading(say("places"), number=True)]
+        rows = [
+            [Cell(one.slice.get("type", ""), kind="code"), Cell(say.count(one.value or 0), kind="number")]
+            for one in masked
+        ]
+        yield Table(say("masked_caption"), headings, rows, narrow=True, title=say("masked_caption"))
+        return
+    uses = [use.use for use in record.charter.data.prepare]
+    key = "nothing_masked" if "mask_pii" in uses else "not_masked"
+    yield Text(say(key), title=say("masked_caption"))
+
+
+def _groups(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    for column in record.charter.data.groups:
+        sizes = select(found, "data", "rows", (column,))
+        if not sizes:
+            continue
+        headings = [Heading(say.column(column), own=True), Heading(say("rows"), number=True)]
+        headings.append(Heading(say("share"), number=True))
+        rows = [
+            [
+                Cell(say.value(column, one.slice[column]), kind="own"),
+                Cell(say.count(one.value or 0), kind="number"),
+                Cell(say.share((one.value or 0) / max(one.n or 0, 1)), kind="number"),
+            ]
+            for one in sizes
+        ]
+        caption = say("group_sizes", column=column)
+        table = Table(caption, headings, rows, narrow=True, title="" if len(rows) > 12 else caption)
+        yield Fold(caption, [table]) if len(rows) > 12 else table

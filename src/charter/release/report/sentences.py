@@ -1,0 +1,225 @@
+"""The sentences of the evidence in Chinese.
+
+Evidence is written in English and stays so: verdicts are derived anew and compared as text, and findings are kept as
+they were measured. A page in Chinese looks each sentence up in this catalogue of templates. `{name}` stands for any text and
+is carried over; `{name!}` is itself looked up; `{name#}` is a number. A sentence of several parts
+joined by `; ` is read part by part. What no template fits (a plug-in's own words) is shown
+as it stands.
+"""
+
+import re
+from functools import cache
+
+CATALOGUE: tuple[tuple[str, str], ...] = (
+    # verdicts
+    ("its value is {value#}", "测得值为 {value}"),
+    ("its value for {slice} is {value#}", "{slice} 的测得值为 {value}"),
+    ("the low end of its {share} interval is {value#}", "其 {share} 区间的下端为 {value}"),
+    ("the high end of its {share} interval is {value#}", "其 {share} 区间的上端为 {value}"),
+    ("the low end of its {share} interval for {slice} is {value#}", "{slice} 的 {share} 区间下端为 {value}"),
+    ("the high end of its {share} interval for {slice} is {value#}", "{slice} 的 {share} 区间上端为 {value}"),
+    ("the low end of its interval is {value#}", "其区间的下端为 {value}"),
+    ("the high end of its interval is {value#}", "其区间的上端为 {value}"),
+    ("the low end of its interval for {slice} is {value#}", "{slice} 的区间下端为 {value}"),
+    ("the high end of its interval for {slice} is {value#}", "{slice} 的区间上端为 {value}"),
+    (
+        "its value {value#} would keep it, but that is not proven",
+        "测得值 {value} 本可遵守限值，但尚未得到证明",
+    ),
+    (
+        "it was measured without an interval; say judge: point to judge its value",
+        "测量时没有区间；若要按测得值评判，请写 judge: point",
+    ),
+    ("no slice it covers has enough evidence", "它所涵盖的部分都没有足够的证据"),
+    (
+        "no audit measured {metric} on the test split; measured were: {metrics}",
+        "没有审计在测试集上测量 {metric}；测量过的有：{metrics}",
+    ),
+    ("no such slice was measured; there are: {slices}", "没有测量过这样的部分；已有的部分：{slices}"),
+    ("{metric} was measured over all rows", "{metric} 只在全部行上测量过"),
+    ("{metric} was measured by {ways}", "{metric} 的测量方式：按 {ways}"),
+    ("{metric} was measured over all rows, by {ways}", "{metric} 的测量方式：全部行，按 {ways}"),
+    (
+        "purpose.risk is {risk!}, which demands evidence of {area!}, and no audit measured it",
+        "purpose.risk 为“{risk}”，要求有关于{area}的证据，但没有审计测量它",
+    ),
+    (
+        "the charter states no limit, so nothing is proven; write one under limits",
+        "章程没有写明限值，因此什么也没有得到证明；请在 limits 下写明",
+    ),
+    ("evidence of {area!}", "关于{area}的证据"),
+    ("at least one limit", "至少一条限值"),
+    ("minimal", "极低"),
+    ("limited", "有限"),
+    ("high", "高"),
+    ("performance", "性能"),
+    ("calibration", "校准"),
+    ("fairness", "公平性"),
+    ("robustness", "鲁棒性"),
+    ("explanations", "可解释性"),
+    ("privacy", "隐私"),
+    # why there is no evidence
+    ("insufficient evidence: {what!}", "证据不足：{what}"),
+    ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),
+    ("{n#} of class {label}, at least {least#} are needed", "类别 {label} 只有 {n} 个，至少需要 {least} 个"),
+    ("{n#} subjects, at least {least#} are needed", "只有 {n} 人，至少需要 {least} 人"),
+    ("{n#} decisions, at least {least#} are needed", "只有 {n} 个判断，至少需要 {least} 个"),
+    (
+        "the score is not defined on these rows (nothing predicted, or one class only)",
+        "该得分在这些行上没有定义（没有预测，或只有一个类别）",
+    ),
+    ("the training rows hold one class only", "训练行只有一个类别"),
+    ("the training rows hold one tag only", "训练行只有一种标签"),
+    ("it can't be fitted ({why})", "无法拟合（{why}）"),
+    ("no baseline is written for task {task}", "任务 {task} 没有现成的基线"),
+    ("no calibration audit or no rows for it", "没有校准审计，或没有可用于校准的行"),
+    ("no temperature is better than 1", "没有比 1 更好的温度"),
+    # how it was measured
+    ("count", "计数"),
+    ("wall clock", "实际时间"),
+    ("nats", "单位为奈特"),
+    ("percentile bootstrap, {n#} resamples", "百分位自助法，重抽样 {n} 次"),
+    ("percentile bootstrap over rows, {n#} resamples", "按行的百分位自助法，重抽样 {n} 次"),
+    ("percentile bootstrap over {u#} subjects, {n#} resamples", "按 {u} 人的百分位自助法，重抽样 {n} 次"),
+    (
+        "percentile bootstrap over rows, {n#} resamples, not defined in {m#}",
+        "按行的百分位自助法，重抽样 {n} 次，其中 {m} 次没有定义",
+    ),
+    (
+        "percentile bootstrap over {u#} subjects, {n#} resamples, not defined in {m#}",
+        "按 {u} 人的百分位自助法，重抽样 {n} 次，其中 {m} 次没有定义",
+    ),
+    ("not defined in most of them", "其中大多数没有定义"),
+    ("widened by Wilson score interval", "以 Wilson 得分区间加宽"),
+    ("Wilson score interval", "Wilson 得分区间"),
+    ("paired {rest!}", "配对的{rest}"),
+    ("{metric} of the model minus {other} of the baseline", "模型的 {metric} 减去基线的 {other}"),
+    (
+        "debiased (Kumar et al. 2019), {n#} bins of equal numbers of decisions",
+        "去偏估计（Kumar 等人，2019），{n} 个判断数相等的区段",
+    ),
+    ("sum over classes of squared differences", "各类别平方差之和"),
+    ("counts, truth by prediction", "真实与预测的计数"),
+    ("the value is their diagonal's share", "数值为对角线所占的比例"),
+    (
+        "temperature scaling (Guo et al. 2017), fitted on the calibration split, folded into the released weights",
+        "温度缩放（Guo 等人，2017），在校准集上拟合，已并入发布的权重",
+    ),
+    (
+        "temperature scaling (Guo et al. 2017), fitted on the validation split, folded into the released weights",
+        "温度缩放（Guo 等人，2017），在验证集上拟合，已并入发布的权重",
+    ),
+    (
+        "temperature scaling (Guo et al. 2017), not fitted, folded into the released weights",
+        "温度缩放（Guo 等人，2017），没有拟合",
+    ),
+    (
+        "rows of a plain random test split, unprepared, with a text in the rest at least {s#} similar",
+        "未经准备的普通随机测试集中，在其余行里有相似度不低于 {s} 的文本的行",
+    ),
+    (
+        "rows of the split with a training text at least {s#} similar, directly or over one other",
+        "该部分中（直接或经由另一条文本）与某条训练文本相似度不低于 {s} 的行",
+    ),
+    ("rows of the split that share a subject with training", "该部分中与训练集涉及同一人的行"),
+    (
+        "most rows joined by similarity of at least {s#} or by one subject; they stay on one side",
+        "因相似度不低于 {s} 或涉及同一人而相连的行的最大数目；它们留在划分的一侧",
+    ),
+    # splits and values of slices
+    ("train", "训练集"),
+    ("validation", "验证集"),
+    ("test", "测试集"),
+    ("similar text", "相似文本"),
+    ("same subject", "同一人"),
+    ("before", "之前"),
+    ("after", "之后"),
+    ("minimum", "最短"),
+    ("median", "中位数"),
+    ("95 %", "95% 分位"),
+    ("maximum", "最长"),
+    ("(missing)", "（缺失）"),
+    ("majority", "多数类"),
+    ("tfidf_logistic_regression", "TF-IDF 与逻辑回归"),
+    ("word_features_logistic_regression", "词特征与逻辑回归"),
+    # rows that were rejected, dropped, changed
+    ("equal text with another label", "文本相同而标签不同"),
+    ("equal text", "文本相同"),
+    ("similar text (at least {s#})", "文本相似（不低于 {s}）"),
+    ("left out by sampling", "抽样时未选中"),
+    ("no text is left", "没有剩下文本"),
+    ("no text in column '{column}'", "列“{column}”没有文本"),
+    ("no target in column '{column}'", "列“{column}”没有目标"),
+    ("no time in column '{column}'", "列“{column}”没有时间"),
+    ("column '{column}' says none of {names}", "列“{column}”的值不是 {names} 之一"),
+    ("a span of column '{column}' lies outside the text", "列“{column}”中有片段超出文本"),
+    (
+        "words and tags differ in number (columns '{column}' and '{other}')",
+        "词与标签数目不同（列“{column}”与“{other}”）",
+    ),
+    ("a tag is missing in column '{column}'", "列“{column}”缺少标签"),
+    ("spans whose text vanished", "文本已消失的片段"),
+    ("no value in column '{column}'", "列“{column}”没有值"),
+    ("wrong type in column '{column}'", "列“{column}”的类型不对"),
+    ("wrong encoding", "编码不对"),
+    ("wrong number of fields", "字段数不对"),
+    ("unreadable line", "无法读取的行"),
+    ("unreadable record", "无法读取的记录"),
+    ("not a JSON object", "不是 JSON 对象"),
+    ("a line without word and tag", "缺少词或标签的行"),
+    ("mojibake", "乱码"),
+    ("html entities", "HTML 实体"),
+    ("carriage returns", "回车符"),
+    ("control characters", "控制字符"),
+    ("left: undecodable characters", "保留：无法解码的字符"),
+    ("labels changed", "标签改写"),
+    # units
+    ("rows", "行"),
+    ("places", "处"),
+    ("characters", "字符"),
+    ("updates", "次更新"),
+    ("parameters", "个参数"),
+    ("seconds", "秒"),
+    ("share", "比例"),
+)
+
+_HOLE = re.compile(r"\{(\w+)([#!]?)\}")
+
+
+def translated(text: str) -> str | None:
+    """A sentence of the evidence in Chinese, or None where the catalogue has no template for it."""
+    whole = _looked_up(text)
+    if whole is not None or "; " not in text:
+        return whole
+    parts = [_looked_up(part) for part in text.split("; ")]
+    return None if None in parts else "；".join(str(part) for part in parts)
+
+
+def _looked_up(text: str) -> str | None:
+    for pattern, chinese, holes in _compiled():
+        match = pattern.fullmatch(text)
+        if match is None:
+            continue
+        values = {}
+        for name, kind in holes:
+            value = translated(match[name]) if kind == "!" else match[name]
+            if value is None:
+                break
+            values[name] = value
+        else:
+            return chinese.format(**values)
+    return None
+
+
+@cache
+def _compiled() -> tuple[tuple[re.Pattern[str], str, tuple[tuple[str, str], ...]], ...]:
+    found = []
+    for english, chinese in CATALOGUE:
+        holes = tuple((match[1], match[2]) for match in _HOLE.finditer(english))
+        pattern, end = "", 0
+        for match in _HOLE.finditer(english):
+            inside = r"[-+0-9.e]+" if match[2] == "#" else r".+?"
+            pattern += re.escape(english[end : match.start()]) + f"(?P<{match[1]}>{inside})"
+            end = match.end()
+        found.append((re.compile(pattern + re.escape(english[end:]), re.DOTALL), chinese, holes))
+    return tuple(found)
