@@ -28,7 +28,7 @@ def run_command(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="charter")
     except typer.Exit as left:
-        return int(left.exit_code)
+        code = left.exit_code
     except typer.Abort:
         return _say("Stopped.", EXIT_INTERRUPTED)
     except _ClickException as error:
@@ -52,7 +52,7 @@ def run_command(arguments: list[str]) -> int:
         if not str(error).startswith("Symlink loop"):  # what pathlib says of it, up to Python 3.12
             raise
         return _say(f"Error: {error}", EXIT_USER_ERROR)
-    if code == EXIT_INTERRUPTED:  # typer turns a Ctrl-C into this code
+    if code == EXIT_INTERRUPTED:  # what typer turns a Ctrl-C into
         return _interrupted(arguments)
     return int(code or 0)
 
