@@ -34,10 +34,9 @@ PACKER = textwrap.dedent(
         json.loads((source / "charter" / "preparation.json").read_text()), (source / "charter.yaml").read_text(), "page", None
     )
     print("ready", flush=True)
-    while True:
+    sys.stdin.readline()
+    for _ in range(int(sys.argv[3])):
         bundles.pack(contents, folder / "release" / "reviews-REFUSED")
-        if len(sys.argv) > 3:
-            break
     """
 )
 
@@ -58,13 +57,22 @@ def contents(place):
     return Contents(record, place / "model", preparation, (source / "charter.yaml").read_text(), "page", None)
 
 
-def packer(place, how, *once):
+def packer(place, how, times):
+    """A process that packs so many times once it is told to."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PACKER, str(place), how, *once], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", PACKER, str(place), how, str(times)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert process.stdout is not None
     process.stdout.readline()
     return process
+
+
+def go(process):
+    process.stdin.write(b"go\n")
+    process.stdin.flush()
 
 
 def names(place):
@@ -77,7 +85,8 @@ def test_a_packer_killed_at_any_moment_leaves_what_the_next_one_mends(place, how
     pack(contents(place), target)
     rng = random.Random(4)
     for _ in range(5):
-        process = packer(place, how)
+        process = packer(place, how, 1000)
+        go(process)
         time.sleep(rng.uniform(0.02, 0.3))
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -89,7 +98,9 @@ def test_a_packer_killed_at_any_moment_leaves_what_the_next_one_mends(place, how
 
 
 def test_two_packers_of_one_bundle_take_turns(place):
-    both = [packer(place, how, "once") for how in ("exchange", "fallback")]
+    both = [packer(place, how, 8) for how in ("exchange", "fallback")]
+    for process in both:
+        go(process)
     assert [process.communicate()[1] for process in both] == [b"", b""]
     assert verify(place / "release" / "reviews-REFUSED", None).ok
     assert names(place) == ["reviews-REFUSED"]
