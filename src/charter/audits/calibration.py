@@ -109,7 +109,7 @@ def _scored(
     worth = effective(np.bincount(unit_of_row))
     if worth < FEWEST_UNITS:
         because = (
-            f"insufficient evidence: {rows.height} rows, worth {worth:.1f} independent ones; "
+            f"insufficient evidence: {rows.height} rows, worth {worth:.1f} independent ones, "
             f"at least {FEWEST_UNITS} are needed"
         )
         for metric in METRICS:
