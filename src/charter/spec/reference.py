@@ -69,8 +69,9 @@ def _default(field: Any) -> str:
 
 def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     """A JSON Schema type in words."""
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(one, definitions) for one in schema["anyOf"]))
+    for several in ("anyOf", "oneOf"):
+        if several in schema:
+            return " or ".join(dict.fromkeys(_type(one, definitions) for one in schema[several]))
     if "allOf" in schema:
         return _type(schema["allOf"][0], definitions)
     if "$ref" in schema:
