@@ -106,7 +106,7 @@ def _missing(key: str, field: FieldInfo | None) -> str:
 
 
 def _pattern(pattern: str) -> str:
-    if "_" in pattern and pattern.startswith("^[^_]"):
+    if pattern.startswith("^_?"):
         return "accepted: a column's name on one line that does not begin with two underscores; rename the column"
     return "accepted: letters of any script, digits, and . _ - (not first), up to 80, without spaces"
 

@@ -28,7 +28,7 @@ from charter.spec.limits import Limit, parse_limit
 Name = Annotated[
     str, Field(pattern=r"^[\w][\w.\-]{0,79}$", description="letters of any script, digits, and . _ - inside")
 ]
-Column = Annotated[str, Field(min_length=1, pattern=r"^[^_].*$|^_[^_].*$")]
+Column = Annotated[str, Field(min_length=1, pattern=r"^_?([^_].*)?$")]
 Modality = str
 
 

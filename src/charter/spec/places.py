@@ -13,7 +13,7 @@ from typing import Any
 from charter.errors import CharterError
 from charter.spec.agreement import RESERVED, Say, all_roles, published
 from charter.spec.document import Path_
-from charter.spec.messages import near
+from charter.spec.messages import found, near
 from charter.spec.parts import Parts
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
@@ -50,6 +50,12 @@ def _sources(parts: Parts, folder: Path, say: Say) -> None:
                 _columns(parts, location, folder, encoding, say)
         except CharterError as error:
             say(path, str(error).removeprefix(f"data.source '{location}': "))
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # a NUL, a name too long, a user that there is not
+            say(path, f"{found(location)}, which is no path on this machine ({type(error).__name__})")
 
 
 def _locations(parts: Parts) -> dict[Path_, str]:
@@ -83,24 +89,9 @@ def _base(parts: Parts, folder: Path, say: Say) -> None:
     base: str | None = parts.one("model", "base")
     if base is None:
         return
-    local = folder / Path(base).expanduser() if "\0" not in base else folder / "\ufffd"
     place = base_folder(base, folder)
-    if base.startswith("sample:"):
-        samples = _room("charter.models.base").SAMPLES
-        name = base.removeprefix("sample:")
-        if name not in samples:
-            say(("model", "base"), f"no sample '{name}'; there is {', '.join(samples)}")
-    elif place is not None:
-        for because in _why_no_base(place):
-            say(("model", "base"), because)
-    elif base.startswith((".", "/", "~")):
-        say(("model", "base"), f"no such folder, looked for {local}")
-    elif not _HUB_ID.fullmatch(base) or len(base) > 96:
-        hint = near(base, [f"sample:{name}" for name in _room("charter.models.base").SAMPLES])
-        say(
-            ("model", "base"),
-            f"'{base[:60]}' is no folder ({local}), no sample and no hub id (OWNER/NAME).{hint}",
-        )
+    for because in _why_no_base(place) if place is not None else _why_no_name(base):
+        say(("model", "base"), because)
     if parts.one("model", "revision") is not None and (place is not None or base.startswith("sample:")):
         say(("model", "revision"), f"a revision is of a base on a hub, and '{base}' is none; remove the key")
     length: int | None = parts.one("model", "max_length")
@@ -126,12 +117,23 @@ def base_folder(base: str, folder: Path) -> Path | None:
     try:
         local = folder / Path(base).expanduser()
         return local if local.is_dir() else None
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ):  # no path at all: a NUL, a name too long, a user that there is not
+    except (OSError, ValueError, RuntimeError):  # as for a source
         return None
+
+
+def _why_no_name(base: str) -> list[str]:
+    """Why a base that is no folder can't be anything else."""
+    samples = _room("charter.models.base").SAMPLES
+    if base.startswith("sample:"):
+        name = base.removeprefix("sample:")
+        known = ", ".join(f"sample:{one}" for one in samples)
+        return [] if name in samples else [f"no sample '{name[:60]}'.{near(name, samples)} There is {known}"]
+    if base.startswith((".", "/", "~")):
+        return [f"{found(base)}; there is no such folder (relative ones start beside the charter)"]
+    if _HUB_ID.fullmatch(base) and len(base) <= 96:
+        return []
+    hint = near(base, [f"sample:{name}" for name in samples])
+    return [f"{found(base)}, which is no folder, no sample and no hub id (OWNER/NAME).{hint}"]
 
 
 def _why_no_base(place: Path) -> list[str]:

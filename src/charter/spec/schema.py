@@ -15,9 +15,9 @@ def json_schema() -> dict[str, Any]:
     for kind in ("preparation", "adapter", "task", "audit"):
         definitions[kind] = {"oneOf": [_use(kind, name, definitions) for name in plugins.names(kind)]}
     definitions["Data"]["properties"]["prepare"]["items"] = {"$ref": "#/$defs/preparation"}
-    definitions["Data"]["properties"]["inputs"]["additionalProperties"] = {
-        "enum": list(plugins.names("input"))
-    }
+    inputs, modality = definitions["Data"]["properties"]["inputs"], {"enum": list(plugins.names("input"))}
+    inputs["patternProperties"] = dict.fromkeys(inputs["patternProperties"], modality)
+    inputs["additionalProperties"] = False
     definitions["Model"]["properties"]["adapt"] = {"$ref": "#/$defs/adapter"}
     definitions["Release"]["properties"]["formats"]["items"] = {"enum": list(plugins.names("exporter"))}
     schema["properties"]["task"] = {"$ref": "#/$defs/task"}
