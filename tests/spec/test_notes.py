@@ -74,3 +74,14 @@ def test_what_is_not_installed_is_told(monkeypatch):
     found = notes_of(VALID + "limits: [macro_f1 >= 0.5]\n")
     assert "charter[samples]" in found["model.base"][1]
     assert "charter[samples]" in found["data.source"][1]
+
+
+def test_the_command_prints_notes_apart_from_its_answer_and_leaves_with_0(tmp_path, capsys):
+    from charter.cli import run_command
+
+    path = tmp_path / "charter.yaml"
+    path.write_text(VALID, encoding="utf-8")
+    assert run_command(["check", str(path), "--defaults"]) == 0
+    shown = capsys.readouterr()
+    assert f"{path}:1  note: limits: no limit is stated" in shown.err
+    assert "note" not in shown.out

@@ -36,7 +36,7 @@ OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "calibration": {"temperature": ("before",)},
 }
 """Audit -> slices of its own making, and their values."""
-SLICES = ("class", "baseline", "temperature", "split", "kind", "preparation", "reason")
+SLICES = ("class", "baseline", "temperature", "split", "kind")
 """Names of slices that findings have already: a group column called so could not be told from them."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "mcc": (-1.0, 1.0),
