@@ -116,3 +116,10 @@ def test_a_whole_number_may_be_a_float_and_a_list_serves_where_a_plug_in_wants_a
 
     assert plugins.resolve("audit", "performance", charter.audits[0].options)["resamples"] == 200
     assert plugins.resolve("preparation", "mask_pii", {"locales": ("en",)})["locales"] == ("en",)
+
+
+def test_a_list_whose_items_are_wrong_is_not_called_too_short_as_well():
+    assert list(said(text_of(rest="release: {formats: [1]}"))) == ["release.formats[0]"]
+    assert list(said(text_of(data="  prepare: [{use: mask_pii, locales: [fr]}]\n"))) == [
+        "data.prepare[0].locales[0]"
+    ]
