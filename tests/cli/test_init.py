@@ -244,10 +244,10 @@ def test_what_can_not_be_looked_at_is_said_without_a_traceback(here, name, conte
 
 def test_columns_that_a_charter_can_not_name_are_passed_over(here):
     records = [
-        {"": n, "__index__": n, "text": one["review"], "label": n % 2, "text2, too": "b"}
+        {"": n, "__index__": n, "text": one["review"], "label": n % 2, "text2, too": "b", "*": 1, "^a$": 2}
         for n, one in enumerate(rows())
     ]
-    header = ',__index__,text,label,"text2, too"'
+    header = ',__index__,text,label,"text2, too",*,^a$'
     body = "\n".join(",".join(map(str, one.values())) for one in records)
     (here / "x.csv").write_text(f"{header}\n{body}\n", encoding="utf-8")
     charter = init("x.csv")

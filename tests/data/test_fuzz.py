@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charter.data.columns import PLACE, ROW
+from charter.data.columns import PLACE, ROW, Columns
 from charter.data.look import look_at, text_look
 from charter.data.reading import absent_columns, read_source
-from charter.data.columns import Columns
 from charter.errors import DataError
 from charter.spec.model import Data
 
@@ -54,6 +53,22 @@ VALID = {
     "parquet": [parquet(RECORDS), parquet(SPANS), parquet(WORDS)],
     "conll": ["Ann B-PER\nof O\n\nParis\tB-LOC\n-DOCSTART- O\n\n北京 B-LOC\n".encode()],
 }
+PIECES = [
+    b'"',
+    b"*",
+    b"^a$",
+    b"\n",
+    b"\r",
+    b",",
+    b"\t",
+    b"\x00",
+    b"{",
+    b"[]",
+    b"null",
+    b"1e999",
+    b"\xff\xfe",
+    b"\\ud800",
+]
 ENCODINGS = ("utf-8", "gb18030", "utf-16", "latin-1", "utf-7", "big5")
 
 
@@ -66,7 +81,9 @@ def damaged(draw, kind):
     for _ in range(draw(st.integers(0, 6))):
         start = draw(st.integers(0, len(content)))
         end = min(len(content), start + draw(st.integers(0, 12)))
-        piece = draw(st.one_of(st.binary(max_size=8), st.sampled_from([b'"', b"\n", b"\r", b",", b"\t", b"\x00", b"{", b"[]", b"null", b"1e999", b"\xff\xfe", b"\\ud800", bytes(content[start:end]) * 2])))  # fmt: skip
+        piece = draw(
+            st.one_of(st.binary(max_size=8), st.sampled_from(PIECES), st.just(bytes(content[start:end]) * 2))
+        )
         content[start:end] = piece
     return bytes(content)
 

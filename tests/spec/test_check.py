@@ -206,6 +206,13 @@ def test_an_encoding_that_is_none_and_a_subject_that_splits_are_said(tmp_path):
     assert "says how rows are split too" in found["data.subject"][1]
 
 
+def test_columns_named_like_patterns_are_refused(tmp_path):
+    (tmp_path / "x.csv").write_text("text,*,^a$\na,b,c\n", encoding="utf-8")
+    found = problems_beside(tmp_path, charter_text(target='"*"', groups='["^a$"]'))
+    assert "named like a pattern" in found["data.target"][1]
+    assert "named like a pattern" in found["data.groups[0]"][1]
+
+
 @pytest.mark.parametrize(
     ("limit", "task", "said"),
     [

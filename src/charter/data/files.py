@@ -164,9 +164,17 @@ def check_header(path: Path, header: list[str], asked: Asked) -> None:
         problem = absent(column, header)
         if problem and not (optional and column not in header):
             raise DataError(f"{path}: {problem}")
+    pattern = next((name for name in asked.columns.kept if is_pattern(name)), None)
+    if pattern is not None:
+        raise DataError(f"{path}: column '{pattern}' is named like a pattern, not like one column; rename it")
     taken = [name for name in (ROW, PLACE, SPLIT) if name in asked.columns.kept]
     if taken:
         raise DataError(f"{path}: column '{taken[0]}' is a name that Charter uses itself; rename it")
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a column's name is one that Polars takes for a pattern of names."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 def absent(column: str, header: Sequence[str]) -> str:

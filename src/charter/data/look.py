@@ -11,7 +11,7 @@ import polars as pl
 
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
 from charter.data.duplicates import folded
-from charter.data.files import file_bytes, files_of, is_undecoded
+from charter.data.files import file_bytes, files_of, is_pattern, is_undecoded
 from charter.data.hub import columns_of
 from charter.data.pii import count_pii
 from charter.data.reading import ENDINGS, Location, find_location
@@ -139,7 +139,10 @@ def _names(found: Location, folder: Path, encoding: str) -> list[str]:
     good = [
         name
         for name in names
-        if _COLUMN.fullmatch(name) and names.count(name) == 1 and not is_undecoded(name)
+        if _COLUMN.fullmatch(name)
+        and names.count(name) == 1
+        and not is_undecoded(name)
+        and not is_pattern(name)
     ]
     if not good:
         raise DataError(f"{found.rest}: its first line names no column")

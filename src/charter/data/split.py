@@ -1,6 +1,6 @@
 """Divide rows into train, validation, calibration and test, with near-duplicates and a person's rows on one side."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, SPLITS, Columns, SplitName
-from charter.data.duplicates import near_pairs
+from charter.data.duplicates import near_likes, near_pairs
+from charter.data.similarity import Likes
 from charter.errors import DataError
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding
@@ -20,10 +21,14 @@ HELD_OUT: tuple[SplitName, ...] = ("test", "validation", "calibration")
 
 @dataclass(frozen=True)
 class Divided:
-    """Rows with SPLIT, and what was found on the way: the largest component, and leakage between the splits."""
+    """Rows with SPLIT, and what was found on the way: the largest component, leakage between the splits, shares missed.
+
+    notes: what a person should be told at once.
+    """
 
     frame: pl.DataFrame
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
 
 
 def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
@@ -37,8 +42,9 @@ def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
     Raises:
         DataError: a split leaves nothing to train on or nothing to test on.
     """
-    pairs = near_pairs(frame[columns.text], split.similarity)
-    units = _units(frame, columns, pairs)
+    found = near_likes(frame[columns.text], split.similarity)
+    pairs = found.pairs
+    units = _units(frame, columns, np.concatenate([pairs, found.assumed]))
     if columns.split is not None:
         frame = frame.with_columns(pl.col(columns.split).alias(SPLIT))
     given = SPLIT in frame.columns
@@ -51,7 +57,13 @@ def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
     divided = frame.with_columns(pl.Series(SPLIT, names, dtype=pl.String))
     _check(divided, given=given)
     on = frame_digest(divided.select(ROW, SPLIT))
-    return Divided(divided, (*_leakage(divided, columns, pairs, split, on), _largest(units, split, on)))
+    findings = [*_leakage(divided, columns, pairs, split, on), *_components(units, found, split, on)]
+    notes: tuple[str, ...] = ()
+    if not given and split.time is None:
+        missed = _missed(divided, _fractions(split), on)
+        findings += missed
+        notes = _notes(missed, units)
+    return Divided(divided, tuple(findings), notes)
 
 
 def random_split_leakage(frame: pl.DataFrame, columns: Columns, split: Split) -> list[Finding]:
@@ -145,6 +157,10 @@ def _by_units(
     for stratum in range(classes):
         rows = rng.permutation(single[strata[single] == stratum])
         take = np.maximum(wanted[stratum, :-1], 0)
+        if take.sum() > len(
+            rows
+        ):  # larger units took too much elsewhere: each part gets its share of what there is
+            take = _whole_quotas(np.asarray([len(rows)]), take / take.sum())[0]
         ends = np.minimum(np.cumsum(take), len(rows))
         for index, (begin, end) in enumerate(zip(np.r_[0, ends[:-1]], ends, strict=True)):
             chosen[rows[begin:end]] = index
@@ -280,9 +296,9 @@ def _leakage(
     return found
 
 
-def _largest(units: NDArray[np.int64], split: Split, on: str) -> Finding:
+def _components(units: NDArray[np.int64], found: Likes, split: Split, on: str) -> Iterator[Finding]:
     sizes = np.bincount(units)
-    return Finding(
+    yield Finding(
         "data",
         "largest_component",
         float(sizes.max()),
@@ -290,4 +306,50 @@ def _largest(units: NDArray[np.int64], split: Split, on: str) -> Finding:
         method=f"most rows joined by similarity of at least {split.similarity:g} or by one subject; they stay on one side",
         unit="rows",
         on=on,
+    )
+    if len(found.assumed):
+        yield Finding(
+            "data",
+            "assumed_similar",
+            float(len(found.assumed)),
+            n=len(units),
+            method="pairs kept on one side without being compared: too many rows share one mould to compare them all",
+            unit="pairs",
+            on=on,
+        )
+
+
+MISSED = 0.02
+"""A split whose share of the rows is further than this from what was asked for is said."""
+
+
+def _missed(frame: pl.DataFrame, fractions: Mapping[SplitName, float], on: str) -> list[Finding]:
+    """The splits whose share could not be met, because rows that stay together are too many."""
+    found = []
+    for name, asked in fractions.items():
+        share = float((frame[SPLIT] == name).mean() or 0.0)  # type: ignore[arg-type]
+        if abs(share - asked) > min(MISSED, asked / 2) and abs(share - asked) * frame.height >= 2:
+            found.append(
+                Finding(
+                    "data",
+                    "split_share",
+                    share,
+                    n=frame.height,
+                    slice={"split": name},
+                    method=f"share of the rows; {asked:g} was asked for, rows that stay together are too many",
+                    unit="share",
+                    on=on,
+                )
+            )
+    return found
+
+
+def _notes(missed: Sequence[Finding], units: NDArray[np.int64]) -> tuple[str, ...]:
+    if not missed:
+        return ()
+    shares = ", ".join(f"{one.slice['split']} {one.value:.1%}" for one in missed)
+    largest = int(np.bincount(units).max())
+    return (
+        f"the fractions of data.split are not met ({shares}): {largest:,} of {len(units):,} rows are alike, in chains, or of "
+        "one subject, and stay on one side; drop_near_duplicates before it, or a higher data.split.similarity, parts more",
     )

@@ -22,7 +22,7 @@ from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter, Use
 
 VERSION = 2
-LIBRARIES = ("charter", "ftfy", "polars", "pyarrow", "rensa")
+LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,8 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run:
     naive = random_split_leakage(frame, columns, charter.data.split)
     prepared = prepare(frame, columns, charter.data.prepare)
     divided = divide(prepared.frame, columns, charter.data.split)
+    for note in divided.notes:
+        run.note("prepare", note)
     rows = divided.frame
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)
     on = frame_digest(rows)

@@ -62,6 +62,8 @@ def _columns(parts: Parts, say: Say) -> None:
     for path, column in all_roles(parts).items():
         if column in RESERVED:
             say(path, f"'{column}' is a name that Charter uses itself; rename the column")
+        elif column == "*" or (column.startswith("^") and column.endswith("$")):
+            say(path, f"'{column}' is named like a pattern, not like one column; rename the column")
     seen: set[str] = set()
     for path, group in parts.each("data", "groups").items():
         if group in seen:
