@@ -73,7 +73,8 @@ def test_a_length_beyond_the_sample_and_a_revision_of_it_are_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "base", ["./none", "two words", "a/b/c", '"a\\0b"', "samples:minilm", "x" * 300, "~nobody-at-all/x"]
+    "base",
+    ["./none", "two words", "a/b/c", '"a\\0b"', "samples:minilm", "x" * 300, "~nobody-at-all/x", "~/mine"],
 )
 def test_a_base_that_is_no_folder_and_no_hub_id_is_said(tmp_path, base):
     assert "model.base" in said(tmp_path, text_of(f"base: {base}"))
@@ -135,5 +136,5 @@ def test_a_key_that_can_t_sign_is_said_before_a_run(tmp_path, content, words):
 def test_a_key_that_can_sign_passes_and_one_that_is_not_there_is_said(tmp_path):
     (tmp_path / "key.pem").write_bytes(pem("ec"))
     assert check(parse_document(text_of(rest="release: {sign: key.pem}\n"), tmp_path / "charter.yaml"))
-    for key in ("none.pem", '"a\\0b"', "x" * 300, "."):
+    for key in ("none.pem", "~/key.pem", '"a\\0b"', "x" * 300, "."):
         assert "release.sign" in said(tmp_path, text_of(rest=f"release: {{sign: {key}}}\n"))

@@ -19,6 +19,7 @@ from charter.spec.parts import Parts
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 """Files of which a fast tokenizer can be made; one of them is enough."""
+_TILDE = "~ is not understood here; write the path out"
 _MOST_BYTES = 1_000_000
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
@@ -115,9 +116,9 @@ def base_folder(base: str, folder: Path) -> Path | None:
         except metadata.PackageNotFoundError:
             return None
     try:
-        local = folder / Path(base).expanduser()
+        local = folder / base
         return local if local.is_dir() else None
-    except (OSError, ValueError, RuntimeError):  # as for a source
+    except (OSError, ValueError):  # as for a source
         return None
 
 
@@ -128,7 +129,9 @@ def _why_no_name(base: str) -> list[str]:
         name = base.removeprefix("sample:")
         known = ", ".join(f"sample:{one}" for one in samples)
         return [] if name in samples else [f"no sample '{name[:60]}'.{near(name, samples)} There is {known}"]
-    if base.startswith((".", "/", "~")):
+    if base.startswith("~"):
+        return [f"{found(base)}; {_TILDE}"]
+    if base.startswith((".", "/")):
         return [f"{found(base)}; there is no such folder (relative ones start beside the charter)"]
     if _HUB_ID.fullmatch(base) and len(base) <= 96:
         return []
@@ -171,13 +174,15 @@ def _most_tokens(place: Path) -> int | None:
 
 def _why_no_key(folder: Path, key: str) -> str:
     """Why a bundle can't be signed with a key; empty where it can, as far as this machine can tell."""
+    if key.startswith("~"):
+        return f"{found(key)}; {_TILDE}"
     try:
-        path = folder / Path(key).expanduser()
+        path = folder / key
         if not path.is_file():
             return f"no such key file, looked for {path}"
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError) as error:
         return f"the key file can't be read ({getattr(error, 'strerror', None) or 'not a path'})"
     make = "make one with: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
     kind = _key_kind(content)
