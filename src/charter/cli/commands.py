@@ -88,7 +88,10 @@ def check(
     """Say every problem of the charter at once, each with its line."""
     from charter import spec
 
-    checked = spec.read(charter)
+    found = spec.read_with_notes(charter)
+    checked = found.charter
+    for note in found.notes:
+        typer.echo(f"{note.file}:{note.line}  note: {note.path}: {note.message}", err=True)
     if defaults:
         typer.echo(spec.written(checked), nl=False)
     else:
