@@ -9,6 +9,7 @@ torch, transformers and the like inside its functions, so that `charter check` s
 import difflib
 import importlib
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import entry_points
@@ -159,9 +160,35 @@ def options_model(kind: Kind, name: str) -> type[BaseModel]:
             raise TypeError(f"plug-in {kind} '{name}': option '{parameter.name}' has no annotation")
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], Field(default=default))
-    return create_model(
-        f"{name}_options", __config__=ConfigDict(extra="forbid", frozen=True, strict=False), **fields
-    )
+    return create_model(f"{name}_options", __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+
+
+def check_options(kind: Kind, name: str, options: Mapping[str, Any]) -> BaseModel:
+    """A plug-in's options, checked strictly: a text is never taken for a number or a truth value.
+
+    They are checked as the JSON they are, so that a list may be a tuple and a whole number a float; 1e3 is a whole
+    number, as it is for JSON Schema.
+
+    Raises:
+        OptionError, TypeError: as `options_model`; or options that are no JSON.
+        ValidationError: an unknown option, or a value outside what the signature accepts.
+    """
+    model = options_model(kind, name)
+    try:
+        text = json.dumps(_whole_numbers(dict(options)))
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"{kind} '{name}': options are numbers, texts, lists and mappings ({error})"
+        ) from None
+    return model.model_validate_json(text, strict=True)
+
+
+def _whole_numbers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_whole_numbers(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def resolve(kind: Kind, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +199,7 @@ def resolve(kind: Kind, name: str, options: Mapping[str, Any]) -> dict[str, Any]
     """
     model = options_model(kind, name)
     try:
-        checked = model.model_validate(dict(options))
+        checked = check_options(kind, name, options)
     except ValidationError as error:
         raise OptionError(f"{kind} '{name}': {_said(error, tuple(model.model_fields))}") from None
     return {field: getattr(checked, field) for field in model.model_fields}

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charter.audits.resampling import clusters
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
 from charter.data.duplicates import near_likes, near_pairs
 from charter.data.preparation import prepare
+from charter.data.reading import sample_rows
 from charter.data.split import divide
 from charter.spec.model import Split, Use
 
@@ -272,6 +274,59 @@ def test_given_parts_do_not_move_and_leakage_is_found():
     assert names.count("validation") == 3
     leak = next(f for f in out.findings if f.metric == "leakage" and f.slice["split"] == "test")
     assert leak.value >= (0 if names[0] == "validation" else 1)
+
+
+def test_duplicates_go_from_published_training_rows_only_and_the_leak_is_told():
+    texts = [f"some long text with number {i} {i * 7919}" for i in range(20)]
+    texts[1], texts[18], texts[19] = texts[0], texts[0], texts[0]
+    published = frame(texts).with_columns(pl.Series(SPLIT, ["train"] * 15 + ["test"] * 5))
+    prepared = prepare(
+        published, COLUMNS, [Use(use="drop_exact_duplicates"), Use(use="drop_near_duplicates")]
+    )
+    assert prepared.dropped[ROW].to_list() == [2]
+    leak = next(f for f in divide(prepared.frame, COLUMNS, Split()).findings if f.metric == "leakage")
+    assert (leak.value, leak.n) == (2.0, 5)
+
+
+def test_leakage_counts_every_like_row_and_no_row_that_is_only_like_one_of_them():
+    base = "the quick brown fox jumps over the lazy dog near the river bank today and again"
+    other = "completely unrelated words stand here for nobody in particular to read at all"
+    # test: A, B, A; train: B. A and B are alike, and A stands twice.
+    texts = [base, base + "!", base, base + "!", other]
+    parts = ["test", "test", "test", "train", "train"]
+    found = divide(
+        frame(texts).with_columns(pl.Series(SPLIT, parts)), COLUMNS, Split(similarity=0.8)
+    ).findings
+    assert next(f for f in found if f.metric == "leakage").value == 3.0
+    # X is like Y, Y is like Z, X is not like Z: only Y leaks from Z.
+    x, y, z = base, base + " a b c d e f", base + " a b c d e f g h i j k l"
+    found = divide(
+        frame([x, y, z, other]).with_columns(pl.Series(SPLIT, ["test", "test", "train", "train"])),
+        COLUMNS,
+        Split(similarity=0.85),
+    ).findings
+    assert next(f for f in found if f.metric == "leakage").value == 1.0
+
+
+def test_a_sample_of_published_parts_is_of_the_training_rows():
+    rows = frame([f"text {i}" for i in range(30)]).with_columns(
+        pl.Series(SPLIT, ["train"] * 20 + ["test"] * 10)
+    )
+    sample = sample_rows(rows, COLUMNS, 5, 1)
+    assert sample.frame[SPLIT].value_counts().sort(SPLIT)["count"].to_list() == [10, 5]
+    assert sample.dropped.height == 15
+
+
+def test_like_rows_of_a_test_split_count_as_one_unit():
+    base = "the quick brown fox jumps over the lazy dog near the river bank today"
+    texts = [f"{base} {'!' * (i % 3)}" for i in range(6)] + [
+        f"text {i} {i * i * 977} of its own" for i in range(30)
+    ]
+    out = divide(
+        frame(texts).with_columns(pl.Series(SPLIT, ["test"] * 6 + ["train"] * 30)), COLUMNS, Split()
+    ).frame
+    assert len(set(clusters(out.filter(pl.col(SPLIT) == "test"), None).tolist())) == 1
+    assert len(set(clusters(out.filter(pl.col(SPLIT) == "train"), None).tolist())) == 30
 
 
 def test_the_newest_rows_are_the_test_split():

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 import charter
 from charter.cli import run_command
-from charter.errors import BundleError, CharterError
+from charter.errors import BundleError, CharterError, MissingExtraError
 from charter.pipeline import Result, run
 from charter.release.bundle import read_bundle
 from charter.release.signing import check_key
@@ -358,10 +358,20 @@ def test_none_has_its_reason_and_no_text_is_answered_letter_by_letter(signed):
 def test_a_key_that_cannot_sign_is_found_before_any_work(tiny_bert, tmp_path, key, said, capsys):
     (tmp_path / "private.pem").write_bytes(key())
     with pytest.raises(CharterError, match=said):
+        check_key(tmp_path / "private.pem")
+    with pytest.raises(CharterError, match=r"private\.pem"):
         make(tmp_path, tiny_bert)
     assert not (tmp_path / "runs").exists()
     assert run_command(["check", str(tmp_path / "charter.yaml")]) == 2
-    assert said in capsys.readouterr().err
+    assert "release.sign" in capsys.readouterr().err
+
+
+def test_signing_that_is_not_installed_is_found_before_any_work(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setattr("charter.release.signing.find_spec", lambda _: None)
+    (tmp_path / "private.pem").write_bytes(private_pem(ec.generate_private_key(ec.SECP256R1())))
+    with pytest.raises(MissingExtraError, match=r"charter\[sign\]"):
+        make(tmp_path, tiny_bert)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_good_key_is_found_good(released):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.audits.case import Answers, Audit, Case
+from charter.audits.measuring import TOGETHER
 from charter.audits.resampling import Interval, Resampling, clusters, effective, weight_chunks, wilson
 from charter.runs.findings import Finding
 from charter.tasks.task import Confidences
@@ -108,7 +109,7 @@ def _scored(
     worth = effective(np.bincount(unit_of_row))
     if worth < FEWEST_UNITS:
         because = (
-            f"insufficient evidence: {rows.height} rows, worth {worth:.1f} independent ones; "
+            f"insufficient evidence: {rows.height} rows, worth {worth:.1f} independent ones, "
             f"at least {FEWEST_UNITS} are needed"
         )
         for metric in METRICS:
@@ -117,7 +118,7 @@ def _scored(
     data = _decisions(case.task.confidences(answers.outputs, rows, case.columns), unit_of_row, bins)
     intervals = _intervals(data, how)
     units = int(data.unit.max()) + 1
-    unit = "rows" if units == rows.height else f"{units} subjects"
+    unit = "rows" if units == rows.height else f"{units} {TOGETHER}"
     said = {
         "expected_calibration_error": f"{data.bins} bins of equal numbers of decisions, bias taken off by the bootstrap",
         "brier": "sum over classes of squared differences",

@@ -21,6 +21,8 @@ from charter.audits.resampling import (
 )
 from charter.tasks.task import Outputs, ScoreName, Task
 
+TOGETHER = "units of one person's or of like rows"
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -73,7 +75,7 @@ def measured(case: Case, answers: Answers, outputs: Outputs, how: Resampling) ->
         if name in values
     }
     every = Evidence(rows.height, effective(np.bincount(cluster)))
-    unit = "rows" if len(tally) == rows.height else f"{len(tally)} subjects"
+    unit = "rows" if len(tally) == rows.height else f"{len(tally)} {TOGETHER}"
     return Measured(task, values, resampled, evidence, every, tally, unit, case.of, answers.digest)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from charter.data.columns import ROW
+from charter.data.columns import ROW, UNIT
 from charter.tasks.task import ScoreName
 
 Scores = Mapping[ScoreName, NDArray[np.float64]]
@@ -50,7 +50,9 @@ class Resampling:
 
 
 def clusters(rows: pl.DataFrame, subject: str | None) -> NDArray[np.int64]:
-    """(n,) the cluster of each row, from 0: a person's rows together; without a subject each row alone."""
+    """(n,) the cluster of each row, from 0: a person's rows and rows that are alike together, as the split found them."""
+    if UNIT in rows.columns:
+        return rows[UNIT].rank("dense").to_numpy().astype(np.int64) - 1
     if subject is None or subject not in rows.columns:
         return np.arange(rows.height, dtype=np.int64)
     own = pl.format("row {}", ROW)

@@ -92,11 +92,10 @@ def check(
     """Say every problem of the charter at once, each with its line."""
     from charter import spec
 
-    checked = spec.read(charter)
-    if checked.release.sign is not None:
-        from charter.release.signing import check_key
-
-        check_key(charter.resolve().parent / checked.release.sign)
+    found = spec.read_with_notes(charter)
+    checked = found.charter
+    for note in found.notes:
+        typer.echo(f"{note.file}:{note.line}  note: {note.path}: {note.message}", err=True)
     if defaults:
         typer.echo(spec.written(checked), nl=False)
     else:

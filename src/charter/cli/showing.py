@@ -122,7 +122,7 @@ def bar(label: str) -> Iterator[Callable[[int, int], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=32),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        Count(),
     )
     with Progress(
         *columns,

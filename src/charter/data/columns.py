@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import polars as pl
+
 from charter.spec.model import Data
 
 ROW = "_row"
@@ -12,6 +14,9 @@ PLACE = "_place"
 """String: file and record number for people, such as `reviews.csv row 17`."""
 SPLIT = "_split"
 """String: train, validation, calibration or test."""
+
+UNIT = "_unit"
+"""Int64: rows of one unit are of one person or alike, in chains; they count as one where independence matters."""
 
 SplitName = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
@@ -40,6 +45,11 @@ class Columns:
     def of(cls, data: Data) -> "Columns":
         """The roles as a charter's data section states them."""
         return cls(data.inputs, data.target, data.groups, data.subject, data.split.time, data.split.column)
+
+    def given_split(self, frame: pl.DataFrame) -> pl.Series | None:
+        """The split of each row where the data itself says it (published parts, a column); else None."""
+        name = self.split if self.split is not None else SPLIT
+        return frame[name] if name in frame.columns else None
 
     def as_json(self) -> dict[str, Any]:
         """The roles as a JSON value: what an artefact's key holds of them."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.data.columns import ROW, Columns
-from charter.data.preparation import Outcome, Preparation, nothing_dropped
+from charter.data.preparation import Apply, Outcome, Preparation, nothing_dropped
 from charter.data.similarity import Likes, likes, representatives
 
 
@@ -22,7 +22,10 @@ def drop_exact_duplicates(
         ),
     ] = "keep_first",
 ) -> Preparation:
-    """Keep the first of rows whose texts are equal but for case and spaces."""
+    """Keep the first of rows whose texts are equal but for case and spaces.
+
+    Where the split is given, only training rows go, and only for another training row: published parts stay as they are.
+    """
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
         keyed = frame.with_columns(folded(frame[columns.text]).alias("_key"))
@@ -40,7 +43,21 @@ def drop_exact_duplicates(
         kept = keyed.filter(keep).drop("_key", "_differs")
         return Outcome(kept, dropped, {})
 
-    return Preparation(row_wise=False, apply=apply)
+    return Preparation(row_wise=False, apply=_among_training_rows(apply))
+
+
+def _among_training_rows(apply: Apply) -> Apply:
+    """The same, looking at training rows only where the split is given."""
+
+    def restricted(frame: pl.DataFrame, columns: Columns) -> Outcome:
+        given = columns.given_split(frame)
+        if given is None:
+            return apply(frame, columns)
+        outcome = apply(frame.filter(given == "train"), columns)
+        kept = pl.concat([outcome.frame, frame.filter(given != "train")]).sort(ROW)
+        return Outcome(kept, outcome.dropped, outcome.counts)
+
+    return restricted
 
 
 def _differs(target: str | None, keyed: pl.DataFrame) -> pl.Expr:
@@ -64,7 +81,7 @@ def drop_near_duplicates(
     """Keep one of each cluster of near-duplicates: every row that goes is truly similar to a row that stays.
 
     The shortest text stays, of equally short ones the first row. Chains don't merge: a row that is similar only to rows
-    that went stays itself.
+    that went stays itself. Where the split is given, only training rows go, as with exact duplicates.
     """
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
@@ -77,7 +94,7 @@ def drop_near_duplicates(
         )
         return Outcome(frame.filter(~mask), dropped, {})
 
-    return Preparation(row_wise=False, apply=apply)
+    return Preparation(row_wise=False, apply=_among_training_rows(apply))
 
 
 def _redundant(texts: pl.Series, similarity: float) -> NDArray[np.bool_]:
@@ -125,6 +142,11 @@ def near_likes(texts: pl.Series, similarity: float) -> Likes:
     found = likes(firsts.keys, similarity)
     pairs = np.concatenate([equal, at[found.pairs]])
     return Likes(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], at[found.assumed])
+
+
+def first_of_text(texts: pl.Series) -> NDArray[np.int64]:
+    """(n,) for every row the first row that has the same text."""
+    return _firsts(texts).first
 
 
 def near_pairs(texts: pl.Series, similarity: float) -> NDArray[np.int64]:

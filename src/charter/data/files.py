@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from charter.data.columns import PLACE, ROW, SPLIT
+from charter.data.columns import PLACE, ROW, SPLIT, UNIT
 from charter.data.table import Asked, Header, Source, Table
 from charter.errors import DataError
 from charter.runs.digest import file_digest, files_digest
@@ -167,7 +167,7 @@ def check_header(path: Path, header: list[str], asked: Asked) -> None:
     pattern = next((name for name in asked.columns.kept if is_pattern(name)), None)
     if pattern is not None:
         raise DataError(f"{path}: column '{pattern}' is named like a pattern, not like one column; rename it")
-    taken = [name for name in (ROW, PLACE, SPLIT) if name in asked.columns.kept]
+    taken = [name for name in (ROW, PLACE, SPLIT, UNIT) if name in asked.columns.kept]
     if taken:
         raise DataError(f"{path}: column '{taken[0]}' is a name that Charter uses itself; rename it")
 

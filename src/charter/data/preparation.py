@@ -28,12 +28,16 @@ class Outcome:
     edits: Callable[[str], Chain] | None = None
 
 
+Apply = Callable[[pl.DataFrame, Columns], Outcome]
+"""(rows, roles of their columns) -> what became of them."""
+
+
 @dataclass(frozen=True)
 class Preparation:
     """One preparation. Row-wise ones look at each row alone; they run again on new rows in `charter predict`."""
 
     row_wise: bool
-    apply: Callable[[pl.DataFrame, Columns], Outcome]
+    apply: Apply
 
 
 @dataclass(frozen=True)

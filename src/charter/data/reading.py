@@ -220,8 +220,17 @@ def write_rejects(path: Path, rejects: pl.DataFrame) -> None:
 def sample_rows(frame: pl.DataFrame, columns: Columns, max_rows: int, seed: int) -> Sample:
     """A uniform random sample of so many rows, in their order; whole subjects where the charter names a subject.
 
-    With subjects the sample has the most whole subjects, in random order, that fit.
+    With subjects the sample has the most whole subjects, in random order, that fit. Where the split is given the sample is
+    of the training rows: the other parts stay as they are.
     """
+    given = columns.given_split(frame)
+    if given is not None and (given != "train").any():
+        free = replace(columns, split=None)
+        of_training = sample_rows(
+            frame.filter(given == "train").drop(SPLIT, strict=False), free, max_rows, seed
+        )
+        left_out = of_training.dropped
+        return Sample(frame.filter(~pl.col(ROW).is_in(left_out[ROW].implode())), left_out)
     rng = np.random.default_rng(seed)
     keep = np.zeros(frame.height, dtype=bool)
     if columns.subject is None:

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from charter.data.columns import ROW, SPLIT, SPLITS, Columns, SplitName
-from charter.data.duplicates import near_likes, near_pairs
+from charter.data.columns import ROW, SPLIT, SPLITS, UNIT, Columns, SplitName
+from charter.data.duplicates import first_of_text, near_likes, near_pairs
 from charter.data.similarity import Likes
 from charter.errors import DataError
 from charter.runs.digest import frame_digest
@@ -54,12 +54,18 @@ def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
         names = _by_time(frame, split)
     else:
         names = _by_units(frame, columns, _fractions(split), units, split)
-    divided = frame.with_columns(pl.Series(SPLIT, names, dtype=pl.String))
+    divided = frame.with_columns(
+        pl.Series(SPLIT, names, dtype=pl.String), pl.Series(UNIT, units + 1, dtype=pl.Int64)
+    )
     _check(divided, given=given)
     on = frame_digest(divided.select(ROW, SPLIT))
-    findings = [*_leakage(divided, columns, pairs, split, on), *_components(units, found, split, on)]
+    kept_together = not given and split.time is None
+    findings = [
+        *_leakage(divided, columns, pairs, split, on),
+        *_components(units, found, split, on, kept_together=kept_together),
+    ]
     notes: tuple[str, ...] = ()
-    if not given and split.time is None:
+    if kept_together:
         missed = _missed(divided, _fractions(split), on)
         findings += missed
         notes = _notes(missed, units)
@@ -78,7 +84,7 @@ def random_split_leakage(frame: pl.DataFrame, columns: Columns, split: Split) ->
     order = np.random.default_rng(split.seed).permutation(n)
     in_test = np.zeros(n, dtype=bool)
     in_test[order[: round(_fractions(split)["test"] * n)]] = True
-    leaked = _like_in_training(pairs, in_test, ~in_test)
+    leaked = _like_in_training(frame[columns.text], pairs, in_test, ~in_test)
     return [
         Finding(
             "data",
@@ -246,19 +252,17 @@ def _check(frame: pl.DataFrame, *, given: bool) -> None:
 
 
 def _like_in_training(
-    pairs: NDArray[np.int64], held_out: NDArray[np.bool_], training: NDArray[np.bool_]
+    texts: pl.Series, pairs: NDArray[np.int64], held_out: NDArray[np.bool_], training: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """(n,) which held-out rows have a similar row in training, equal texts taken together."""
-    from scipy.sparse import coo_array
-
-    n = len(held_out)
-    rows, others = np.r_[pairs[:, 0], pairs[:, 1]], np.r_[pairs[:, 1], pairs[:, 0]]
-    graph = coo_array((np.ones(len(rows), dtype=np.int32), (rows, others)), shape=(n, n)).tocsr()
-    near = training.astype(np.int32)
-    reached = (graph @ near) > 0
-    # equal texts are paired with their first only: one step more, through that first, reaches the others
-    reached |= (graph @ (graph @ near)) > 0
-    leaked: NDArray[np.bool_] = held_out & reached
+    """(n,) which held-out rows have a row of an equal or similar text in training; `pairs` as `near_pairs` tells them."""
+    first = first_of_text(texts)
+    trained = np.zeros(len(texts), dtype=bool)
+    trained[first[training]] = True  # by the first row of each text
+    ends = first[pairs]
+    reached = trained.copy()
+    reached[ends[trained[ends[:, 0]], 1]] = True
+    reached[ends[trained[ends[:, 1]], 0]] = True
+    leaked: NDArray[np.bool_] = held_out & reached[first]
     return leaked
 
 
@@ -271,7 +275,8 @@ def _leakage(
         held_out = (frame[SPLIT] == name).to_numpy()
         if not held_out.any():
             continue
-        leaked = {"similar text": int(_like_in_training(pairs, held_out, training).sum())}
+        like = _like_in_training(frame[columns.text], pairs, held_out, training)
+        leaked = {"similar text": int(like.sum())}
         if columns.subject is not None:
             people = frame.filter(pl.Series(training))[columns.subject].drop_nulls().unique()
             leaked["same subject"] = int(
@@ -280,7 +285,7 @@ def _leakage(
         for kind, count in leaked.items():
             method = "rows of the split that share a subject with training"
             if kind == "similar text":
-                method = f"rows of the split with a training text at least {split.similarity:g} similar, directly or over one other"
+                method = f"rows of the split with a training text at least {split.similarity:g} similar"
             found.append(
                 Finding(
                     "data",
@@ -296,14 +301,17 @@ def _leakage(
     return found
 
 
-def _components(units: NDArray[np.int64], found: Likes, split: Split, on: str) -> Iterator[Finding]:
+def _components(
+    units: NDArray[np.int64], found: Likes, split: Split, on: str, *, kept_together: bool
+) -> Iterator[Finding]:
     sizes = np.bincount(units)
+    said = "they stay on one side" if kept_together else "this split, given or by time, may part them"
     yield Finding(
         "data",
         "largest_component",
         float(sizes.max()),
         n=len(units),
-        method=f"most rows joined by similarity of at least {split.similarity:g} or by one subject; they stay on one side",
+        method=f"most rows joined by similarity of at least {split.similarity:g} or by one subject; {said}",
         unit="rows",
         on=on,
     )

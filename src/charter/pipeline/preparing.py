@@ -22,7 +22,7 @@ from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter, Use
 
-VERSION = 2
+VERSION = 3
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 

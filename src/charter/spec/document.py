@@ -25,6 +25,7 @@ _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_HALF = re.compile("[\ud800-\udfff]")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
@@ -186,6 +187,9 @@ class _Walk:
                 self._say(key_node, path, "a key is a word, not a list or mapping")
                 continue
             key = key_node.value
+            if _HALF.search(key):
+                self._say(key_node, path, "a key holds half a character (\\ud800 to \\udfff)")
+                continue
             if key_node.tag == "tag:yaml.org,2002:merge":
                 self._say(key_node, path, "merge keys (<<) are not understood; write the keys out")
                 continue
@@ -204,6 +208,9 @@ class _Walk:
 
     def _scalar(self, node: yaml.ScalarNode, path: Path_) -> Any:
         text = node.value
+        if _HALF.search(text):
+            self._say(node, path, "half a character (\\ud800 to \\udfff); write the character itself")
+            return None
         # An explicit !!tag differs from what the resolver would have given; of those only !!str is understood.
         implicit = (node.style is None, node.style is not None)
         plain = yaml.SafeLoader("").resolve(yaml.ScalarNode, text, implicit)  # type: ignore[no-untyped-call]

@@ -14,8 +14,11 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
@@ -25,9 +28,21 @@ from charter.spec.limits import Limit, parse_limit
 Name = Annotated[
     str, Field(pattern=r"^[\w][\w.\-]{0,79}$", description="letters of any script, digits, and . _ - inside")
 ]
-Column = Annotated[str, Field(min_length=1, pattern=r"^[^_].*$|^_[^_].*$")]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
+Column = Annotated[str, Field(min_length=1, pattern=r"^_?([^_].*)?$")]
 Modality = str
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Strict: the file is YAML 1.2, so `yes` and "2000" are text, never a truth value or a number.
+Truth = Annotated[bool, Field(strict=True)]
+Number = Annotated[float, Field(strict=True)]
+Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
+"""A whole number; 1e3 is one, as it is for JSON Schema."""
+Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
+Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -77,11 +92,14 @@ class Split(Section):
     calibration: Fraction | None = Field(None, description="share for temperature scaling (default 0.05)")
     column: Column | None = Field(None, description="column holding train, validation, calibration or test")
     time: Column | None = Field(None, description="column to order by: the newest rows become the test split")
-    stratify: bool = Field(True, description="keep the target's balance in every split")
-    similarity: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.8, description="texts at least this similar (Jaccard of character 5-grams) stay on one side"
+    stratify: Truth = Field(True, description="keep the target's balance in every split")
+    similarity: Number = Field(
+        0.8,
+        gt=0,
+        le=1,
+        description="texts at least this similar (Jaccard of character 5-grams) stay on one side",
     )
-    seed: int = Field(7, ge=0, description="seed of the split")
+    seed: Whole = Field(7, ge=0, description="seed of the split")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -93,9 +111,12 @@ class Split(Section):
         return self
 
 
-Source = (
-    str | Annotated[dict[Literal["train", "validation", "calibration", "test"], str], Field(min_length=1)]
-)
+Published = Annotated[dict[Literal["train", "validation", "calibration", "test"], str], Field(min_length=1)]
+Source = Annotated[
+    Annotated[str, Field(min_length=1), Tag("[place]")] | Annotated[Published, Tag("[parts]")],
+    # by the value's kind, so that a problem is told of the form that was meant only
+    Discriminator(lambda value: "[parts]" if isinstance(value, dict) else "[place]"),
+]
 
 
 class Data(Section):
@@ -117,16 +138,16 @@ class Data(Section):
         None,
         description="column naming the person a row is about: never split apart, read as codes, stored nowhere",
     )
-    public: bool = Field(False, description="true: nobody's privacy is at stake")
+    public: Truth = Field(False, description="true: nobody's privacy is at stake")
     licence: str | None = Field(None, description="the data's licence")
     encoding: str = Field(
         "utf-8", description="text encoding of csv, tsv, jsonl and conll files, such as gb18030"
     )
-    max_rows: int | None = Field(
-        None, ge=1, description="learn from a random sample of so many rows (split.seed)"
+    max_rows: Count | None = Field(
+        None, description="learn from a random sample of so many rows (split.seed)"
     )
-    max_bad_rows: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.01, description="share of unreadable rows above which the run stops"
+    max_bad_rows: Number = Field(
+        0.01, ge=0, le=1, description="share of unreadable rows above which the run stops"
     )
     prepare: tuple[Use, ...] = Field(
         (Use(use="repair_text"), Use(use="normalise_label"), Use(use="drop_exact_duplicates")),
@@ -141,35 +162,39 @@ class Model(Section):
     base: str = Field(min_length=1, description="sample:NAME, a local folder, or a hub id")
     revision: str | None = Field(None, description="the hub revision (a commit) to load")
     adapt: Use = Field(Use(use="full"), description="full, head, lora or bias")
-    max_length: int = Field(128, ge=8, le=8192, description="tokens a text is cut at; cut texts are counted")
+    max_length: Whole = Field(
+        128, ge=8, le=8192, description="tokens a text is cut at; cut texts are counted"
+    )
 
 
 class Training(Section):
     """How the model learns."""
 
-    epochs: int = Field(3, ge=1, le=1000)
-    batch_size: int = Field(32, ge=1, le=65536, description="examples per update")
-    micro_batch_size: int | None = Field(
-        None, ge=1, description="examples per pass, when a batch needs too much memory"
+    epochs: Whole = Field(3, ge=1, le=1000, description="how often every training row is seen")
+    batch_size: Whole = Field(32, ge=1, le=65536, description="examples per update")
+    micro_batch_size: Count | None = Field(
+        None, description="examples per pass, when a batch needs too much memory"
     )
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 5e-5
+    learning_rate: Number = Field(5e-5, gt=0, le=10, description="peak of the learning rate")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="decay after warm-up")
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.06, description="share of updates with a rising rate"
+    warmup: Number = Field(0.06, ge=0, lt=1, description="share of updates with a rising rate")
+    weight_decay: Number = Field(
+        0.01, ge=0, description="weight decay of AdamW; biases and norms are left out"
     )
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    max_grad_norm: Annotated[float, Field(gt=0)] | None = Field(
+    max_grad_norm: Annotated[Number, Field(gt=0)] | None = Field(
         1.0, description="gradient clipping; null: none"
     )
     class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
-    early_stopping: int | None = Field(
-        None, ge=1, description="stop after so many evaluations without improvement on validation"
+    early_stopping: Count | None = Field(
+        None, description="stop after so many evaluations without improvement on validation"
     )
     keep: Literal["best", "last"] = Field(
         "best", description="which checkpoint is released, by validation score"
     )
-    evaluations_per_epoch: int = Field(1, ge=1, le=100)
-    seed: int = Field(7, ge=0)
+    evaluations_per_epoch: Whole = Field(
+        1, ge=1, le=100, description="how often an epoch is scored on validation"
+    )
+    seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> Self:
@@ -183,8 +208,8 @@ class Training(Section):
 class Privacy(Section):
     """The privacy budget (understood; training with differential privacy is not built yet)."""
 
-    epsilon: Annotated[float, Field(gt=0)]
-    delta: Annotated[float, Field(gt=0, lt=1)]
+    epsilon: Number = Field(gt=0, description="the budget")
+    delta: Fraction = Field(description="the chance that the budget does not hold")
 
 
 class Release(Section):
@@ -199,7 +224,7 @@ class Release(Section):
 class Report(Section):
     """What the report shows."""
 
-    language: Literal["en", "zh"] = "en"
+    language: Literal["en", "zh"] = Field("en", description="the report's language")
     examples: Literal["masked"] | None = Field(
         None, description="'masked' shows misjudged test rows after masking"
     )
@@ -215,7 +240,7 @@ def _read_limit(value: Any) -> Any:
     ):
         judge = value.get("judge", "interval")
         if judge not in ("interval", "point"):
-            raise ValueError(f"judge is 'interval' or 'point', not {judge!r}")
+            raise ValueError(f"judge is {str(judge)[:40]!r}; accepted are 'interval' and 'point'")
         return parse_limit(value["limit"], judge)
     if isinstance(value, Limit):
         return value
@@ -226,9 +251,24 @@ def _write_limit(limit: Limit) -> str | dict[str, str]:
     return str(limit) if limit.judge == "interval" else {"limit": str(limit), "judge": limit.judge}
 
 
+_LIMIT_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "minLength": 1},
+        {
+            "type": "object",
+            "properties": {
+                "limit": {"type": "string", "minLength": 1},
+                "judge": {"enum": ["interval", "point"]},
+            },
+            "required": ["limit"],
+            "additionalProperties": False,
+        },
+    ]
+}
 LimitField = Annotated[
     Limit,
-    BeforeValidator(_read_limit, json_schema_input_type=str | dict[str, str]),
+    BeforeValidator(_read_limit),
+    WithJsonSchema(_LIMIT_SCHEMA),
     PlainSerializer(_write_limit, return_type=str | dict[str, str]),
 ]
 
@@ -237,12 +277,12 @@ class Charter(Section):
     """One charter: what the model is for, whose data it learns from, how it learns, the limits it must keep."""
 
     name: Name = Field(description="the model's name; the bundle's folder is called so")
-    purpose: Purpose = Purpose()
-    data: Data
-    model: Model
+    purpose: Purpose = Field(Purpose(), description="what the model is for, and whom it affects")
+    data: Data = Field(description="where the rows come from, what each column is, how they are split")
+    model: Model = Field(description="the foundation model and what of it learns")
     pretraining: dict[str, Any] | None = Field(None, description="not built yet")
     task: Use = Field(description="what is predicted: classification, token_classification")
-    training: Training = Training()
+    training: Training = Field(Training(), description="how the model learns")
     federation: dict[str, Any] | None = Field(None, description="not built yet")
     privacy: Privacy | None = Field(None, description="not built yet")
     audits: tuple[Use, ...] = Field(
@@ -251,8 +291,8 @@ class Charter(Section):
     limits: tuple[LimitField, ...] = Field(
         (), description="judged on the interval's worse end unless judge: point"
     )
-    release: Release = Release()
-    report: Report = Report()
+    release: Release = Field(Release(), description="what is released, and how it is signed")
+    report: Report = Field(Report(), description="what the report shows")
 
     @property
     def data_id(self) -> str:

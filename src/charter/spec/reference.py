@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from charter import plugins
+from charter.spec import metrics
 from charter.spec.model import Charter
 
 HEAD = """\
@@ -19,6 +20,13 @@ HEAD = """\
 
 Made from Charter's own models by `make docs`; a test holds the two together. Every key, its type, its default and what it
 means. Keys without a default must be given. `{use: NAME, option: value}` names a plug-in and its options, listed below.
+
+The file is YAML 1.2, read strictly: only `true` and `false` are truth values (`yes`, `no`, `on` and `off` are text), a number in
+quotes is text, and 1e3 is a whole number. `charter check` says every problem at once and refuses the file; beside that it prints
+notes, on standard error and without another exit code, on what is no mistake but keeps the model from being released: no limit,
+a `purpose.risk` whose evidence no audit of the charter measures (`high` demands audits that only a plug-in can give in this
+version), a limit that every model keeps, text still marked `TO SAY:`, a package that is not installed. `charter run --draft`
+packs such a model, marked as refused.
 """
 
 
@@ -36,9 +44,31 @@ def reference() -> str:
                     and inner != "adapt"
                 ):
                     parts += _section(f"{name}.{inner}", one.annotation, schema["$defs"])
+    parts += _limits()
     for kind in plugins.KINDS:
         parts += _plugin_tables(kind)
     return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _limits() -> Iterator[str]:
+    yield "## `limits`\n"
+    yield "`METRIC >= NUMBER`, or `METRIC[SLICE=VALUE] >= NUMBER`, where `*` stands for every value that has evidence. Of errors less is"
+    yield "better, so their limits are `<=`. `{limit: TEXT, judge: point}` judges the value, not its interval's worse end. Measured are:\n"
+    yield "| audit | task | over all rows, and `[GROUP=VALUE]` | `[class=NAME]` |\n|---|---|---|---|"
+    for audit, tasks in metrics.OVERALL.items():
+        for task, names in tasks.items():
+            by_class = metrics.PER_CLASS[task] if audit == "performance" else ()
+            cells = [", ".join(f"`{name}`" for name in some) or "-" for some in (names, by_class)]
+            yield f"| {audit} | {task} | {cells[0]} | {cells[1]} |"
+    yield (
+        "\nAll lie within 0 and 1 but for "
+        + ", ".join(f"`{name}` ({low:g} to {high:g})" for name, (low, high) in metrics.RANGES.items())
+        + f". Errors are {', '.join(f'`{name}`' for name in metrics.ERRORS)}; before the temperature, `[temperature=before]`.\n"
+    )
+    yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in `macro_f1` (of entities: `micro_f1`) over a baseline:\n"
+    for task, names in metrics.BASELINES.items():
+        yield f"- {task}: {', '.join(f'`{name}`' for name in names)}"
+    yield f"\nA group column can't be called {', '.join(f'`{name}`' for name in metrics.SLICES)}: findings have slices of these names.\n"
 
 
 def _section(path: str, model: type[BaseModel], definitions: dict[str, Any]) -> Iterator[str]:
@@ -69,8 +99,9 @@ def _default(field: Any) -> str:
 
 def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     """A JSON Schema type in words."""
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(one, definitions) for one in schema["anyOf"]))
+    for several in ("anyOf", "oneOf"):
+        if several in schema:
+            return " or ".join(dict.fromkeys(_type(one, definitions) for one in schema[several]))
     if "allOf" in schema:
         return _type(schema["allOf"][0], definitions)
     if "$ref" in schema:

@@ -1,10 +1,11 @@
 """Write a charter as YAML: whole with its defaults, or commented for people to edit."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
+from pydantic.fields import FieldInfo
 
 from charter.spec.model import Charter
 
@@ -51,29 +52,41 @@ def commented(charter: Charter, notes: Mapping[str, str]) -> str:
 
     `notes` maps a key's path (`data.target`) to a further comment above it. It reads back to an equal charter.
     """
-    chosen = _chosen(charter.model_dump(mode="json"))
-    lines: list[str] = [
+    lines = [
         "# A charter: what the model is for, whose data it learns from, how it learns, the limits it must keep.",
         "# `charter check` says every problem; `charter check --defaults` shows what is left out here.",
-        "",
     ]
-    for key, value in chosen.items():
-        field = Charter.model_fields[key]
-        inner = _model_fields(field.annotation)
-        lines += [f"# {line}" for line in notes.get(key, "").splitlines()]
-        if inner and isinstance(value, dict):
-            lines.append(f"{key}:")
-            for name, one in value.items():
-                path = f"{key}.{name}"
-                lines += [f"  # {line}" for line in notes.get(path, "").splitlines()]
-                about = inner[name].description or "" if name in inner else ""
-                lines += _indented(_yaml({name: one}), about, "  ")
-        else:
-            lines += _indented(_yaml({key: value}), field.description or "", "")
-        lines.append("")
-    return "\n".join(lines).rstrip("\n") + "\n"
+    for key, value in _chosen(charter.model_dump(mode="json")).items():
+        lines += ["", *_told(Charter.model_fields, key, value, "", notes)]
+    return "\n".join(lines) + "\n"
 
 
+def _told(
+    fields: Mapping[str, FieldInfo], path: str, value: Any, indent: str, notes: Mapping[str, str]
+) -> Iterator[str]:
+    """The lines of one key: its notes, what it means, its value; of a section, those of its keys below it."""
+    name = path.rpartition(".")[2]
+    yield from (f"{indent}{line}" for line in _comments(notes.get(path, "")))
+    inner = _model_fields(fields[name].annotation)
+    about = fields[name].description or ""
+    if inner and isinstance(value, dict) and value:
+        yield from _beside(f"{name}:", about, indent)
+        for key, one in value.items():
+            yield from _told(inner, f"{path}.{key}", one, indent + "  ", notes)
+    else:
+        yield from _beside(_yaml({name: value}), about, indent)
+
+
+def _comments(text: str) -> list[str]:
+    """A text as comments, without the characters that YAML allows nowhere."""
+    allowed = (
+        "".join(sign if sign.isprintable() else "\ufffd" for sign in line) for line in text.splitlines()
+    )
+    return [f"# {line}".rstrip() for line in allowed]
+
+
+WIDEST = 130
+"""No line gets a comment beside it that makes it wider."""
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "purpose": ("intended_use", "affected", "not_for", "risk"),
     "data": ("source", "inputs", "target", "groups", "subject", "encoding", "prepare", "split", "licence"),
@@ -124,12 +137,15 @@ def _model_fields(annotation: Any) -> Mapping[str, Any]:
     return fields if isinstance(fields, dict) and "use" not in fields else {}
 
 
-def _indented(text: str, comment: str, indent: str) -> list[str]:
-    lines = text.rstrip("\n").split("\n")
-    if comment:
-        short = f"{lines[0]:<43} # {comment}" if len(lines) == 1 and len(comment) < 90 else ""
-        lines = [short] if short else [f"# {comment}", *lines]
-    return [indent + line for line in lines]
+def _beside(text: str, comment: str, indent: str) -> list[str]:
+    """A key's lines with a comment: at the end of the line where both are short, else above."""
+    lines = [indent + line for line in text.rstrip("\n").split("\n")]
+    if not comment:
+        return lines
+    beside = f"{lines[0]:<43} # {comment}"
+    if len(lines) == 1 and len(beside) <= WIDEST:
+        return [beside]
+    return [*(indent + line for line in _comments(comment)), *lines]
 
 
 def _yaml(value: Any) -> str:

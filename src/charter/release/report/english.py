@@ -122,10 +122,7 @@ ENGLISH: Mapping[str, str] = {
     "gain": "Gain over {baseline}: {metric} {gain}.",
     "calibration": "Calibration",
     "calibration_lead": "Whether a stated probability means what it says.",
-    "temperature_said": (
-        "All scores are divided by the temperature {value} ({split}); it is folded into the released weights."
-    ),
-    "temperature_fitted": "fitted on the {split} split",
+    "temperature_said": "The temperature is {value}: {how}.",
     "temperature_none": "No temperature was fitted: the probabilities are the model's own.",
     "calibration_caption": "Calibration before and after the temperature",
     "calibration_one": "Calibration",
@@ -211,6 +208,9 @@ ENGLISH: Mapping[str, str] = {
     "schedule_linear": "linear decay",
     "schedule_cosine": "cosine decay",
     "schedule_constant": "constant",
+    "unknown": "Unknown tokens",
+    "unknown_of": "{share} of the training texts' tokens are not in the base's vocabulary",
+    "not_trained": "Classes without training rows",
     "truncated": "Texts cut",
     "truncated_of": "{count} of {all} training texts were longer than {length} tokens",
     "time_caption": "Time by stage",

@@ -72,6 +72,11 @@ def learning_section(record: Record, say: Wording) -> Section:
         cut, length = say.count(value["truncated_texts"]), charter.model.max_length
         every_text = say.count(told["truncated_texts"].n or 0)
         items.append((say("truncated"), Cell(say("truncated_of", count=cut, all=every_text, length=length))))
+    if "unknown_tokens" in told:
+        unknown = say("unknown_of", share=say.share(value["unknown_tokens"]))
+        items.append((say("unknown"), Cell(unknown)))
+    if value.get("classes_not_trained"):
+        items.append((say("not_trained"), Cell(say.count(value["classes_not_trained"]))))
     return Section("learning", say("learning"), [*_curves(record, say), Facts(items), _times(record, say)])
 
 

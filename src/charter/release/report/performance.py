@@ -229,9 +229,8 @@ def _calibration(found: Sequence[Finding], say: Wording) -> Iterator[Section]:
     before = {one.metric: one for one in select(found, "calibration", names=("temperature",))}
     temperature = first(found, "calibration", "temperature")
     said = say("temperature_none")
-    if temperature is not None and temperature.value is not None and temperature.split != "test":
-        fitted = say("temperature_fitted", split=say(f"split_{temperature.split}"))
-        said = say("temperature_said", value=f"{temperature.value:.3g}", split=fitted)
+    if temperature is not None and temperature.value is not None:
+        said = say("temperature_said", value=f"{temperature.value:.3g}", how=say.said(temperature.method))
     headings = [Heading(say("metric"))]
     headings += [Heading(say("before"), number=True)] * bool(before)
     headings.append(Heading(say("after") if before else say("value"), number=True))

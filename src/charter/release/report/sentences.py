@@ -62,8 +62,22 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("insufficient evidence: {what!}", "证据不足：{what}"),
     ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),
     ("{n#} of class {label}, at least {least#} are needed", "类别 {label} 只有 {n} 个，至少需要 {least} 个"),
-    ("{n#} subjects, at least {least#} are needed", "只有 {n} 人，至少需要 {least} 人"),
-    ("{n#} decisions, at least {least#} are needed", "只有 {n} 个判断，至少需要 {least} 个"),
+    (
+        "{n#} predicted as class {label}, at least {least#} are needed",
+        "预测为类别 {label} 的只有 {n} 个，至少需要 {least} 个",
+    ),
+    (
+        "{n#} rows, worth {u#} independent ones, at least {least#} are needed",
+        "{n} 行只相当于 {u} 个相互独立的行，至少需要 {least} 行",
+    ),
+    (
+        "{n#} of class {label}, worth {u#} independent ones, at least {least#} are needed",
+        "类别 {label} 的 {n} 个只相当于 {u} 个相互独立的，至少需要 {least} 个",
+    ),
+    (
+        "{n#} predicted as class {label}, worth {u#} independent ones, at least {least#} are needed",
+        "预测为类别 {label} 的 {n} 个只相当于 {u} 个相互独立的，至少需要 {least} 个",
+    ),
     (
         "the score is not defined on these rows (nothing predicted, or one class only)",
         "该得分在这些行上没有定义（没有预测，或只有一个类别）",
@@ -72,7 +86,16 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("the training rows hold one tag only", "训练行只有一种标签"),
     ("it can't be fitted ({why})", "无法拟合（{why}）"),
     ("no baseline is written for task {task}", "任务 {task} 没有现成的基线"),
-    ("no calibration audit or no rows for it", "没有校准审计，或没有可用于校准的行"),
+    ("no calibration audit is asked for", "章程没有要求校准审计"),
+    ("no row is left to fit it on", "没有可用于拟合的行"),
+    (
+        "{right#} right and {wrong#} wrong decisions, at least {least#} of each are needed",
+        "正确的判断 {right} 个、错误的 {wrong} 个，两者至少各需 {least} 个",
+    ),
+    (
+        "the likelihood is best at the end of the range, {value#}: these rows say nothing certain",
+        "似然在取值范围的端点 {value} 处最大：这些行说明不了什么",
+    ),
     ("no temperature is better than 1", "没有比 1 更好的温度"),
     # how it was measured
     ("count", "计数"),
@@ -80,23 +103,29 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("nats", "单位为奈特"),
     ("percentile bootstrap, {n#} resamples", "百分位自助法，重抽样 {n} 次"),
     ("percentile bootstrap over rows, {n#} resamples", "按行的百分位自助法，重抽样 {n} 次"),
-    ("percentile bootstrap over {u#} subjects, {n#} resamples", "按 {u} 人的百分位自助法，重抽样 {n} 次"),
+    (
+        "percentile bootstrap over {u#} units of one person's or of like rows, {n#} resamples",
+        "按 {u} 个单元（同一人的行或相似的行合为一个）的百分位自助法，重抽样 {n} 次",
+    ),
     (
         "percentile bootstrap over rows, {n#} resamples, not defined in {m#}",
         "按行的百分位自助法，重抽样 {n} 次，其中 {m} 次没有定义",
     ),
     (
-        "percentile bootstrap over {u#} subjects, {n#} resamples, not defined in {m#}",
-        "按 {u} 人的百分位自助法，重抽样 {n} 次，其中 {m} 次没有定义",
+        "percentile bootstrap over {u#} units of one person's or of like rows, {n#} resamples, not defined in {m#}",
+        "按 {u} 个单元（同一人的行或相似的行合为一个）的百分位自助法，重抽样 {n} 次，其中 {m} 次没有定义",
     ),
     ("not defined in most of them", "其中大多数没有定义"),
     ("widened by Wilson score interval", "以 Wilson 得分区间加宽"),
+    ("widened by its classes' intervals (MOVER)", "按各类别的区间加宽（MOVER）"),
+    ("widened as its least certain class", "按最不确定的类别加宽"),
+    ("widened by Wilson's interval of the accuracy", "以准确率的 Wilson 区间加宽"),
     ("Wilson score interval", "Wilson 得分区间"),
     ("paired {rest!}", "配对的{rest}"),
     ("{metric} of the model minus {other} of the baseline", "模型的 {metric} 减去基线的 {other}"),
     (
-        "debiased (Kumar et al. 2019), {n#} bins of equal numbers of decisions",
-        "去偏估计（Kumar 等人，2019），{n} 个判断数相等的区段",
+        "{n#} bins of equal numbers of decisions, bias taken off by the bootstrap",
+        "{n} 个判断数相等的区段，以自助法去偏",
     ),
     ("sum over classes of squared differences", "各类别平方差之和"),
     ("counts, truth by prediction", "真实与预测的计数"),
@@ -106,26 +135,39 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "温度缩放（Guo 等人，2017），在校准集上拟合，已并入发布的权重",
     ),
     (
-        "temperature scaling (Guo et al. 2017), fitted on the validation split, folded into the released weights",
-        "温度缩放（Guo 等人，2017），在验证集上拟合，已并入发布的权重",
+        "temperature scaling (Guo et al. 2017), fitted on the calibration and validation splits, folded into the released weights",
+        "温度缩放（Guo 等人，2017），在校准集与验证集上拟合，已并入发布的权重",
     ),
     (
-        "temperature scaling (Guo et al. 2017), not fitted, folded into the released weights",
-        "温度缩放（Guo 等人，2017），没有拟合",
+        "temperature scaling (Guo et al. 2017), not fitted: {because!}",
+        "温度缩放（Guo 等人，2017），没有拟合：{because}",
     ),
     (
         "rows of a plain random test split, unprepared, with a text in the rest at least {s#} similar",
         "未经准备的普通随机测试集中，在其余行里有相似度不低于 {s} 的文本的行",
     ),
     (
-        "rows of the split with a training text at least {s#} similar, directly or over one other",
-        "该部分中（直接或经由另一条文本）与某条训练文本相似度不低于 {s} 的行",
+        "rows of the split with a training text at least {s#} similar",
+        "该部分中与某条训练文本相似度不低于 {s} 的行",
     ),
     ("rows of the split that share a subject with training", "该部分中与训练集涉及同一人的行"),
     (
-        "most rows joined by similarity of at least {s#} or by one subject; they stay on one side",
-        "因相似度不低于 {s} 或涉及同一人而相连的行的最大数目；它们留在划分的一侧",
+        "most rows joined by similarity of at least {s#} or by one subject",
+        "因相似度不低于 {s} 或涉及同一人而相连的行的最大数目",
     ),
+    ("they stay on one side", "它们留在划分的一侧"),
+    ("this split, given or by time, may part them", "此划分（给定的或按时间的）可能把它们分开"),
+    (
+        "pairs kept on one side without being compared: too many rows share one mould to compare them all",
+        "未经比较就留在同一侧的配对：同一模板的行太多，无法逐一比较",
+    ),
+    (
+        "share of the rows; {asked#} was asked for, rows that stay together are too many",
+        "占全部行的比例；要求 {asked}，但须留在一起的行太多",
+    ),
+    ("the best {metric} on validation", "验证集上 {metric} 最高的一次"),
+    ("no validation rows: the last update", "没有验证行：取最后一次更新"),
+    ("share of the training texts' tokens", "占训练文本词元的比例"),
     # splits and values of slices
     ("train", "训练集"),
     ("validation", "验证集"),
@@ -181,6 +223,9 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("parameters", "个参数"),
     ("seconds", "秒"),
     ("share", "比例"),
+    ("pairs", "对"),
+    ("classes", "个类别"),
+    ("decisions", "个判断"),
 )
 
 _HOLE = re.compile(r"\{(\w+)([#!]?)\}")

@@ -1,0 +1,164 @@
+"""What can be seen only when keys are looked at together: roles of columns, the split, audits and limits."""
+
+from collections.abc import Callable, Mapping
+
+from charter.spec.document import Path_
+from charter.spec.limits import Limit
+from charter.spec.metrics import SLICES, Measuring, is_built_in, why_never, why_pointless
+from charter.spec.model import Use
+from charter.spec.parts import Parts
+
+Say = Callable[[Path_, str], None]
+"""Notes a problem at a path of the file."""
+RESERVED = ("_row", "_place", "_split")
+FRACTIONS = ("test", "validation", "calibration")
+
+
+def check_agreement(parts: Parts, say: Say) -> None:
+    """Say every contradiction between keys."""
+    _columns(parts, say)
+    _split(parts, say)
+    _validation(parts, say)
+    _audits(parts, say)
+    _limits(parts, say)
+
+
+def roles(parts: Parts) -> dict[Path_, str]:
+    """Where the file names a column that is no input, and the column."""
+    singles = (
+        ("data", "target"),
+        ("data", "subject"),
+        ("data", "split", "column"),
+        ("data", "split", "time"),
+    )
+    named = {path: parts.one(*path) for path in singles} | parts.each("data", "groups")
+    return {path: column for path, column in named.items() if isinstance(column, str)}
+
+
+def all_roles(parts: Parts) -> dict[Path_, str]:
+    """As `roles`, with the inputs."""
+    inputs = parts.keys("data", "inputs")
+    return {**{("data", "inputs", name): name for name in inputs}, **roles(parts)}
+
+
+def published(parts: Parts) -> tuple[str, ...]:
+    """The splits that `data.source` names as published parts; nothing where it names one place."""
+    return tuple(name for name in parts.keys("data", "source") if name in ("train", *FRACTIONS))
+
+
+def _columns(parts: Parts, say: Say) -> None:
+    inputs = parts.keys("data", "inputs")
+    if len(inputs) > 1:
+        say(
+            ("data", "inputs"),
+            f"{len(inputs)} inputs: several input columns are understood, but not built yet; name one",
+        )
+    target: str | None = parts.one("data", "target")
+    for path, column in roles(parts).items():
+        if column in inputs:
+            say(path, f"'{column}' is an input too; a model must not read it: name another column")
+        if path[1] != "target" and column == target:
+            say(path, f"'{column}' is the target too; name another column")
+    for path, column in all_roles(parts).items():
+        if column in RESERVED:
+            say(path, f"'{column}' is a name that Charter uses itself; rename the column")
+        elif column == "*" or (column.startswith("^") and column.endswith("$")):
+            say(path, f"'{column}' is named like a pattern, not like one column; rename the column")
+    seen: set[str] = set()
+    for path, group in parts.each("data", "groups").items():
+        if group in seen:
+            say(path, f"group column '{group}' stands twice; keep one")
+        if group in SLICES:
+            say(
+                path,
+                f"'{group}' is what findings call a slice of their own, so its groups could not be told from that; "
+                "rename the column",
+            )
+        seen.add(group)
+    subject: str | None = parts.one("data", "subject")
+    if subject is not None and subject in (
+        parts.one("data", "split", "column"),
+        parts.one("data", "split", "time"),
+    ):
+        say(("data", "subject"), f"'{subject}' says how rows are split too; a subject is read as a code")
+
+
+def _split(parts: Parts, say: Say) -> None:
+    given = published(parts)
+    if not given:
+        return
+    if "train" not in given:
+        say(
+            ("data", "source"),
+            f"the parts named are {', '.join(given)}; 'train' is needed: write train: PLACE",
+        )
+    for name in FRACTIONS:
+        if name in given and parts.stands("data", "split", name):
+            say(
+                ("data", "split", name),
+                f"data.source gives a {name} part as published, which stays as it is; remove one of the two",
+            )
+    for key in ("column", "time"):
+        if parts.stands("data", "split", key):
+            say(
+                ("data", "split", key),
+                f"data.source names the parts already ({', '.join(given)}), so rows are not split by '{key}'; "
+                "remove one of the two",
+            )
+    if "test" not in given and not parts.stands("data", "split", "test"):
+        say(
+            ("data", "source"),
+            "there is no test part to judge on: name one (test: PLACE), or take a share of the training rows with "
+            "data.split: {test: 0.15}",
+        )
+
+
+def lacks_validation(parts: Parts) -> bool:
+    """Whether it is certain that no row will be in the validation split."""
+    given = published(parts)
+    return bool(given) and "validation" not in given and not parts.stands("data", "split", "validation")
+
+
+def _validation(parts: Parts, say: Say) -> None:
+    if parts.one("training", "early_stopping") is not None and lacks_validation(parts):
+        say(
+            ("training", "early_stopping"),
+            "there are no validation rows to stop by: name data.source.validation, set data.split.validation, such as "
+            "0.1, or remove this key",
+        )
+
+
+def _audits(parts: Parts, say: Say) -> None:
+    seen: set[str] = set()
+    for path, audit in parts.each("audits").items():
+        if audit.use in seen:
+            say(path, f"audit '{audit.use}' stands twice; keep one")
+        seen.add(audit.use)
+    formats: set[str] = set()
+    for path, name in parts.each("release", "formats").items():
+        if name in formats:
+            say(path, f"format '{name}' stands twice; keep one")
+        formats.add(name)
+
+
+def _limits(parts: Parts, say: Say) -> None:
+    measuring = _measuring(parts)
+    seen: set[Limit] = set()
+    limits: Mapping[Path_, Limit] = parts.each("limits")
+    for path, limit in limits.items():
+        if limit in seen:
+            say(path, f"'{limit}' stands twice; keep one")
+        seen.add(limit)
+        for because in (why_pointless(limit), why_never(limit, measuring) if measuring is not None else ""):
+            if because:
+                say(path, because)
+
+
+def _measuring(parts: Parts) -> Measuring | None:
+    """What the charter's audits measure; None where a plug-in measures too, or an audit or the task is not understood."""
+    task: Use | None = parts.one("task")
+    audits = tuple(use.use for use in parts.each("audits").values())
+    groups = tuple(parts.each("data", "groups").values())
+    if task is None or not parts.whole("audits") or not is_built_in(audits, task.use):
+        return None
+    return Measuring(audits, task.use, groups)

@@ -1,0 +1,121 @@
+"""Notes: what is no mistake in a charter, but keeps its model from being released, or its limits from proving anything."""
+
+import importlib
+from importlib.util import find_spec
+from typing import Any
+
+from charter import plugins
+from charter.errors import MissingExtraError, Problem
+from charter.spec.agreement import lacks_validation
+from charter.spec.document import Document, Path_
+from charter.spec.metrics import keeps_anything
+from charter.spec.model import Charter
+from charter.spec.parts import Parts
+from charter.spec.places import base_folder
+
+TO_SAY = "TO SAY:"
+"""How `charter init` marks what only its user knows."""
+
+
+def notes(document: Document, charter: Charter) -> list[Problem]:
+    """Notes on a charter that is right, each with its line, in the order of lines."""
+    said = [
+        *_placeholders(document),
+        *_release(charter),
+        *_training(document),
+        *_installed(document, charter),
+    ]
+    return sorted(document.problem(path, message) for path, message in said)
+
+
+def _placeholders(document: Document) -> list[tuple[Path_, str]]:
+    found: list[tuple[Path_, str]] = []
+
+    def walk(value: Any, path: Path_) -> None:
+        if isinstance(value, str) and value.strip().startswith(TO_SAY):
+            found.append(
+                (
+                    path,
+                    f"still to be said ({TO_SAY}); write it in your own words, it stands on the model card",
+                )
+            )
+        for step, one in value.items() if isinstance(value, dict) else enumerate(_items(value)):
+            walk(one, (*path, step))
+
+    walk(document.value, ())
+    return found
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _release(charter: Charter) -> list[tuple[Path_, str]]:
+    """Why the judge will never release a model of this charter. A plug-in's audit may give what built-in ones don't."""
+    said: list[tuple[Path_, str]] = []
+    if not charter.limits:
+        said.append(
+            (
+                ("limits",),
+                "no limit is stated, so nothing is proven and the model is never released (`charter run --draft` packs a "
+                "draft); write one, such as macro_f1 >= 0.6",
+            )
+        )
+    said += [
+        (("limits", at), f"'{limit}' is kept by every model, so it proves nothing; say what yours must keep")
+        for at, limit in enumerate(charter.limits)
+        if keeps_anything(limit)
+    ]
+    demanded = importlib.import_module("charter.release.judge").DEMANDED[charter.purpose.risk]
+    missing = [area for area in demanded if area not in [use.use for use in charter.audits]]
+    if missing:
+        said.append((("purpose", "risk"), _undemonstrated(charter.purpose.risk, missing)))
+    return said
+
+
+def _undemonstrated(risk: str, missing: list[str]) -> str:
+    built = plugins.names("audit")
+    to_add = [area for area in missing if area in built]
+    absent = [area for area in missing if area not in built]
+    said = f"risk {risk} demands evidence of {', '.join(missing)}"
+    if absent:
+        return (
+            f"{said}, and this version of Charter has no audit of {', '.join(absent)}: the model is never released "
+            "(`charter run --draft` packs a draft marked as refused), unless an audit of a plug-in measures it"
+        )
+    return f"{said}, so the model is not released; add {', '.join('{use: ' + area + '}' for area in to_add)} to audits"
+
+
+def _training(document: Document) -> list[tuple[Path_, str]]:
+    parts = Parts(document.value)
+    asked = parts.stands("training", "keep") and parts.one("training", "keep") == "best"
+    if asked and lacks_validation(parts):
+        return [
+            (
+                ("training", "keep"),
+                "there are no validation rows to choose the best by; the last checkpoint is kept",
+            )
+        ]
+    return []
+
+
+def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
+    """What this machine still lacks for a run."""
+    said: list[tuple[Path_, str]] = []
+    base, source = charter.model.base, charter.data.source
+    if base.startswith("sample:") and base_folder(base, document.folder) is None:
+        said.append((("model", "base"), str(MissingExtraError(f"'{base}'", "samples"))))
+    places: dict[Path_, str] = {("data", "source"): source} if isinstance(source, str) else {}
+    if isinstance(source, dict):
+        places = {("data", "source", name): place for name, place in source.items()}
+    for path, place in places.items():
+        if place.startswith("sample:"):
+            try:
+                plugins.make("source", "sample", {}).digest(
+                    place.removeprefix("sample:"), document.folder, None
+                )
+            except MissingExtraError as error:
+                said.append((path, str(error)))
+    if charter.release.sign is not None and find_spec("model_signing") is None:
+        said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
+    return said

@@ -1,0 +1,229 @@
+"""What a charter names must be where it says: the source and its columns, the base model, the signing key.
+
+Only what is on this machine is looked at, and of files only their beginnings; nothing is asked of a hub.
+"""
+
+import importlib
+import json
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from charter.errors import CharterError
+from charter.spec.agreement import RESERVED, Say, all_roles, published
+from charter.spec.document import Path_
+from charter.spec.messages import found, near
+from charter.spec.parts import Parts
+
+_HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+"""Files of which a fast tokenizer can be made; one of them is enough."""
+_TILDE = "~ is not understood here; write the path out"
+_MOST_BYTES = 1_000_000
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
+
+
+def check_places(parts: Parts, folder: Path, say: Say) -> None:
+    """Say what is not where the charter says; relative paths start from `folder`."""
+    _sources(parts, folder, say)
+    _base(parts, folder, say)
+    key: str | None = parts.one("release", "sign")
+    if key is not None:
+        because = _why_no_key(folder, key)
+        if because:
+            say(("release", "sign"), because)
+
+
+def _sources(parts: Parts, folder: Path, say: Say) -> None:
+    files, reading = _room("charter.data.files"), _room("charter.data.reading")
+    encoding: str | None = parts.one("data", "encoding")
+    if encoding is not None:
+        try:
+            files.check_encoding(encoding)
+        except CharterError as error:
+            say(("data", "encoding"), str(error).removeprefix(f"data.encoding '{encoding}' "))
+            encoding = None
+    for path, location in _locations(parts).items():
+        try:
+            reading.check_location(location, folder)
+            if encoding is not None:
+                _columns(parts, location, folder, encoding, say)
+        except CharterError as error:
+            say(path, str(error).removeprefix(f"data.source '{location}': "))
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # a NUL, a name too long, a user that there is not
+            say(path, f"{found(location)}, which is no path on this machine ({type(error).__name__})")
+
+
+def _locations(parts: Parts) -> dict[Path_, str]:
+    """Every place that the source names, by its path in the file."""
+    source: object = parts.one("data", "source")
+    if isinstance(source, str):
+        return {("data", "source"): source}
+    places = parts.texts("data", "source")
+    return {("data", "source", name): places[name] for name in published(parts) if places.get(name)}
+
+
+def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say) -> None:
+    """The columns named must be in the files."""
+    columns, reading = _room("charter.data.columns"), _room("charter.data.reading")
+    named = all_roles(parts)
+    asked = columns.Columns(
+        dict.fromkeys(parts.keys("data", "inputs") or ("text",), "text"),
+        parts.one("data", "target"),
+        tuple(parts.each("data", "groups").values()),
+        parts.one("data", "subject"),
+        parts.one("data", "split", "time"),
+        parts.one("data", "split", "column"),
+    )
+    problems = reading.absent_columns(location, folder, asked, encoding)
+    for path, column in named.items():
+        if column in problems and column not in RESERVED:
+            say(path, problems[column])
+
+
+def _base(parts: Parts, folder: Path, say: Say) -> None:
+    base: str | None = parts.one("model", "base")
+    if base is None:
+        return
+    place = base_folder(base, folder)
+    for because in _why_no_base(place) if place is not None else _why_no_name(base):
+        say(("model", "base"), because)
+    if parts.one("model", "revision") is not None and (place is not None or base.startswith("sample:")):
+        say(("model", "revision"), f"a revision is of a base on a hub, and '{base}' is none; remove the key")
+    length: int | None = parts.one("model", "max_length")
+    most = _most_tokens(place) if place is not None else None
+    if length is not None and most is not None and length > most:
+        say(
+            ("model", "max_length"),
+            f"found {length}; '{base}' reads at most {most} tokens: write {most} or less",
+        )
+
+
+def base_folder(base: str, folder: Path) -> Path | None:
+    """The base's folder where it is on this machine."""
+    if base.startswith("sample:"):
+        samples = _room("charter.models.base").SAMPLES
+        distribution, inside = samples.get(base.removeprefix("sample:"), ("", ""))
+        try:
+            return (
+                Path(str(metadata.distribution(distribution).locate_file(inside))) if distribution else None
+            )
+        except metadata.PackageNotFoundError:
+            return None
+    try:
+        local = folder / base
+        return local if local.is_dir() else None
+    except (OSError, ValueError):  # as for a source
+        return None
+
+
+def _why_no_name(base: str) -> list[str]:
+    """Why a base that is no folder can't be anything else."""
+    samples = _room("charter.models.base").SAMPLES
+    if base.startswith("sample:"):
+        name = base.removeprefix("sample:")
+        known = ", ".join(f"sample:{one}" for one in samples)
+        return [] if name in samples else [f"no sample '{name[:60]}'.{near(name, samples)} There is {known}"]
+    if base.startswith("~"):
+        return [f"{found(base)}; {_TILDE}"]
+    if base.startswith((".", "/")):
+        return [f"{found(base)}; there is no such folder (relative ones start beside the charter)"]
+    if _HUB_ID.fullmatch(base) and len(base) <= 96:
+        return []
+    hint = near(base, [f"sample:{name}" for name in samples])
+    return [f"{found(base)}, which is no folder, no sample and no hub id (OWNER/NAME).{hint}"]
+
+
+def _why_no_base(place: Path) -> list[str]:
+    """Why no model can be made of a folder."""
+    problems = []
+    if not isinstance(_config(place), dict):
+        problems.append(
+            f"{place} has no config.json that is a JSON object; name a folder that save_pretrained wrote"
+        )
+    if not any(place.glob("*.safetensors")):
+        problems.append(
+            f"{place} has no safetensors weights, and pickled ones are never loaded; convert it once with transformers: "
+            "model.save_pretrained(folder)"
+        )
+    if not any(next(place.glob(pattern), None) for pattern in _TOKENIZERS):
+        problems.append(
+            f"{place} has no tokenizer.json; put the base's tokenizer there (tokenizer.save_pretrained)"
+        )
+    return problems
+
+
+def _config(place: Path) -> Any:
+    try:
+        with (place / "config.json").open("rb") as file:
+            return json.loads(file.read(_MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _most_tokens(place: Path) -> int | None:
+    config = _config(place)
+    most = config.get("max_position_embeddings") if isinstance(config, dict) else None
+    return most if isinstance(most, int) and most > 0 else None
+
+
+def _why_no_key(folder: Path, key: str) -> str:
+    """Why a bundle can't be signed with a key; empty where it can, as far as this machine can tell."""
+    if key.startswith("~"):
+        return f"{found(key)}; {_TILDE}"
+    try:
+        path = folder / key
+        if not path.is_file():
+            return f"no such key file, looked for {path}"
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES)
+    except (OSError, ValueError) as error:
+        return f"the key file can't be read ({getattr(error, 'strerror', None) or 'not a path'})"
+    make = "make one with: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
+    kind = _key_kind(content)
+    return f"{path} is {kind}, and a bundle is signed with a private EC key (PEM); {make}" if kind else ""
+
+
+def _key_kind(content: bytes) -> str:
+    """What a key file is that can't sign; empty where it is a private EC key, or may be one."""
+    header = re.search(rb"-----BEGIN ([A-Z0-9 ]+)-----", content)
+    if header is None:
+        return "no PEM file"
+    words = header[1].decode("ascii")
+    if "PRIVATE KEY" not in words or words.startswith("OPENSSH"):
+        return f"a file of another kind ({words})"
+    if words.startswith("ENCRYPTED") or b"ENCRYPTED" in content[header.end() : header.end() + 200]:
+        return "a key with a passphrase"
+    if words not in ("EC PRIVATE KEY", "PRIVATE KEY"):
+        return f"a key of another kind ({words})"
+    return _loaded_kind(content)
+
+
+def _loaded_kind(content: bytes) -> str:
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    except ImportError:
+        return ""
+    try:
+        key = load_pem_private_key(content, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "damaged or of an unknown kind"
+    if not isinstance(key, EllipticCurvePrivateKey):
+        return f"a key of another kind ({type(key).__name__.removesuffix('PrivateKey').removeprefix('_')})"
+    return (
+        ""
+        if key.curve.name in _CURVES
+        else f"a key on the curve {key.curve.name}, not one of {', '.join(_CURVES)}"
+    )
+
+
+def _room(name: str) -> Any:
+    """A room above this one, imported when it is needed, as plug-ins are."""
+    return importlib.import_module(name)

@@ -1,0 +1,193 @@
+"""Keys that don't agree are said all at once, however many others are wrong; limits that nothing can keep are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charter.errors import CharterFileError
+from charter.spec import check, metrics, parse_document
+from charter.tasks.classification import Classification
+from charter.tasks.token_classification import TokenClassification
+
+
+def text_of(
+    source: str = '"sample:tweets"', data: str = "", task: str = "classification", rest: str = ""
+) -> str:
+    return (
+        f"name: a\ndata:\n  source: {source}\n  inputs: {{text: text}}\n  target: sentiment\n{data}"
+        f'model: {{base: "sample:minilm"}}\ntask: {{use: {task}}}\n{rest}'
+    )
+
+
+def said(text: str) -> dict[str, str]:
+    with pytest.raises(CharterFileError) as caught:
+        check(parse_document(text, Path("charter.yaml")))
+    return {one.path: one.message for one in caught.value.problems}
+
+
+def checked(text: str):
+    return check(parse_document(text, Path("charter.yaml")))
+
+
+ALL_WRONG = """\
+name: 7
+data:
+  source: {train: none.csv, test: "sample:tweets", other: x}
+  inputs: {text: text}
+  groups: [topic, 5, text, class]
+  public: yes
+  encoding: klingon
+  split: {test: 0.5, seed: x, column: topic, time: topic}
+model: {base: ./none, max_length: many}
+task: classification
+training: {batch_size: 4, micro_batch_size: 8, epochs: 0, early_stopping: 2}
+audits: [{use: performance}, {use: performance}, {use: calibration, bins: x}]
+limits: [macro_f1 >= 65, macro_f1 > = 1, macro_f1 >= 65]
+release: {sign: none.pem, formats: [safetensors, safetensors]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("name", "in quotes"),
+        ("data.target", "is missing"),
+        ("data.source.train", "no such file"),
+        ("data.source.other", "accepted: train"),
+        ("data.groups[1]", "in quotes"),
+        ("data.groups[2]", "is an input too"),
+        ("data.groups[3]", "rename the column"),
+        ("data.public", "write true"),
+        ("data.encoding", "not known"),
+        ("data.split", "takes no fractions"),
+        ("data.split.seed", "whole number"),
+        ("data.split.test", "as published"),
+        ("data.split.column", "names the parts already"),
+        ("model.base", "no such folder"),
+        ("model.max_length", "whole number"),
+        ("task", "write {use: classification}"),
+        ("training", "larger than batch_size"),
+        ("training.epochs", "1 or more"),
+        ("training.early_stopping", "no validation rows"),
+        ("audits[1]", "stands twice"),
+        ("audits[2].bins", "whole number"),
+        ("limits[0]", "0.65 for 65 percent"),
+        ("limits[1]", "not a limit"),
+        ("limits[2]", "within 0 and 1"),
+        ("release.sign", "no such key file"),
+        ("release.formats[1]", "stands twice"),
+    ],
+)
+def test_no_problem_hides_another(path, words):
+    assert words in said(ALL_WRONG)[path]
+
+
+@pytest.mark.parametrize(
+    ("limit", "task", "words"),
+    [
+        ("macro_f1 >= 65", "classification", "Write 0.65 for 65 percent"),
+        ("macro_f1 > 1", "classification", "within 0 and 1"),
+        ("accuracy >= -0.1", "classification", "within 0 and 1"),
+        ("mcc >= -1.5", "classification", "within -1 and 1"),
+        ("brier <= 2.5", "classification", "within 0 and 2"),
+        ("negative_log_likelihood <= -1", "classification", "within 0 and inf"),
+        ("expected_calibration_error < 0", "classification", "within 0 and 1"),
+        ("expected_calibration_error >= 0.05", "classification", "less is better. Write <="),
+        ("macro_f1 <= 0.9", "classification", "more is better. Write >="),
+        ("recall[class=x] < 0.9", "classification", "more is better"),
+        ("auroc >= 0.5", "token_classification", "for task token_classification"),
+        ("headline_gain >= 0", "classification", "headline_gain[baseline=NAME]"),
+        ("headline_gain[topic=*] >= 0", "classification", "headline_gain[baseline=NAME]"),
+        (
+            "headline_gain[baseline=tfidf] >= 0",
+            "classification",
+            "Measured: majority, tfidf_logistic_regression",
+        ),
+        ("headline_gain[baseline=tfidf_logistic_regression] >= 0", "token_classification", "word_features"),
+        ("macro_f1[baseline=majority] >= 0.1", "classification", "only headline_gain"),
+        ("brier[temperature=after] <= 0.1", "classification", "no temperature 'after'"),
+        ("macro_f1[temperature=before] >= 0.1", "classification", "not in data.groups"),
+    ],
+)
+def test_a_limit_that_can_t_be_kept_or_asks_for_a_bad_model_is_refused(limit, task, words):
+    assert words in said(text_of(task=task, rest=f'limits: ["{limit}"]\n'))["limits[0]"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "task"),
+    [
+        ("headline_gain[baseline=tfidf_logistic_regression] >= 0.02", "classification"),
+        ("headline_gain[baseline=majority] > 0", "classification"),
+        ("headline_gain[baseline=*] >= -0.01", "token_classification"),
+        ("headline_gain[baseline=word_features_logistic_regression] >= 0", "token_classification"),
+        ("mcc >= -0.2", "classification"),
+        ("negative_log_likelihood <= 3", "classification"),
+        ("brier <= 1.2", "classification"),
+    ],
+)
+def test_a_limit_within_its_metric_s_range_passes(limit, task):
+    assert checked(text_of(task=task, rest=f'limits: ["{limit}"]\n')).limits
+
+
+def test_bounds_are_judged_beside_a_plug_in_too_but_what_it_measures_is_not_guessed():
+    text = text_of(
+        rest='audits: [{use: performance}, {use: nothing_known}]\nlimits: [macro_f1 >= 65, "own[size=big] >= 9"]\n'
+    )
+    found = said(text)
+    assert "within 0 and 1" in found["limits[0]"]
+    assert "limits[1]" not in found
+
+
+def test_headline_gain_needs_the_audit_that_measures_it():
+    text = text_of(rest='audits: [{use: calibration}]\nlimits: ["headline_gain[baseline=majority] >= 0"]\n')
+    assert "add {use: performance} to audits" in said(text)["limits[0]"]
+
+
+PUBLISHED = '{train: "sample:tweets", test: "sample:tweets"}'
+
+
+@pytest.mark.parametrize(
+    ("source", "data", "rest", "path", "words"),
+    [
+        (PUBLISHED, "  split: {test: 0.5}\n", "", "data.split.test", "as published"),
+        (PUBLISHED, "  split: {time: topic}\n", "", "data.split.time", "names the parts already"),
+        (PUBLISHED, "", "training: {early_stopping: 2}\n", "training.early_stopping", "no validation rows"),
+        ('{train: "sample:tweets"}', "", "", "data.source", "no test part"),
+        ('{test: "sample:tweets"}', "", "", "data.source", "'train' is needed"),
+    ],
+)
+def test_a_split_that_can_t_be_as_asked_is_refused(source, data, rest, path, words):
+    assert words in said(text_of(source, data, rest=rest))[path]
+
+
+@pytest.mark.parametrize(
+    ("source", "data"),
+    [
+        (PUBLISHED, "  split: {validation: 0.1}\n"),
+        (PUBLISHED.replace("test:", "validation:"), "  split: {test: 0.1}\n"),
+        ('"sample:tweets"', ""),
+        ('"sample:tweets"', "  split: {column: topic}\n"),
+    ],
+)
+def test_early_stopping_with_validation_rows_or_where_they_can_t_be_known_passes(source, data):
+    assert checked(text_of(source, data, rest="training: {early_stopping: 2}\n"))
+
+
+@pytest.mark.parametrize("name", ["class", "baseline", "temperature", "split", "kind"])
+def test_a_group_called_as_a_slice_of_findings_is_refused(name):
+    assert (
+        "rename the column" in said(text_of("hf:owner/name", data=f"  groups: [{name}]\n"))["data.groups[0]"]
+    )
+
+
+@pytest.mark.parametrize(
+    "task", [Classification(labels=("a", "b")), TokenClassification(labels=("O", "B-X", "I-X"))]
+)
+def test_the_metrics_known_to_check_are_those_that_the_tasks_measure(task):
+    width = {"classification": 6, "token_classification": 5}[task.name]
+    names = set(task.scores(np.ones(width)))
+    if task.name == "classification":
+        names |= {(metric, label) for metric in ("auroc", "auprc") for label in ("", "a")}
+    assert {name for name, label in names if not label} == set(metrics.OVERALL["performance"][task.name])
+    assert {name for name, label in names if label} == set(metrics.PER_CLASS[task.name])

