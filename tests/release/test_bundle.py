@@ -409,3 +409,10 @@ def test_a_refused_run_says_whose_bundle_still_stands_and_a_reused_stage_keeps_i
     assert any(f"is still the bundle of run {first.run_id}" in note for note in notes)
     rejects = [(one.folder / "rejects.jsonl").read_bytes() for one in (first, second)]
     assert rejects[0] == rejects[1] != b""
+
+
+def test_a_charter_that_was_changed_in_the_record_opens_no_bundle(unsigned):
+    edit(unsigned / "charter" / "record.json", lambda one: one["charter"]["training"].update(seed=8))
+    reseal(unsigned)
+    with pytest.raises(BundleError, match="charter_digest"):
+        read_bundle(unsigned)

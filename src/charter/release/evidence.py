@@ -42,14 +42,14 @@ class _Story:
 def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> list[Line]:
     """The verdicts judged again from the findings, which must be of this very model; and every file compared with the others.
 
-    words: compare also what Charter words itself: the card, the layout of charter.yaml, the reasons of verdicts. They are
-    compared only in a bundle of this very version, since the next one may word them anew.
+    words: compare also the card and the layout of charter.yaml. Like the reasons of verdicts, they are compared only in a
+    bundle of this very version of Charter, since the next one may word them anew.
     """
     try:
         story = _read(folder)
-        own = words and _made_by_this_version(story.record)
+        own = _made_by_this_version(story.record)
         lines = [*_identity(story, manifest, own), *_verdicts(story, manifest, own), *_files(story)]
-        if own:
+        if words and own:
             lines += _words(story)
         elif words:
             version = _version(story.record)[:20]
