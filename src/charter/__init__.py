@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from charter.pipeline.run import Result
@@ -42,19 +44,23 @@ def run(path: str | Path, **options: Any) -> "Result":
     return pipeline.run(Path(path), **options)
 
 
-def open_bundle(folder: str | Path) -> "Bundle":
+def open_bundle(
+    folder: str | Path, *, key: str | Path | None = None, allow_refused: bool = False
+) -> "Bundle":
     """Open a released bundle.
 
+    key: the public key (PEM) that it must be signed by. allow_refused: open a draft whose limits were not kept, too.
+
     Raises:
-        charter.errors.BundleError: the folder is no bundle, or was changed.
+        charter.errors.BundleError: the folder is no bundle, was changed, is not signed by the key, or is a refused draft.
     """
     from charter.release.bundle import read_bundle
 
-    return read_bundle(Path(folder))
+    return read_bundle(Path(folder), key=None if key is None else Path(key), allow_refused=allow_refused)
 
 
-def answer(bundle: "Bundle", texts: list[str]) -> "pl.DataFrame":
-    """What a bundle's model answers to texts, prepared as its training rows were; one row each, in order."""
+def answer(bundle: "Bundle", texts: "str | Sequence[str | None]") -> "pl.DataFrame":
+    """What a bundle's model answers to texts (or one text), prepared as its training rows were; a row each, in order."""
     from charter.serving.answers import open_answerer
 
     return open_answerer(bundle).answer_texts(texts)

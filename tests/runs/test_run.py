@@ -72,10 +72,62 @@ def test_killed_run_is_listed_as_killed(tmp_path):
     clean(Store(tmp_path))
 
 
-def test_unreadable_run_record_is_listed_not_hidden(tmp_path):
-    run_id, _ = a_run(Store(tmp_path))
-    (tmp_path / run_id / "run.json").write_text("{")
-    assert list_runs(Store(tmp_path))[0].status == "unreadable"
+@pytest.mark.parametrize(
+    "content",
+    ["{", "", "[]", "5", "{}", "[" * 100_000, '{"name": "n", "status": "released", "created": "", "stages": [{}]}'],
+    ids=["cut", "empty", "list", "number", "object", "deep", "stage"],
+)  # fmt: skip
+def test_unreadable_run_record_is_listed_and_nothing_is_cleaned(tmp_path, content):
+    store = Store(tmp_path)
+    run_id, artifact = a_run(store)
+    (tmp_path / run_id / "run.json").write_text(content)
+    assert [(run.id, run.status) for run in list_runs(store)] == [(run_id, "unreadable")]
+    with pytest.raises(StoreError, match=run_id):
+        clean(store, keep=1)
+    assert store.find(artifact.key) is not None
+
+
+def test_a_folder_that_no_run_has_marked_is_never_cleaned(tmp_path):
+    for name in ("tmp", "work", "artefacts", "locks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine").write_text("1")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreError, match="no run store"):
+        clean(Store(tmp_path))
+    with pytest.raises(StoreError, match="no run store"):
+        clean(Store(tmp_path / "nosuch"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_cleaning_a_store_leaves_what_does_not_bear_a_name_of_its_own_form(tmp_path):
+    store = Store(tmp_path)
+    a_run(store)
+    for name in ("tmp", "work", "artefacts", "locks"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "mine").mkdir()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "run.json").write_text("[]")
+    (tmp_path / "work" / ("0" * 64)).mkdir()
+    (tmp_path / "work" / ("1" * 64)).symlink_to(tmp_path / "notes")
+    assert clean(store).leftovers == 1
+    assert {path.parent.name for path in tmp_path.glob("*/mine")} == {"tmp", "work", "artefacts", "locks"}
+    assert (tmp_path / "notes" / "run.json").exists()
+    assert (tmp_path / "work" / ("1" * 64)).is_symlink()
+
+
+def test_what_could_not_be_removed_is_not_said_to_be_removed(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    a_run(store)
+    (tmp_path / "work" / ("0" * 64)).mkdir()
+
+    def refuses(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("charter.runs.gc.shutil.rmtree", refuses)
+    done = clean(store)
+    assert done.leftovers == 0
+    assert done.freed_bytes == 0
+    assert "Permission denied" in done.failed[0]
 
 
 def test_clean_keeps_what_kept_runs_used(tmp_path):
@@ -103,7 +155,7 @@ def test_clean_keeps_the_checkpoints_of_an_interrupted_run(tmp_path):
     toy = Stage("toy", 1, {}, {})
     with pytest.raises(KeyboardInterrupt), begin_run(store, "n", "d") as run:
         run.step(toy, interrupted)
-    orphan = store.work_folder("orphan")
+    orphan = store.work_folder("0" * 64)
     orphan.mkdir()
     clean(store)
     assert store.work_folder(toy.key).exists()
@@ -117,6 +169,8 @@ def test_find_run_by_a_beginning_that_only_one_has(tmp_path):
         find_run(Store(tmp_path), "nope")
     with pytest.raises(StoreError, match="charter run"):
         find_run(Store(tmp_path), name="other")
+    with pytest.raises(StoreError, match=str(tmp_path)):
+        find_run(Store(tmp_path), "nope")
 
 
 def test_judged_counts_other_charters_once_each(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from charter.runs.digest import folder_digest
+from charter.runs.digest import folder_digest, list_folder
 from charter.runs.store import Stage, Store
 
 
@@ -53,7 +54,10 @@ def test_key_does_not_depend_on_the_order_of_options():
     assert stage(options={"a": 1, "b": 2}).key == stage(options={"b": 2, "a": 1}).key
 
 
-@pytest.mark.parametrize("damage", ["byte", "missing", "extra", "record"])
+@pytest.mark.parametrize(
+    "damage",
+    ["byte", "missing", "extra", "link", "pipe", "record", "deep record", "no seconds", "other digest"],
+)
 def test_damaged_artefact_is_made_again(tmp_path, damage):
     store = Store(tmp_path)
     artifact, _ = store.make(stage(), put("one"))
@@ -64,8 +68,16 @@ def test_damaged_artefact_is_made_again(tmp_path, damage):
         file.unlink()
     elif damage == "extra":
         (artifact.path / "stray").write_text("?")
+    elif damage == "link":
+        (artifact.path / "stray").symlink_to("/")
+    elif damage == "pipe":
+        os.mkfifo(artifact.path / "stray")
     else:
-        (artifact.path.parent / "artefact.json").write_text("{")
+        record = artifact.path.parent / "artefact.json"
+        known = json.loads(record.read_text())
+        spoiled = {"no seconds": {**known, "seconds": None}, "other digest": {**known, "digest": "0"}}
+        texts = {"record": "{", "deep record": "[" * 100_000}
+        record.write_text(texts.get(damage) or json.dumps(spoiled[damage]))
     mended, reused = store.make(stage(), put("one"))
     assert not reused
     assert (mended.path / "sub" / "out.txt").read_text() == "one"
@@ -157,3 +169,18 @@ def test_record_tells_what_the_artefact_was_made_from(tmp_path):
     assert record["options"] == {"a": 1}
     assert record["libraries"]["no-such-thing"] == "absent"
     assert set(record["files"]) == {"sub/out.txt"}
+
+
+def test_listing_a_folder_follows_no_link_and_opens_no_pipe(tmp_path):
+    folder = tmp_path / "f"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "file").write_text("1")
+    (folder / "empty").mkdir()
+    (folder / "up").symlink_to(tmp_path)
+    (folder / "away").symlink_to("/etc/passwd")
+    os.mkfifo(folder / "pipe")
+    listing = list_folder(folder)
+    assert list(listing.files) == ["sub/file"]
+    assert listing.others == {
+        "away": "a link", "empty": "an empty folder", "pipe": "no regular file", "up": "a link"
+    }  # fmt: skip

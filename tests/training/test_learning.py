@@ -40,7 +40,7 @@ def setting(tiny_bert, adapter="full", **training):
     return task, rows, examples, adapted(base, task, made, seed=7, max_length=16), made, settings
 
 
-def fitted(tiny_bert, folder, adapter="full", on_step=None, validated=True, **training):
+def fitted(tiny_bert, folder, adapter="full", on_step=None, validated=True, on_note=None, **training):
     task, rows, examples, model, made, settings = setting(tiny_bert, adapter, **training)
     untouched = attach(find_base(str(tiny_bert), None, folder), task, seed=7, max_length=16)
     before = untouched.state_dict()
@@ -60,6 +60,7 @@ def fitted(tiny_bert, folder, adapter="full", on_step=None, validated=True, **tr
         work=folder / "work",
         logs=folder / "logs",
         on_step=on_step,
+        on_note=on_note,
     )
     return task, examples, before, result, made.merge(result.model)
 
@@ -115,7 +116,9 @@ def test_a_stop_at_any_moment_changes_neither_weights_nor_history(
     stop = Stop(monkeypatch, update, inside)
     with pytest.raises(KeyboardInterrupt):
         fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, epochs=3)
-    resumed = fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, epochs=3)
+    notes = []
+    resumed = fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, epochs=3, on_note=notes.append)
+    assert notes == [f"goes on from update {stop.update} of 18"] or inside
     assert resumed[3].history == whole[3].history
     assert resumed[3].best_step == whole[3].best_step
     ours, theirs = resumed[4].state_dict(), whole[4].state_dict()

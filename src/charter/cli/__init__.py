@@ -1,6 +1,7 @@
 """The command line: parse, call, print, exit code. `main` is the only place where an error becomes words and a code."""
 
 import errno
+import io
 import os
 import sys
 from typing import Any
@@ -16,6 +17,9 @@ _ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.
 
 def main() -> None:
     """Run the command line and leave with its exit code (see `docs/cli.md`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that can't show a mark shows `?`
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -24,7 +28,7 @@ def run_command(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, standalone_mode=False, prog_name="charter")
     except typer.Exit as left:
-        return int(left.exit_code)
+        code = left.exit_code
     except typer.Abort:
         return _say("Stopped.", EXIT_INTERRUPTED)
     except _ClickException as error:
@@ -36,31 +40,29 @@ def run_command(arguments: list[str]) -> int:
     except CharterError as error:
         return _say(f"Error: {error}", error.exit_code)
     except KeyboardInterrupt:
-        return _say(
-            "Interrupted. What was done is kept: run the same command again to go on.", EXIT_INTERRUPTED
-        )
+        return _interrupted(arguments)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_USER_ERROR
     except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            raise
         where = f": {error.filename}" if error.filename else ""
-        return _say(f"Error: {error.strerror}{where}. Nothing half-written was kept.", EXIT_USER_ERROR)
+        kept = " Nothing half-written was kept." if error.errno in _WHILE_WRITING else ""
+        return _say(f"Error: {error.strerror or error}{where}.{kept}", EXIT_USER_ERROR)
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # what pathlib says of it, up to Python 3.12
+            raise
+        return _say(f"Error: {error}", EXIT_USER_ERROR)
+    if code == EXIT_INTERRUPTED:  # what typer turns a Ctrl-C into
+        return _interrupted(arguments)
     return int(code or 0)
 
 
-_OF_THE_MACHINE = {
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EISDIR,
-    errno.ENOENT,
-    errno.ENOSPC,
-    errno.ENOTDIR,
-    errno.EPERM,
-    errno.EROFS,
-}
+def _interrupted(arguments: list[str]) -> int:
+    kept = " What was done is kept: run the same command again to go on." if "run" in arguments[:1] else ""
+    return _say(f"Interrupted.{kept}", EXIT_INTERRUPTED)
+
+
+_WHILE_WRITING = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 
 
 def _say(text: str, code: int) -> int:

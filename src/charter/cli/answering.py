@@ -12,7 +12,7 @@ from rich.markup import escape
 from charter.cli.showing import bar, console
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.reading import read_files
-from charter.errors import BundleError, CharterError, DataError
+from charter.errors import CharterError, DataError
 from charter.release.bundle import read_bundle
 
 if TYPE_CHECKING:
@@ -21,18 +21,13 @@ if TYPE_CHECKING:
 WRITERS = (".parquet", ".csv", ".jsonl")
 
 
-def open_bundle(folder: Path, *, allow_refused: bool) -> "Answerer":
+def open_bundle(folder: Path, *, key: Path | None, allow_refused: bool) -> "Answerer":
     """The bundle's answerer; a refused draft only when asked for.
 
     Raises:
-        BundleError: no bundle, a changed one, or a refused one.
+        BundleError: as `read_bundle`.
     """
-    bundle = read_bundle(folder)
-    if bundle.status != "released" and not allow_refused:
-        raise BundleError(
-            f"{folder} is a draft whose limits were not kept; it was not released. "
-            "To look at its answers all the same, add --allow-refused"
-        )
+    bundle = read_bundle(folder, key=key, allow_refused=allow_refused)
     from charter.serving.answers import open_answerer
 
     return open_answerer(bundle)

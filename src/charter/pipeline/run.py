@@ -1,5 +1,6 @@
 """A whole run on one page: charter.yaml -> prepare -> train -> export -> answer -> audit -> judge -> release."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,20 +8,24 @@ from typing import Any
 
 from charter import spec
 from charter.audits.case import Answers
+from charter.errors import BundleError
 from charter.pipeline.answering import answer_held_out
 from charter.pipeline.exporting import export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
-from charter.release.bundle import Contents, pack
+from charter.release.bundle import Contents, check_destination, pack
 from charter.release.judge import judge, released
+from charter.release.manifest import read_manifest
 from charter.release.record import Record, write_record
 from charter.release.report import render
 from charter.release.report.misjudged import misjudged
+from charter.release.signing import check_key
+from charter.runs.digest import value_digest
 from charter.runs.files import write_text
 from charter.runs.findings import Finding
-from charter.runs.run import Event, begin_run, charters_judged, judged_before, note_judged, run_name
+from charter.runs.run import Event, Run, begin_run, charters_judged, judged_before, note_judged, run_name
 from charter.runs.store import Store
 from charter.spec.model import Charter
 
@@ -58,11 +63,15 @@ def run(
 
     Raises:
         CharterFileError: the charter can't be followed; nothing was run.
-        CharterError: the data, the base model or the store stopped it; the message says what to do.
+        CharterError: the signing key, what stands where the bundle goes, the data, the base model or the store stopped
+            it; the message says what to do.
     """
     charter = spec.read(charter_file)
     folder = charter_file.resolve().parent
-    kept = Store((store or folder / "runs").resolve())
+    kept = Store((store or folder / "runs").absolute())
+    place = (release_to or folder / "release").absolute()
+    sign_with = _key(charter.release.sign, folder)
+    _check_release(charter, place, sign_with, draft=draft)
     tell: OnProgress = on_progress or _silent
     with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
         data = prepare_data(going, charter, folder)
@@ -83,7 +92,9 @@ def run(
         note_judged(kept, charter_digest=charter.digest, run_id=going.id, **test)
         verdicts = judge(charter, findings)
         kept_all = released(verdicts)
+        preparation = preparation_facts(charter, data, trained)
         origin = provenance(going, charter, data, trained, exports)
+        origin["preparation_digest"] = value_digest(preparation)
         record = Record(
             charter=charter,
             status="released" if kept_all else "draft" if draft else "refused",
@@ -97,21 +108,23 @@ def run(
             judged_before=before,
             examples=_examples(charter, data, trained, tested[0]),
         )
-        write_record(going.folder / "record.json", record)
-        report = going.folder / "report.html"
-        write_text(report, render(record))
-        bundle = None
+        page, bundle = render(record), None
         if kept_all or draft:
             contents = Contents(
                 record=record,
                 model_folder=exports[0].folder,
-                preparation=preparation_facts(charter, data, trained),
+                preparation=preparation,
                 charter_text=spec.written(charter),
-                report=report,
-                sign_with=_key(charter.release.sign, folder),
+                report=page,
+                sign_with=sign_with,
             )
-            place = (release_to or folder / "release").resolve()
-            bundle = pack(contents, place / (charter.name if kept_all else f"{charter.name}-REFUSED"))
+            bundle = pack(contents, _destination(charter, place, kept_all))
+        # Only now: a run that ends before its bundle is in place must not leave a record or a page that says "released".
+        report = going.folder / "report.html"
+        write_record(going.folder / "record.json", record)
+        write_text(report, page)
+        if not kept_all:
+            _tell_of_earlier(going, _destination(charter, place, True))
         going.finish(record.status, bundle=str(bundle) if bundle else None, report=str(report))
         return Result(going.id, going.folder, record, report, bundle)
 
@@ -121,6 +134,29 @@ def _examples(charter: Charter, data: PreparedData, trained: Trained, test: Answ
     if charter.report.examples != "masked":
         return None
     return misjudged(trained.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
+
+
+def _destination(charter: Charter, place: Path, kept_all: bool) -> Path:
+    return place / (charter.name if kept_all else f"{charter.name}-REFUSED")
+
+
+def _check_release(charter: Charter, place: Path, sign_with: Path | None, *, draft: bool) -> None:
+    """Find before any work what would keep the bundle from being written after it."""
+    if sign_with is not None:
+        check_key(sign_with)
+    for kept_all in (True, False) if draft else (True,):
+        check_destination(_destination(charter, place, kept_all))
+
+
+def _tell_of_earlier(run: Run, bundle: Path) -> None:
+    """A bundle that an earlier run released stays where it is when a later one is refused; nobody should mix them up."""
+    if not os.path.lexists(bundle):
+        return
+    try:
+        of = f"the bundle of run {read_manifest(bundle).run}"
+    except BundleError:
+        of = "an earlier bundle"
+    run.note("release", f"{bundle} is still {of}, not of this one")
 
 
 def _key(path: str | None, folder: Path) -> Path | None:

@@ -1,7 +1,7 @@
 """The bundle: one folder with the model in transformers' own layout, and everything that shows what it does."""
 
-import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -11,66 +11,110 @@ from typing import Any
 
 from charter.errors import BundleError
 from charter.release.card import card
+from charter.release.manifest import (
+    FORMAT,
+    MANIFEST,
+    SIGNATURE,
+    Manifest,
+    Preparation,
+    read_manifest,
+    read_preparation,
+)
 from charter.release.record import Record
 from charter.release.signing import sign
+from charter.release.verification import inspect
 from charter.runs.digest import file_digest, files_digest, folder_files
-from charter.runs.files import sync_tree, write_json, write_text
+from charter.runs.files import exchange, sync_folder, sync_tree, write_json, write_text
 from charter.runs.findings import write_findings
-
-MANIFEST = "charter/manifest.json"
-SIGNATURE = "charter/signature.sigstore"
-FORMAT = 1
+from charter.runs.locks import locked
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What goes into a bundle. preparation: what new rows go through; sign_with: a private EC key (PEM) or None."""
+    """What goes into a bundle. report: the page's HTML; sign_with: a private EC key (PEM) or None.
+
+    preparation: what new rows go through; its digest stands in the record's provenance.
+    """
 
     record: Record
     model_folder: Path
     preparation: Mapping[str, Any]
     charter_text: str
-    report: Path
+    report: str
     sign_with: Path | None
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose bytes are what its manifest says. status: released or refused."""
+    """A bundle that is what its manifest says. status: released or refused, as its evidence has it."""
 
     folder: Path
     status: str
     name: str
-    preparation: Mapping[str, Any]
-    manifest: Mapping[str, Any]
+    preparation: Preparation
+    manifest: Manifest
 
 
 def pack(contents: Contents, destination: Path) -> Path:
-    """Write a bundle: aside, whole, then renamed over the one before.
+    """Write a bundle: aside, whole, then in place of the one before, in one step where the system can.
+
+    Packers of one folder take turns. What a killed one left is swept away, and the bundle it had moved aside put back.
 
     Raises:
         BundleError: what stands at the destination is no bundle, so it is not replaced.
+        CharterError: the key can't sign.
         MissingExtraError: it is to be signed and the library for it is not installed.
     """
-    if destination.exists() and not (destination / MANIFEST).exists():
-        raise BundleError(
-            f"{destination} is there already and is no bundle; move it away, or name another --release-to"
-        )
-    aside = destination.with_name(f".{destination.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        shutil.copytree(contents.model_folder, aside)
-        _write(contents, aside)
-        if contents.sign_with is not None:
-            sign(aside, aside / SIGNATURE, contents.sign_with)
-        sync_tree(aside)
-        old = destination.with_name(f"{aside.name}.old")
-        if destination.exists():
-            destination.rename(old)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with locked(destination.parent):
+        _mend(destination)
+        check_destination(destination)
+        aside = destination.with_name(f".{destination.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        try:
+            shutil.copytree(contents.model_folder, aside)
+            _write(contents, aside)
+            if contents.sign_with is not None:
+                sign(aside, aside / SIGNATURE, contents.sign_with)
+            sync_tree(aside)
+            _put(aside, destination)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return destination
+
+
+def check_destination(destination: Path) -> None:
+    """Check that a bundle may be written there: nothing is there yet, or a bundle.
+
+    Raises:
+        BundleError: something else is.
+    """
+    if not os.path.lexists(destination):
+        return
+    if destination.is_symlink() or not (destination / MANIFEST).is_file():
+        what = "a link" if destination.is_symlink() else "there already and is no bundle"
+        raise BundleError(f"{destination} is {what}; move it away, or name another --release-to")
+
+
+def _mend(destination: Path) -> None:
+    """Put back or sweep away what a killed packer left; the lock is held, so no other one lives."""
+    form = re.compile(rf"\.{re.escape(destination.name)}\.\d+-[0-9a-f]{{8}}\.tmp(\.old)?")
+    left = sorted(path for path in destination.parent.iterdir() if form.fullmatch(path.name))
+    for path in left:
+        if path.name.endswith(".old") and not os.path.lexists(destination):
+            path.rename(destination)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _put(aside: Path, destination: Path) -> None:
+    if not destination.exists():
+        aside.rename(destination)
+    elif not exchange(aside, destination):
+        old = aside.with_name(f"{aside.name}.old")
+        destination.rename(old)  # killed here, the next packer puts it back
         aside.rename(destination)
         shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return destination
+    sync_folder(destination.parent)
 
 
 def _write(contents: Contents, folder: Path) -> None:
@@ -84,79 +128,40 @@ def _write(contents: Contents, folder: Path) -> None:
     write_json(proof / "provenance.json", dict(record.provenance))
     write_json(proof / "record.json", record.as_json())
     write_json(proof / "preparation.json", dict(contents.preparation))
-    shutil.copyfile(contents.report, proof / "report.html")
+    write_text(proof / "report.html", contents.report)
     files = {name: file_digest(path) for name, path in folder_files(folder).items()}
-    manifest = {
-        "format": FORMAT,
-        "name": record.charter.name,
-        "status": "released" if record.status == "released" else "refused",
-        "run": record.run_id,
-        "charter_digest": record.charter.digest,
-        "digest": files_digest(files),
-        "files": files,
-    }
-    write_json(folder / MANIFEST, manifest)
+    manifest = Manifest(
+        format=FORMAT,
+        name=record.charter.name,
+        status="released" if record.status == "released" else "refused",
+        run=record.run_id,
+        charter_digest=record.charter.digest,
+        digest=files_digest(files),
+        files=files,
+    )
+    write_json(folder / MANIFEST, manifest.model_dump())
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """A bundle's manifest.
+def read_bundle(folder: Path, *, key: Path | None = None, allow_refused: bool = False) -> Bundle:
+    """Open a bundle after checking every byte of it, that its status follows from its evidence, and its signature.
 
-    Raises:
-        BundleError: there is none, or it can't be read.
-    """
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        if not isinstance(manifest, dict) or not isinstance(manifest["files"], dict):
-            raise ValueError
-        if manifest["format"] != FORMAT:
-            raise BundleError(
-                f"{folder} is a bundle of format {manifest['format']}; this Charter reads {FORMAT}"
-            )
-    except FileNotFoundError:
-        raise BundleError(f"{folder} is no bundle: it has no {MANIFEST}") from None
-    except (OSError, ValueError, KeyError):
-        raise BundleError(f"{folder / MANIFEST} can't be read: it was changed or cut off") from None
-    return manifest
-
-
-def changed_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """What differs from the manifest: `NAME was changed`, `is missing`, `was added`; links are not followed blindly."""
-    kept = set(manifest["files"])
-    here = {name: path for name, path in folder_files(folder).items() if name not in (MANIFEST, SIGNATURE)}
-    found = [f"{name} is missing" for name in sorted(kept - set(here))]
-    found += [f"{name} was added" for name in sorted(set(here) - kept)]
-    found += [
-        f"{name} was changed"
-        for name in sorted(kept & set(here))
-        if here[name].is_symlink() or file_digest(here[name]) != manifest["files"][name]
-    ]
-    if not found and files_digest(manifest["files"]) != manifest.get("digest"):
-        found.append("the manifest's own digest does not fit its files")
-    return found
-
-
-def model_digest(manifest: Mapping[str, Any]) -> str:
-    """The digest of the model's own files in a bundle: what its findings must be of."""
-    own = {
-        name: digest
-        for name, digest in manifest["files"].items()
-        if name not in ("README.md", "charter.yaml") and not name.startswith("charter/")
-    }
-    return files_digest(own)
-
-
-def read_bundle(folder: Path) -> Bundle:
-    """Open a bundle after checking every byte of it.
+    key: the public key (PEM) that it must be signed by. allow_refused: open a draft whose limits were not kept, too.
 
     Raises:
-        BundleError: no bundle, or one that was changed since it was packed.
+        BundleError: no bundle, one that was changed since it was packed, one that is not signed by the key, or a draft.
+        CharterError: the key can't be read.
     """
     manifest = read_manifest(folder)
-    changed = changed_files(folder, manifest)
-    if changed:
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    found = inspect(folder, manifest, key, words=False)
+    wrong = [line.text for line in found.lines if not line.ok]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise BundleError(
-            f"{folder} is not what was packed: {'; '.join(changed[:3])}{more}. `charter verify` says all"
+            f"{folder} is not what was packed: {'; '.join(wrong[:3])}{more}. `charter verify` says all"
         )
-    preparation = json.loads((folder / "charter" / "preparation.json").read_text(encoding="utf-8"))
-    return Bundle(folder, str(manifest["status"]), str(manifest["name"]), preparation, manifest)
+    if found.refused and not allow_refused:
+        raise BundleError(
+            f"{folder} is a draft whose limits were not kept; it was not released. "
+            "To look at its answers all the same, add --allow-refused (in Python: allow_refused=True)"
+        )
+    return Bundle(folder, manifest.status, manifest.name, read_preparation(folder), manifest)

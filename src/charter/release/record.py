@@ -1,15 +1,14 @@
 """The record of a judged run: one value that the report, the card and the bundle are views of."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from charter.errors import StoreError
 from charter.release.judge import Verdict
-from charter.runs.files import write_json
-from charter.runs.findings import Finding
+from charter.runs.files import read_json, write_json
+from charter.runs.findings import Finding, read_finding
 from charter.spec.model import Charter
 
 Status = Literal["released", "refused", "draft"]
@@ -70,21 +69,23 @@ def read_record(path: Path) -> Record:
         StoreError: the file is missing, cut off or no record.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
+        if value["status"] not in get_args(Status):
+            raise ValueError("status")
         return Record(
             charter=Charter.model_validate(value["charter"]),
             status=value["status"],
             run_id=value["run_id"],
             created=value["created"],
             verdicts=tuple(read_verdict(one) for one in value["verdicts"]),
-            findings=tuple(Finding(**{"value": None, **one}) for one in value["findings"]),
+            findings=tuple(read_finding(one) for one in value["findings"]),
             provenance=value["provenance"],
             history=tuple(value["history"]),
             stages=tuple(value["stages"]),
             judged_before=value["judged_before"],
             examples=value.get("examples"),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{path} is not a record of a run ({type(error).__name__}); it was changed or cut off. "
             "Run the charter again: its stages are reused"
@@ -99,6 +100,6 @@ def read_verdict(value: Mapping[str, Any]) -> Verdict:
         judge=value["judge"],
         outcome=value["outcome"],
         because=value["because"],
-        finding=None if finding is None else Finding(**{"value": None, **finding}),
+        finding=None if finding is None else read_finding(finding),
         unjudged=tuple(value.get("unjudged", ())),
     )

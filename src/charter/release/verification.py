@@ -1,37 +1,46 @@
 """Verify a bundle: its bytes, its verdicts derived anew from its findings, and its signature."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from charter import spec
-from charter.errors import BundleError, CharterError
-from charter.release.bundle import SIGNATURE, changed_files, model_digest, read_manifest
-from charter.release.judge import judge, released
-from charter.release.signing import check_signature
-from charter.runs.findings import read_findings
-from charter.spec.model import Charter
+from charter.errors import BundleError
+from charter.release.evidence import Line, check_evidence
+from charter.release.manifest import SIGNATURE, Content, Manifest, changed_files, read_content, read_manifest
+from charter.release.signing import check_signature, read_signature, unsigned_changes
 
-
-@dataclass(frozen=True)
-class Line:
-    """One thing that was checked."""
-
-    ok: bool
-    text: str
+Signature = Literal["unsigned", "unknown", "valid", "invalid"]
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found. signature: unsigned, unknown (signed, and no key given), valid, or invalid."""
+    """What was found.
+
+    signature: unsigned; unknown (signed, of these files, by a key that was not given); valid (by the key given);
+    invalid. refused: it is a draft whose limits were not kept.
+    """
 
     lines: tuple[Line, ...]
-    signature: str
+    signature: Signature
+    refused: bool
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was checked holds."""
+        """Whether everything that was checked holds. Who made the bundle is only known where `signature` is valid."""
         return all(line.ok for line in self.lines)
+
+    @property
+    def conclusion(self) -> str:
+        """What it comes to, in a sentence."""
+        if not self.ok:
+            return "Not verified."
+        if self.signature == "valid":
+            return "Verified: consistent, and signed by this key."
+        return "Consistent, not authenticated: " + (
+            "nobody signed it, so anyone could have made it."
+            if self.signature == "unsigned"
+            else "it is signed, but by whom was not checked; give --key PUBLIC.pem."
+        )
 
 
 def verify(folder: Path, key: Path | None) -> Verification:
@@ -39,63 +48,36 @@ def verify(folder: Path, key: Path | None) -> Verification:
 
     Raises:
         BundleError: the folder is no bundle at all.
+        CharterError: the key can't be read.
     """
-    manifest = read_manifest(folder)
-    changed = changed_files(folder, manifest)
+    return inspect(folder, read_manifest(folder), key)
+
+
+def inspect(folder: Path, manifest: Manifest, key: Path | None, *, words: bool = True) -> Verification:
+    """Check a bundle whose manifest was read; `words` as in `check_evidence`."""
+    content = read_content(folder)
+    changed = changed_files(content, manifest)
     lines = [Line(False, text) for text in changed] or [
-        Line(True, f"every byte of its {len(manifest['files'])} files")
+        Line(True, f"every byte of its {len(manifest.files)} files")
     ]
-    lines += _verdicts(folder, str(manifest.get("status")), model_digest(manifest))
-    state, line = _signature(folder, key)
-    return Verification((*lines, line), state)
+    lines += check_evidence(folder, manifest, words=words)
+    state, line = _signature(folder, content, key)
+    return Verification((*lines, line), state, manifest.status != "released")
 
 
-def _verdicts(folder: Path, status: str, model: str) -> list[Line]:
-    """The verdicts, judged again from the charter and the findings in the bundle, which must be of its very model."""
-    try:
-        record = json.loads((folder / "charter" / "record.json").read_text(encoding="utf-8"))
-        charter = Charter.model_validate(record["charter"])
-        findings = read_findings(folder / "charter" / "findings.jsonl")
-        again = judge(charter, findings)
-        kept = json.loads((folder / "charter" / "verdicts.json").read_text(encoding="utf-8"))
-        written = (folder / "charter.yaml").read_text(encoding="utf-8") == spec.written(charter)
-    except (OSError, ValueError, KeyError, TypeError, CharterError) as error:
-        return [Line(False, f"its charter, findings or verdicts can't be read ({type(error).__name__})")]
-    lines = []
-    if not written:
-        lines.append(Line(False, "charter.yaml is not the charter that was judged"))
-    measured = {one.of for one in findings if one.split == "test" and one.of}
-    ties = measured == {model} if measured else not kept
-    lines.append(
-        Line(ties, f"the evidence is {'' if ties else 'not '}of these very weights and tokenizer files")
-    )
-    same = [one.as_json() for one in again] == kept
-    lines.append(
-        Line(
-            same,
-            "the verdicts follow from the findings"
-            if same
-            else "the verdicts do not follow from the findings",
-        )
-    )
-    fits = released(again) == (status == "released")
-    lines.append(
-        Line(fits, f"its status '{status}' {'follows' if fits else 'does not follow'} from the verdicts")
-    )
-    return lines
-
-
-def _signature(folder: Path, key: Path | None) -> tuple[str, Line]:
-    signature = folder / SIGNATURE
-    if not signature.exists():
+def _signature(folder: Path, content: Content, key: Path | None) -> tuple[Signature, Line]:
+    path = folder / SIGNATURE
+    if not path.is_file() or path.is_symlink():
         said = "it is not signed" + (", so it can't be of this key" if key else "; anyone could have made it")
         return "unsigned", Line(key is None, said)
-    if key is None:
-        return "unknown", Line(
-            True, "it is signed, by a key that was not checked; give --key PUBLIC.pem to check it"
-        )
     try:
-        check_signature(folder, signature, key)
+        changes = unsigned_changes(read_signature(path), content.digests)
+        if changes:
+            more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
+            raise BundleError(f"its signature is not of these files: {changes[0]}{more}")
+        if key is None:
+            return "unknown", Line(True, "its signature is of these very files; whose it is was not checked")
+        check_signature(folder, path, key)
     except BundleError as error:
         return "invalid", Line(False, str(error))
     return "valid", Line(True, f"signed by the key {key.name}")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,48 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What lies below a folder, by POSIX paths relative to it, sorted.
+
+    files: regular files. others: everything else that is not just a folder with something in it, and what it is:
+    `a link`, `no regular file` (a pipe, a socket, a device), `an empty folder`, `a folder that can't be read`.
+    """
+
+    files: dict[str, Path]
+    others: dict[str, str]
+
+
+def list_folder(folder: Path) -> Listing:
+    """Everything below a folder. No link is followed, nothing is opened."""
+    files: dict[str, Path] = {}
+    others: dict[str, str] = {}
+    folders = [folder]
+    while folders:
+        inside = folders.pop()
+        try:
+            entries = list(os.scandir(inside))
+        except OSError:
+            others[inside.relative_to(folder).as_posix()] = "a folder that can't be read"
+            continue
+        if not entries and inside != folder:
+            others[inside.relative_to(folder).as_posix()] = "an empty folder"
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_symlink():
+                others[path.relative_to(folder).as_posix()] = "a link"
+            elif entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            elif entry.is_file(follow_symlinks=False):
+                files[path.relative_to(folder).as_posix()] = path
+            else:
+                others[path.relative_to(folder).as_posix()] = "no regular file"
+    return Listing(dict(sorted(files.items())), dict(sorted(others.items())))
+
+
 def folder_files(folder: Path) -> dict[str, Path]:
-    """Every regular file below a folder by its POSIX path relative to it, sorted; links are followed, not listed."""
-    found = {
-        (Path(parent) / name).relative_to(folder).as_posix(): Path(parent) / name
-        for parent, _, names in os.walk(folder)
-        for name in names
-    }
-    return dict(sorted(found.items()))
+    """Every regular file below a folder by its POSIX path relative to it, sorted; no link is followed or listed."""
+    return list_folder(folder).files
 
 
 def files_digest(digests: Mapping[str, str]) -> str:

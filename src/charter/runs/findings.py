@@ -5,9 +5,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, TypeAdapter
 
 from charter.errors import StoreError
+from charter.runs.files import parse_json
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Finding:
     the digest of the rows it was measured on, `split` their split. `attachment` is a small JSON value with its
     `kind` (`matrix`, `curve`, `table`) that a page can draw; it holds counts and rates, never a row's text.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     area: str
     metric: str
@@ -56,6 +61,18 @@ def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
+_FIELDS = TypeAdapter(Finding)
+
+
+def read_finding(value: Any) -> Finding:
+    """A finding from its JSON.
+
+    Raises:
+        TypeError, ValueError: it is none: not an object, an unknown field, a field of another type.
+    """
+    return _FIELDS.validate_json(json.dumps({"value": None, **value}, allow_nan=False), strict=True)
+
+
 def read_findings(path: Path) -> list[Finding]:
     """Read findings written by `write_findings`.
 
@@ -67,7 +84,7 @@ def read_findings(path: Path) -> list[Finding]:
         if not line:
             continue
         try:
-            found.append(Finding(**{"value": None, **json.loads(line)}))
+            found.append(read_finding(parse_json(line)))
         except (TypeError, ValueError) as error:
             raise StoreError(
                 f"{path}:{number}  not a finding ({error}); the file was changed or cut off"

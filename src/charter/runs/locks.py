@@ -13,12 +13,13 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock on `path` (made if needed, never removed by the holder); yields whether it is held.
+    """Hold a lock on a file (made if needed, never removed by the holder) or a folder; yields whether it is held.
 
     With `wait=False` it yields False at once when another process excludes this one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    how = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    handle = os.open(path, how | os.O_CLOEXEC, 0o644)
     try:
         yield _acquire(handle, shared=shared, wait=wait)
     finally:

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from charter.errors import StoreError
-from charter.runs.files import append_line, write_json
+from charter.runs.files import append_line, parse_json, read_json, write_json
 from charter.runs.locks import is_held, locked
 from charter.runs.store import Artifact, Stage, Store
 
 Status = Literal["running", "interrupted", "failed", "released", "refused", "draft"]
+RUN_ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
+"""The form of a run's id; its folder is called so."""
 EventKind = Literal["started", "reused", "made", "waiting", "note"]
 
 
@@ -91,6 +95,7 @@ def begin_run(
         run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(2)}"
         folder = store.root / run_id
         folder.mkdir(parents=True)
+        store.mark()
         record = {
             "id": run_id,
             "name": name,
@@ -115,7 +120,10 @@ def begin_run(
 
 @dataclass(frozen=True)
 class PastRun:
-    """A run on record; `status` is "killed" for one that never wrote its end and lives no more."""
+    """A run on record; `status` is "killed" for one that never wrote its end and lives no more.
+
+    A record that can't be read, or is none, makes the run "unreadable"; its other facts are then empty.
+    """
 
     id: str
     name: str
@@ -130,20 +138,40 @@ class PastRun:
         return tuple(stage["key"] for stage in self.record.get("stages", ()))
 
 
+class _Entry(BaseModel):
+    """What is read of a stage in a run's record."""
+
+    name: str
+    key: str
+
+
+class _Record(BaseModel):
+    """What is read of a run's record; the record holds more."""
+
+    name: str
+    status: str
+    created: str
+    stages: tuple[_Entry, ...]
+
+
 def list_runs(store: Store) -> list[PastRun]:
-    """Every run on record, oldest first. A folder whose record can't be read is listed as "unreadable"."""
-    found = []
-    for path in sorted(store.root.glob("*/run.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found.append(PastRun(path.parent.name, "", "unreadable", "", path.parent, {}))
-            continue
-        status = record["status"]
-        if status == "running" and not is_held(store.lock_file(f"run-{record['id']}")):
-            status = "killed"
-        found.append(PastRun(record["id"], record["name"], status, record["created"], path.parent, record))
-    return sorted(found, key=lambda run: (run.created, run.id))
+    """Every run on record, oldest first. A run whose record can't be read is listed as "unreadable"."""
+    found = [_past_run(store, path) for path in sorted(store.root.glob("*/run.json"))]
+    runs = [run for run in found if run.status != "unreadable" or RUN_ID.fullmatch(run.id)]
+    return sorted(runs, key=lambda run: (run.created, run.id))
+
+
+def _past_run(store: Store, path: Path) -> PastRun:
+    run_id = path.parent.name
+    try:
+        record = read_json(path)
+        known = _Record.model_validate(record)
+    except (OSError, ValueError):
+        return PastRun(run_id, "", "unreadable", "", path.parent, {})
+    status = known.status
+    if status == "running" and not is_held(store.lock_file(f"run-{run_id}")):
+        status = "killed"
+    return PastRun(run_id, known.name, status, known.created, path.parent, record)
 
 
 def find_run(store: Store, run_id: str | None = None, name: str | None = None) -> PastRun:
@@ -158,10 +186,15 @@ def find_run(store: Store, run_id: str | None = None, name: str | None = None) -
         if len(matching) == 1:
             return matching[0]
         said = "no run" if not matching else f"{len(matching)} runs"
-        raise StoreError(f"{said} in {store.root} begin(s) with '{run_id}'; `charter runs` lists them")
+        raise StoreError(
+            f"{said} in {store.root.resolve()} begin(s) with '{run_id}'; `charter runs` lists them"
+        )
     matching = [run for run in runs if name is None or run.name == name]
     if not matching:
-        raise StoreError(f"no run of '{name or 'any charter'}' in {store.root}; `charter run` makes one")
+        of = f" of '{name}'" if name else ""
+        raise StoreError(
+            f"no run{of} in {store.root.resolve()}. `charter run` makes one; --charter FILE or --store FOLDER look elsewhere"
+        )
     return matching[-1]
 
 
@@ -187,7 +220,7 @@ def judged_before(store: Store, *, charter_digest: str, test_digest: str, data_i
             if not line.strip():
                 continue
             try:
-                entry = json.loads(line)
+                entry = parse_json(line)
                 charter, test, name = entry["charter"], entry["test"], entry["data"]
             except (ValueError, KeyError, TypeError):
                 split.add(f"unreadable-{number}")

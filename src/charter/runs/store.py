@@ -1,5 +1,6 @@
 """The store: artefacts kept by the key of everything they were made from.
 
+    ROOT/charter-store.json              the mark that this folder is a store, so that `gc` may clean it
     ROOT/artefacts/KEY/artefact.json     the record: stage, options, inputs, files and their digests
     ROOT/artefacts/KEY/files/...         the content
     ROOT/work/KEY/                       what an unfinished stage keeps to resume from (checkpoints)
@@ -11,7 +12,6 @@
 An artefact appears by one rename, after its bytes are on disk; so a kill at any moment leaves it absent or whole.
 """
 
-import json
 import os
 import secrets
 import shutil
@@ -23,9 +23,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from charter.runs.digest import file_digest, files_digest, folder_files, value_digest
-from charter.runs.files import sync_folder, sync_tree, write_json
+from pydantic import BaseModel, Field
+
+from charter.runs.digest import file_digest, files_digest, folder_files, list_folder, value_digest
+from charter.runs.files import read_json, sync_folder, sync_tree, write_json
 from charter.runs.locks import locked
+
+MARK = "charter-store.json"
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,36 @@ class Artifact:
     record: Mapping[str, Any]
 
 
+class _Record(BaseModel):
+    """What a run reads of an artefact's record; the record holds more."""
+
+    stage: str
+    key: str
+    digest: str
+    files: dict[str, str]
+    inputs: dict[str, str]
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+
+
 class Store:
     """A folder of artefacts that several runs may use at once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+
+    def mark(self) -> None:
+        """Mark the folder as a store, when its first run begins."""
+        if not (self.root / MARK).exists():
+            write_json(
+                self.root / MARK, {"format": 1, "what": "a run store of Charter: `charter gc` cleans it"}
+            )
+
+    def is_marked(self) -> bool:
+        """Whether a run has marked this folder as a store."""
+        try:
+            return bool(read_json(self.root / MARK)["format"] == 1)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def lock_file(self, name: str) -> Path:
         """The lock of a key, a run or (`store`) the whole."""
@@ -90,11 +119,14 @@ class Store:
         """The artefact of a key if it is there and every byte of it is what was written; else None."""
         home = self.root / "artefacts" / key
         try:
-            record = json.loads((home / "artefact.json").read_text(encoding="utf-8"))
-            files = {name: file_digest(path) for name, path in folder_files(home / "files").items()}
-            if files != record["files"] or record["key"] != key:
+            record = read_json(home / "artefact.json")
+            listing = list_folder(home / "files")
+            files = {name: file_digest(path) for name, path in listing.files.items()}
+            strange = set(listing.others.values()) - {"an empty folder"}
+            known = _Record.model_validate(record)
+            if strange or files != known.files or known.key != key or known.digest != files_digest(files):
                 return None
-            return Artifact(record["stage"], key, record["digest"], home / "files", MappingProxyType(record))
+            return Artifact(known.stage, key, known.digest, home / "files", MappingProxyType(record))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import polars as pl
 
+from charter import plugins
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.edits import Chain, Place, backwards, carried
 from charter.data.preparation import prepare_again
+from charter.errors import BundleError, DataError, ModelError, OptionError
 from charter.models.base import load_model, load_tokenizer
 from charter.models.inference import predict_outputs
 from charter.release.bundle import Bundle
@@ -51,7 +53,8 @@ class Answerer:
         have start and end in the text as it was given, and `text` as the model read it (masked where masking is on).
         on_batch is told how many rows are done, of how many.
         """
-        prepared = prepare_again(rows, self.columns, self.uses, follow=True)
+        empty = pl.col(self.columns.text).is_null()
+        prepared = prepare_again(rows.filter(~empty), self.columns, self.uses, follow=True)
         examples = self.task.examples(
             prepared.frame, self.columns, self.tokenizer, self.max_length, with_targets=False
         )
@@ -64,7 +67,8 @@ class Answerer:
         answered = pl.concat([prepared.frame.select(ROW), decoded], how="horizontal")
         if prepared.chains and "entities" in answered.columns:
             answered = _as_given(answered, rows, self.columns.text, prepared.chains)
-        reasons = prepared.dropped.select(ROW, pl.col("reason").alias("not_answered"))
+        no_text = rows.filter(empty).select(ROW, pl.lit("no text").alias("not_answered"))
+        reasons = pl.concat([prepared.dropped.select(ROW, pl.col("reason").alias("not_answered")), no_text])
         frame = (
             rows.select(ROW, PLACE)
             .join(answered, on=ROW, how="left", maintain_order="left")
@@ -72,13 +76,31 @@ class Answerer:
         )
         return Answered(frame, examples.truncated)
 
-    def answer_texts(self, texts: list[str]) -> pl.DataFrame:
-        """Answer texts given one by one."""
-        return self.answer(text_rows(texts, self.columns)).frame
+    def answer_texts(self, texts: str | Sequence[str | None]) -> pl.DataFrame:
+        """Answer texts given one by one, or a single one. None is answered by its reason, `no text`.
+
+        Raises:
+            DataError, TypeError: as `text_rows`.
+        """
+        return self.answer(text_rows([texts] if isinstance(texts, str) else texts, self.columns)).frame
 
 
-def text_rows(texts: Sequence[str], columns: Columns) -> pl.DataFrame:
-    """Texts as rows that can be answered."""
+def text_rows(texts: Sequence[str | None], columns: Columns) -> pl.DataFrame:
+    """Texts as rows that can be answered.
+
+    Raises:
+        DataError: a text with half a character in it (bytes that are no UTF-8, on a command line).
+        TypeError: something that is no text.
+    """
+    for number, text in enumerate(texts, start=1):
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"text {number} is of type {type(text).__name__}; texts, or None, are answered")
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"text {number} is no valid text: at character {error.start + 1} it has bytes that are no UTF-8"
+            ) from None
     numbers = range(1, len(texts) + 1)
     return pl.DataFrame(
         {ROW: numbers, PLACE: [f"text {number}" for number in numbers], columns.text: list(texts)},
@@ -108,17 +130,23 @@ def open_answerer(bundle: Bundle, folder: Path | None = None) -> Answerer:
     """Load a bundle's model.
 
     Raises:
-        BundleError: the bundle's files are not what its manifest says.
+        BundleError: its model, tokenizer, task or preparations can't be made from its files.
     """
     facts = bundle.preparation
-    task = restore(facts["task"])
     place = folder or bundle.folder
+    try:
+        task = restore(facts.task.model_dump())
+        for use in facts.prepare:
+            plugins.resolve("preparation", use.use, use.options)
+        model, tokenizer = load_model(place, task), load_tokenizer(place)
+    except (ModelError, OptionError) as error:
+        raise BundleError(f"{place} can't be used: {error}") from None
     return Answerer(
         bundle=bundle,
         task=task,
-        columns=Columns(inputs=facts["inputs"]),
-        uses=tuple(Use(**use) for use in facts["prepare"]),
-        max_length=int(facts["max_length"]),
-        model=load_model(place, task),
-        tokenizer=load_tokenizer(place),
+        columns=Columns(inputs=facts.inputs),
+        uses=facts.prepare,
+        max_length=facts.max_length,
+        model=model,
+        tokenizer=tokenizer,
     )

@@ -103,9 +103,10 @@ def fit(
     work: Path,
     logs: Path,
     on_step: Callable[[FitProgress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> Fitted:
-    """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one.
+    """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one, and tell it by `on_note`.
 
     A fit that was interrupted, at whatever update, and resumed ends with the weights that it would have had without.
 
@@ -126,11 +127,13 @@ def fit(
     model.to(pick_device())
     optimizer = _optimizer(model, settings)
     progress, best = _Progress(), None
-    saved = load_checkpoint(work)
+    saved = load_checkpoint(work, model, optimizer, vars(progress), on_note)
     if saved is not None:
         load_learned(model, saved.weights)
         optimizer.load_state_dict(saved.optimizer)
         progress, best = _Progress(**saved.facts), saved.best
+        if on_note is not None:
+            on_note(f"goes on from update {progress.step} of {steps}")
     evaluations = _evaluation_steps(per_epoch, settings)
     keep_best = settings.keep == "best" and validation is not None
     log_every = max(steps // LOGGED_POINTS, 1)

@@ -1,0 +1,161 @@
+"""Whether what a bundle says of itself is one story: manifest, record, evidence, verdicts, card, labels."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from charter import spec
+from charter.errors import CharterError
+from charter.release.card import card
+from charter.release.judge import Verdict, judge, released
+from charter.release.manifest import PREPARATION, Manifest, model_digest, read_preparation
+from charter.release.record import Record, read_record
+from charter.runs.digest import value_digest
+from charter.runs.files import read_json
+from charter.runs.findings import Finding, read_findings
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was checked."""
+
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class _Story:
+    """What a bundle's files say, each read."""
+
+    record: Record
+    findings: list[Finding]
+    verdicts: list[Any]
+    provenance: Any
+    preparation: Mapping[str, Any]
+    labels: list[Any]
+    charter_text: str
+    card: str
+
+
+def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> list[Line]:
+    """The verdicts judged again from the findings, which must be of this very model; and every file compared with the others.
+
+    words: compare also what Charter words itself: the card, the layout of charter.yaml, the reasons of verdicts. They are
+    compared only in a bundle of this very version, since the next one may word them anew.
+    """
+    try:
+        story = _read(folder)
+        own = words and _made_by_this_version(story.record)
+        lines = [*_identity(story, manifest, own), *_verdicts(story, manifest, own), *_files(story)]
+        if own:
+            lines += _words(story)
+        elif words:
+            version = _version(story.record)[:20]
+            lines.append(Line(True, f"its card is not compared: it was written by Charter {version or '?'}"))
+        return lines
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, CharterError) as error:
+        said = str(error).partition(";")[0] if isinstance(error, CharterError) else type(error).__name__
+        return [Line(False, f"its record, findings or verdicts can't be read ({said})")]
+
+
+def _read(folder: Path) -> _Story:
+    proof = folder / "charter"
+    read_preparation(folder)
+    config = read_json(folder / "config.json")
+    named = config.get(
+        "id2label", {"0": "LABEL_0", "1": "LABEL_1"}
+    )  # transformers leaves out its own default
+    return _Story(
+        record=read_record(proof / "record.json"),
+        findings=read_findings(proof / "findings.jsonl"),
+        verdicts=read_json(proof / "verdicts.json"),
+        provenance=read_json(proof / "provenance.json"),
+        preparation=read_json(folder / PREPARATION),
+        labels=[named[str(number)] for number in range(len(named))],
+        charter_text=(folder / "charter.yaml").read_text(encoding="utf-8"),
+        card=(folder / "README.md").read_text(encoding="utf-8"),
+    )
+
+
+def _version(record: Record) -> str:
+    return str(record.provenance["versions"]["charter"])
+
+
+def _made_by_this_version(record: Record) -> bool:
+    return _version(record) == metadata.version("charter")
+
+
+def _identity(story: _Story, manifest: Manifest, own: bool) -> Iterator[Line]:
+    """The manifest's own words against the record."""
+    record = story.record
+    packed = "released" if record.status == "released" else "refused"
+    digest = record.charter.digest if own else record.provenance["charter_digest"]
+    pairs = {
+        "name": (manifest.name, record.charter.name),
+        "status": (manifest.status, packed),
+        "run": (manifest.run, record.run_id),
+        "charter_digest": (manifest.charter_digest, digest),
+    }
+    wrong = [name for name, (said, kept) in pairs.items() if said != kept]
+    same = record.provenance["charter_digest"] == digest and record.provenance["run"] == record.run_id
+    if wrong:
+        yield Line(False, f"the manifest's {' and '.join(wrong)} is not that of the record")
+    elif not same:
+        yield Line(False, "the provenance is of another run or charter than the record")
+    else:
+        yield Line(True, f"it is '{manifest.name}' of run {manifest.run}")
+
+
+def _verdicts(story: _Story, manifest: Manifest, own: bool) -> Iterator[Line]:
+    again = judge(story.record.charter, story.findings)
+    measured = {one.of for one in story.findings if one.split == "test" and one.of}
+    ties = measured == {model_digest(manifest)} if measured else not again
+    yield Line(ties, f"the evidence is {'' if ties else 'not '}of these very weights and tokenizer files")
+    kept = [_judged(one.as_json(), own) for one in story.record.verdicts]
+    filed = [_judged(one, own) for one in story.verdicts]
+    follows = [_judged(one.as_json(), own) for one in again] == kept == filed
+    yield Line(follows, f"the verdicts {'follow' if follows else 'do not follow'} from the findings")
+    fits = _status(again) == manifest.status
+    yield Line(
+        fits, f"its status '{manifest.status}' {'follows' if fits else 'does not follow'} from the verdicts"
+    )
+
+
+def _judged(verdict: Mapping[str, Any], own: bool) -> dict[str, Any]:
+    return {name: value for name, value in verdict.items() if own or name != "because"}
+
+
+def _status(verdicts: list[Verdict]) -> str:
+    return "released" if released(verdicts) else "refused"
+
+
+def _files(story: _Story) -> Iterator[Line]:
+    """The separate files against the record."""
+    record = story.record
+    differ = [
+        name
+        for name, same in {
+            "charter/findings.jsonl": tuple(story.findings) == record.findings,
+            "charter/verdicts.json": story.verdicts == [one.as_json() for one in record.verdicts],
+            "charter/provenance.json": story.provenance == dict(record.provenance),
+            PREPARATION: value_digest(story.preparation) == record.provenance.get("preparation_digest"),
+        }.items()
+        if not same
+    ]
+    for name in differ:
+        yield Line(False, f"{name} is not what the record says")
+    if story.labels != list(story.preparation["task"]["labels"]):
+        yield Line(False, "the labels of config.json are not those of the task")
+    elif not differ:
+        yield Line(True, "findings, verdicts, provenance, preparation and labels agree with the record")
+
+
+def _words(story: _Story) -> Iterator[Line]:
+    """The charter as it is written out, and the card, against the record."""
+    record = story.record
+    if story.charter_text != spec.written(record.charter):
+        yield Line(False, "charter.yaml is not the charter that was judged")
+    same = story.card == card(record, story.preparation)
+    yield Line(same, f"the card README.md {'follows' if same else 'does not follow'} from the record")
