@@ -167,7 +167,7 @@ HANDLE = Kind(
     "HANDLE",
     "@",
     _matches(
-        rf"(?<![a-z0-9_@./])(@(?:[a-z0-9_]{{1,30}}(?![a-z0-9_@])|[{_EAST}][\w\-]{{1,29}}(?![\w@])))", _always
+        rf"(@(?<![a-z0-9_@./]@)(?:[a-z0-9_]{{1,30}}(?![a-z0-9_@])|[{_EAST}][\w\-]{{1,29}}(?![\w@])))", _always
     ),
 )
 
@@ -376,12 +376,12 @@ US_PHONE = Kind(  # the North American Numbering Plan
         weak=True,
     ),
 )
-NATIONAL_PHONE = Kind(  # with the national prefix 0 (ITU-T E.123, 2001), as in the United Kingdom, Germany, France, Australia
+NATIONAL_PHONE = Kind(  # with the national prefix 0 (ITU-T E.123, 2001), as in the UK, Germany, France, Switzerland, Australia
     "PHONE",
     "digits",
     _matches(
         rf"{_PHONE_START}(?=(0[1-9][0-9]{{1,3}}[ ][0-9]{{3,4}}[ ][0-9]{{3,4}}|0[1-9][0-9]{{1,4}}[ /\-][0-9]{{5,8}}"
-        r"|0[1-9][0-9]{2}(?:[ ][0-9]{2}){3}|0[1-9][0-9]{2}[ ][0-9]{3}(?:[ ][0-9]{2}){2}"
+        r"|0[1-9][0-9]{2}(?:[ ][0-9]{2}){3}|0[1-9][0-9]{1,2}[ ][0-9]{3}(?:[ ][0-9]{2}){2}"
         r"|0[1-9]([ .\-])[0-9]{2}(?:\2[0-9]{2}){3}|\(0[1-9][0-9]{1,4}\)[ ]?[0-9]{3,4}[ \-]?[0-9]{3,5}"
         rf"|07[1-57-9][0-9]{{8}}|01[5-7][0-9]{{8,9}}){_PHONE_END})",
         _is_national,

@@ -33,8 +33,10 @@ _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 _ADDRESS = r"[@＠][^\s@＠]+[.．]"
 _LINK = r"(?i:https?://|www\.)"
 _NUMBER = rf"\p{{Nd}}(?:[^\p{{L}}\n]{{0,3}}\p{{Nd}}){{6}}|(?i:{'|'.join(IBAN_LENGTHS)})[0-9]{{2}}(?i:[ \-]?[0-9a-z]){{11}}"
-_NUMBERS = re.compile(r"[0-9](?:[^\w\n]{0,3}[0-9]){6}|[a-z]{2}[0-9]{2}[ \-]?[0-9a-z]{4}", re.I)
-_LINKS = re.compile(_LINK)
+_NUMBERS = re.compile(
+    r"[0-9](?:(?:[^\w\n]{0,3}[0-9]){6}|(?<=[A-Za-z]{2}[0-9])[0-9][ \-]?[0-9A-Za-z]{4})"
+)
+_LINKS = re.compile(r"://|[Ww][Ww][Ww]\.")
 
 
 def mask_pii(
@@ -125,15 +127,15 @@ def _with(cells: pl.Series, flagged: pl.Series, changed: Sequence[str] | Sequenc
 def _find(text: str, kinds: Sequence[Kind]) -> list[_Found]:
     """What was found, in order; an earlier kind has the first claim on a place."""
     plain = _PLACEHOLDER.sub(lambda one: TAKEN * len(one.group()), _plain(text))
-    holds = {"@": "@" in plain, "link": bool(_LINKS.search(plain)), "digits": bool(_NUMBERS.search(plain))}
-    able = [kind for kind in kinds if holds[kind.needs]]
     found: list[_Found] = []
     for _ in range(ROUNDS):
         before = len(found)
-        for kind in able:
-            new = [_Found(place.start, place.end, kind) for place in kind.search(plain)]
-            plain = _taken(plain, new)
-            found += new
+        holds = {"@": "@" in plain, "link": bool(_LINKS.search(plain)), "digits": bool(_NUMBERS.search(plain))}
+        for kind in kinds:
+            new = [_Found(place.start, place.end, kind) for place in kind.search(plain)] if holds[kind.needs] else []
+            if new:
+                plain = _taken(plain, new)
+                found += new
         if len(found) == before:
             break
     return sorted(found, key=lambda one: one.start)
