@@ -196,6 +196,7 @@ _CARD_BODY = (
     r"|[0-9]{4,19}(?![0-9])(?:[ \-][0-9]{3,15}(?![0-9])){0,5}(?:[ \-][0-9]{1,2}(?![0-9]))?"
 )
 _CARD_START = re.compile(f"{_glued('card', 'visa', 'mastercard', 'amex', 'cc')}(?=({_CARD_BODY}))", re.I)
+_LATIN = re.compile(r"[A-Za-z_]")
 _GROUP_END = re.compile(r"(?<=[0-9])(?![0-9])")
 
 
@@ -206,17 +207,19 @@ def _compact(text: str) -> str:
 def _cards(text: str) -> Iterator[Place]:
     """At each group of digits the longest run of groups that is a card, and is no part of what is formed as something else."""
     after = 0
-    shaped: list[Place] | None = None
+    shaped: Iterator[re.Match[str]] | None = None
+    shape: re.Match[str] | None = None
     for match in _CARD_START.finditer(text):
         start = match.start(1)
         end = _card_end(match) if start >= after else None
         if end is None:
             continue
         if shaped is None:
-            shaped = [Place(*one.span()) for one in _SHAPED.finditer(text)]
-        while shaped and shaped[0].end <= start:
-            shaped.pop(0)
-        if not (shaped and shaped[0].start < end):
+            shaped = _SHAPED.finditer(text)
+            shape = next(shaped, None)
+        while shape is not None and shape.end() <= start:
+            shape = next(shaped, None)
+        if shape is None or shape.start() >= end:
             yield Place(start, end)
             after = end
 
@@ -225,9 +228,9 @@ def _card_end(match: re.Match[str]) -> int | None:
     run = match.group(1)
     for place in reversed([one.start() for one in _GROUP_END.finditer(run)]):
         digits = digits_of(run[:place])
-        touches = match.string[match.start(1) + place :][:1]
-        if 13 <= len(digits) <= 19 and not re.match(r"[A-Za-z_]", touches) and is_card(digits):
-            return match.start(1) + place
+        end = match.start(1) + place
+        if 13 <= len(digits) <= 19 and not _LATIN.match(match.string, end) and is_card(digits):
+            return end
     return None
 
 
