@@ -311,7 +311,8 @@ def _is_phone(text: str) -> bool:
     number = re.split(r"(?i)[x转轉分e]", text)[0]
     digits = digits_of(number)
     is_fraction = re.fullmatch(r"[0-9]+\.[0-9]+", number) is not None
-    return 7 <= len(digits) <= 15 and len(set(digits)) > 1 and not is_fraction and not _DATE.match(number)
+    is_dated = _DATE.match(number) or re.search(r"(?<![0-9])[0-9]{1,2}([./\-])[0-9]{1,2}\1(?:19|20)[0-9]{2}$", number)
+    return 7 <= len(digits) <= 15 and len(set(digits)) > 1 and not is_fraction and not is_dated
 
 
 def _is_mobile(text: str) -> bool:
@@ -396,7 +397,7 @@ PHONE = Kind(  # ITU-T E.164 (2010): 8 to 15 digits after the plus or the prefix
     "digits",
     _matches(
         rf"{_glued(*_PHONE_WORDS)}(?<!\+)(?=((?:\+[1-9](?:[ .\-/]?\(?[0-9]\)?){{7,14}}"
-        rf"|(?<![0-9][ \-])00[1-9][0-9]{{0,2}}[ \-](?:[ .\-/]?\(?[0-9]\)?){{6,13}})(?![0-9]){_EXTENSION})(?![0-9a-z_]))",
+        rf"|(?<![0-9][ \-])00(?:1|7|[2-689][0-9]{{1,2}})[ \-](?:[ .\-/]?\(?[0-9]\)?){{6,13}})(?![0-9]){_EXTENSION})(?![0-9a-z_]))",
         _is_phone,
         weak=True,
     ),

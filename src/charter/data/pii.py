@@ -161,9 +161,10 @@ def _mask_words(words: Sequence[str | None], kinds: Sequence[Kind], counts: Coun
 
     They are searched twice: as they were written, as far as that can be told, and with a space between all of them.
     """
-    tight = ["" if _are_glued(a or "", b or "") else " " for a, b in zip(words, words[1:], strict=False)]
-    masked = _masked_joined(words, tight, kinds, counts)
-    return _masked_joined(masked, [" "] * len(tight), kinds, counts) if "" in tight else masked
+    known = [word or "" for word in words]
+    glued = [_are_glued(*three) for three in zip(known, known[1:], [*known[2:], ""], strict=False)]
+    masked = _masked_joined(words, ["" if one else " " for one in glued], kinds, counts)
+    return _masked_joined(masked, [" "] * len(glued), kinds, counts) if any(glued) else masked
 
 
 def _masked_joined(
@@ -190,12 +191,14 @@ def _masked_joined(
 _DOMAIN_END = frozenset(("com", "org", "net", "edu", "gov", "info", "cn"))
 
 
-def _are_glued(word: str, following: str) -> bool:
+def _are_glued(word: str, following: str, then: str) -> bool:
     """Whether two words were probably written without a space: single signs, and signs that tokenisers part from words."""
     if len(word) <= 1 and len(following) <= 1:
         return True
-    if "." in (word, following):
-        return (word[-1:].isdigit() and following == ".") or (word == "." and following in _DOMAIN_END)
+    if following == ".":
+        return word[-1:].isdigit() or then in _DOMAIN_END
+    if word == ".":
+        return following in _DOMAIN_END
     return word in ("(", "+", "@", "-", "/", "_") or following in (")", "@", "-", "/", "_")
 
 
