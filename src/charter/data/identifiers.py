@@ -17,7 +17,11 @@ IBAN_LENGTHS = {
 
 # First two digits of GB/T 2260-2007 (provinces), 83 (Taiwan, residents' permits) and 91 (abroad).
 _PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83 91".split()
+    f"{zone}{place}"
+    for zone, places in enumerate(
+        ("12345", "123", "1234567", "123456", "01234", "12345", "1", "123", "1"), start=1
+    )
+    for place in places
 )
 
 # Issuers' first digits (ISO/IEC 7812-1:2017 leaves them to the schemes, who publish them) and lengths of their numbers.
@@ -107,7 +111,12 @@ def is_nanp(digits: str) -> bool:
     200, 300 and 400 are no areas of it: round numbers stay.
     """
     last = digits[-10:]
-    return last[:3] not in ("200", "300", "400") and last[0] in "23456789" and last[3] in "23456789" and len(set(last)) > 1
+    return (
+        last[:3] not in ("200", "300", "400")
+        and last[0] in "23456789"
+        and last[3] in "23456789"
+        and len(set(last)) > 1
+    )
 
 
 def _is_day(digits: str) -> bool:

@@ -1,16 +1,11 @@
 """The kinds of personal data that can be told by form: where each is looked for, and what a find must pass.
 
-Texts come as `plain` leaves them. A place that is taken already holds TAKEN, which no pattern matches: nothing is found
-twice, nothing inside a placeholder, and no list of places is ever searched. Each search takes time linear in the text:
-a pattern starts only where a group of signs starts, and reads a bounded number of groups from there.
-
 Numbers with a check digit are looked for anywhere; those without one only in their usual notation, or after a cue word.
+Texts are searched with full-width signs and the digits of other scripts made plain.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
 
 from charter.data.edits import Place
 from charter.data.identifiers import (
@@ -25,97 +20,7 @@ from charter.data.identifiers import (
     is_uscc,
     passes_luhn,
 )
-
-Needs = Literal["@", "link", "digits"]
-Search = Callable[[str], Iterator[Place]]
-Passes = Callable[[str], bool]
-
-TAKEN = "\x00"
-"""Stands for each sign of a place that is taken."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of personal data: its name, what a text must hold to be searched at all, and the search."""
-
-    name: str
-    needs: Needs
-    search: Search
-
-    @property
-    def placeholder(self) -> str:
-        """What stands in its place."""
-        return f"[{self.name}]"
-
-
-def _matches(pattern: str, passes: Passes, *, weak: bool = False) -> Search:
-    """Search for group 1 of a pattern that is tried at every place, since a candidate may hide a later one.
-
-    weak: nothing checks the number itself, so it is not taken where its surroundings say that it is something else.
-    """
-    compiled = re.compile(pattern, re.I)
-
-    def search(text: str) -> Iterator[Place]:
-        after = 0
-        for match in compiled.finditer(text):
-            start, end = match.span(1)
-            if start >= after and passes(match.group(1)) and not (weak and _is_something_else(text, start, end)):
-                yield Place(start, end)
-                after = end
-
-    return search
-
-
-def _cued(cue: str, number: str, passes: Passes) -> Search:
-    """Search for numbers right after a cue word, or after another number that stands after one."""
-    first = re.compile(f"(?:{cue}){_GAP}({number})", re.I)
-    more = re.compile(rf"[ ]?(?:[,、;/]|or|and|或|和|及|以及)[ ]?({number})", re.I)
-
-    def search(text: str) -> Iterator[Place]:
-        after = 0
-        for cued in first.finditer(text):
-            match: re.Match[str] | None = cued
-            while match is not None:
-                start, end = match.span(1)
-                if start < after or not passes(match.group(1)) or _COUNTED.match(text, end):
-                    break
-                yield Place(start, end)
-                after = end
-                match = more.match(text, end)
-
-    return search
-
-
-# What may stand between a cue word and its number: a few signs and words of little meaning.
-_GAP = (
-    r"(?:[^\w\[\]\x00]{0,4}(?:(?:numbers?|num|no|nr|is|are|was|at|on|me|us|him|her|them|to)(?![a-z])|号码|號碼|号|號|是|为|為))"
-    r"{0,4}[^\w\[\]\x00]{0,4}?"
-)
-# Words and signs that say that a number is no telephone's.
-_OTHER_USE = re.compile(
-    r"(?:[£$€¥￥₩₽₹#№]|(?:order|invoice|ref|reference|version|serial|model|isbn|订单|单号|编号|流水|运单|快递|型号|合同|发票|序列"
-    r"|訂單|單號|編號|發票)[ ]?(?:号码|號碼|号|號|no|number|id)?)[^\w\[\]\x00]{0,3}(?:(?:is|no|是|为)[^\w\[\]\x00]{0,3})?$",
-    re.I,
-)
-_UNIT = re.compile(r"[ ]?(?:[元圆万亿萬億%％]|美元|(?:usd|eur|gbp|rmb|cny|people|users|units|dollars|euros)\b)", re.I)
-_COUNTED = re.compile(r"[ ]?(?:[元圆万亿萬億块塊部台件%％]|美元|(?:usd|eur|gbp|rmb|people|users|units|dollars|euros)\b)", re.I)
-_DATE = re.compile(r"(?:[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ])?(?:19|20)[0-9]{2}(?:[-/. ][0-9]{1,2}[-/. ][0-9]{1,2})?(?![0-9])")
-
-
-def _is_something_else(text: str, start: int, end: int) -> bool:
-    return _OTHER_USE.search(text, max(0, start - 24), start) is not None or _UNIT.match(text, end) is not None
-
-
-# Where a number may begin and end. Han characters may touch it (no \b, which takes them for letters); digits may not, and
-# where nothing checks the number neither may Latin letters, but for those of a cue. No decimals of a fraction.
-_START = r"(?<![0-9])(?<![0-9][.,])"
-_ALONE = r"(?<![0-9a-z_])(?<![0-9][.,])"
-_END = r"(?![0-9a-z_])"
-
-
-def _glued(*cues: str) -> str:
-    """Like _ALONE, or right after one of some Latin cue words that stand alone themselves."""
-    return "(?:" + _ALONE + "".join(rf"|(?<=(?<![a-z]){cue})" for cue in cues) + ")"
+from charter.data.searches import ALONE, DATE, END, Kind, compiled_at_first_use, cued, glued, matches
 
 
 def _always(text: str) -> bool:
@@ -158,7 +63,7 @@ EMAIL = Kind("EMAIL", "@", _emails)
 URL = Kind(  # RFC 3986; where an address ends in running text is a matter of use
     "URL",
     "link",
-    _matches(
+    matches(
         r"((?:https?://|(?<![a-z0-9@.])www\.)(?:[^\s<>\"'，。；、！？）】》\u4e00-\u9fff\x00]*[^\s<>\"'，。；、！？）】》\u4e00-\u9fff\x00.,;:!?]))",
         _always,
     ),
@@ -166,7 +71,7 @@ URL = Kind(  # RFC 3986; where an address ends in running text is a matter of us
 HANDLE = Kind(
     "HANDLE",
     "@",
-    _matches(
+    matches(
         rf"(@(?<![a-z0-9_@./]@)(?:[a-z0-9_]{{1,30}}(?![a-z0-9_@])|[{_EAST}][\w\-]{{1,29}}(?![\w@])))", _always
     ),
 )
@@ -190,12 +95,12 @@ _CN_ID_BODY = (
     r"[1-9][0-9]{5}[ \-]?(?:18|19|20)[0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{2}[ \-]?[0-9]{3}[ \-]?" + _CN_ID_END
     + r"|[1-9][0-9]{3}[ \-][0-9]{2}(?:18|19|20)[ \-][0-9]{2}[01][0-9][ \-][0-3][0-9]{3}[ \-][0-9]" + _CN_ID_END
 )  # fmt: skip
-_SHAPED = re.compile(rf"(?<![0-9a-z])(?:{_IBAN_BODY})|(?<![0-9])(?:{_CN_ID_BODY})", re.I)
+_SHAPED = compiled_at_first_use(rf"(?<![0-9a-z])(?:{_IBAN_BODY})|(?<![0-9])(?:{_CN_ID_BODY})")
 _CARD_BODY = (
     r"[0-9]{4}(?:\.[0-9]{4}){3}(?![0-9])"
     r"|[0-9]{4,19}(?![0-9])(?:[ \-][0-9]{3,15}(?![0-9])){0,5}(?:[ \-][0-9]{1,2}(?![0-9]))?"
 )
-_CARD_START = re.compile(f"{_glued('card', 'visa', 'mastercard', 'amex', 'cc')}(?=({_CARD_BODY}))", re.I)
+_CARD_START = re.compile(f"{glued('card', 'visa', 'mastercard', 'amex', 'cc')}(?=({_CARD_BODY}))", re.I)
 _LATIN = re.compile(r"[A-Za-z_]")
 _GROUP_END = re.compile(r"(?<=[0-9])(?![0-9])")
 
@@ -215,7 +120,7 @@ def _cards(text: str) -> Iterator[Place]:
         if end is None:
             continue
         if shaped is None:
-            shaped = _SHAPED.finditer(text)
+            shaped = _SHAPED().finditer(text)
             shape = next(shaped, None)
         while shape is not None and shape.end() <= start:
             shape = next(shaped, None)
@@ -237,25 +142,25 @@ def _card_end(match: re.Match[str]) -> int | None:
 IBAN = Kind(  # ISO 13616-1:2020
     "IBAN",
     "digits",
-    _matches(
+    matches(
         rf"(?:(?<![0-9a-z])|(?<=(?<![a-z])iban))(?=({_IBAN_BODY}))", lambda text: is_iban(_compact(text))
     ),
 )
 CN_ID = Kind(  # GB 11643-1999; the permits of residents of Hong Kong, Macau and Taiwan (81, 82, 83) have the same form
-    "CN_ID", "digits", _matches(rf"(?<![0-9])(?=({_CN_ID_BODY}))", lambda text: is_cn_id(_compact(text)))
+    "CN_ID", "digits", matches(rf"(?<![0-9])(?=({_CN_ID_BODY}))", lambda text: is_cn_id(_compact(text)))
 )
 CN_USCC = Kind(  # GB 32100-2015
     "CN_USCC",
     "digits",
-    _matches(rf"{_ALONE}(?=([1-9a-gny][1-9][0-9]{{6}}[0-9a-hj-npqrtuwxy]{{10}})(?![0-9a-z]))", is_uscc),
+    matches(rf"{ALONE}(?=([1-9a-gny][1-9][0-9]{{6}}[0-9a-hj-npqrtuwxy]{{10}})(?![0-9a-z]))", is_uscc),
 )
 CARD = Kind("CARD", "digits", _cards)  # ISO/IEC 7812-1:2017
 CARD_AFTER_CUE = Kind(  # the same check, for first digits and lengths that are no known issuer's
     "CARD",
     "digits",
-    _cued(
+    cued(
         r"(?<![a-z])(?:card|cc)(?![a-z])|银行卡|信用卡|储蓄卡|借记卡|卡号|銀行卡|卡號",
-        rf"[0-9]{{4}}(?:[ \-]?[0-9]){{8,15}}{_END}",
+        rf"[0-9]{{4}}(?:[ \-]?[0-9]){{8,15}}{END}",
         lambda text: passes_luhn(digits_of(text)),
     ),
 )
@@ -265,8 +170,8 @@ CARD_AFTER_CUE = Kind(  # the same check, for first digits and lengths that are 
 CN_OLD_ID = Kind(  # GB 11643-1989
     "CN_ID",
     "digits",
-    _matches(
-        rf"{_glued('id', 'idcard')}(?=([1-9][0-9]{{5}}[ \-]?[0-9]{{6}}[ \-]?[0-9]{{3}}){_END})",
+    matches(
+        rf"{glued('id', 'idcard')}(?=([1-9][0-9]{{5}}[ \-]?[0-9]{{6}}[ \-]?[0-9]{{3}}){END})",
         lambda text: is_old_cn_id(digits_of(text)),
         weak=True,
     ),
@@ -274,25 +179,25 @@ CN_OLD_ID = Kind(  # GB 11643-1989
 CN_PASSPORT = Kind(  # as the National Immigration Administration numbers ordinary, diplomatic, service and public passports
     "CN_PASSPORT",
     "digits",
-    _cued(
+    cued(
         r"护照|護照|(?<![a-z])passport",
-        rf"(?:[egdsp][0-9]{{8}}|e[a-hj-np-z][0-9]{{7}}|[dsp]e[0-9]{{7}}){_END}",
+        rf"(?:[egdsp][0-9]{{8}}|e[a-hj-np-z][0-9]{{7}}|[dsp]e[0-9]{{7}}){END}",
         _always,
     ),
 )
 CN_PERMIT = Kind(  # permits for travel between the mainland and Hong Kong, Macau and Taiwan
     "CN_PERMIT",
     "digits",
-    _cued(
+    cued(
         r"通行证|通行證|回乡证|回鄉證|台胞证|台胞證|travel permit|home return permit",
-        rf"(?:[cwtlhm][0-9]{{8}}(?:[0-9]{{2}})?|c[a-hj-np-z][0-9]{{7}}){_END}",
+        rf"(?:[cwtlhm][0-9]{{8}}(?:[0-9]{{2}})?|c[a-hj-np-z][0-9]{{7}}){END}",
         _always,
     ),
 )
 CN_TAIWAN_PERMIT = Kind(
     "CN_PERMIT",
     "digits",
-    _cued(r"台胞证|台胞證", rf"[0-9]{{8}}(?:[0-9]{{2}}(?:\([0-9a-z]\))?)?{_END}", _always),
+    cued(r"台胞证|台胞證", rf"[0-9]{{8}}(?:[0-9]{{2}}(?:\([0-9a-z]\))?)?{END}", _always),
 )
 
 # --- Telephones and the US social security number ---------------------------------------------------------------------
@@ -301,7 +206,7 @@ _PHONE_WORDS = (
     "tel", "phone", "mobile", "mob", "cell", "wx", "weixin", "wechat", "vx", "v", "qq", "call", "ph", "t", "m", "id",
     "whatsapp", "fax",
 )  # fmt: skip
-_PHONE_START = _glued(*_PHONE_WORDS) + r"(?<!\+)(?<![0-9][\-/])"
+_PHONE_START = glued(*_PHONE_WORDS) + r"(?<!\+)(?<![0-9][\-/])"
 _PHONE_END = r"(?![0-9a-z_]|[.\-/][0-9])"
 _EXTENSION = r"(?:[ ]?(?:x|ext\.?|extension|转|轉|分机|-)[ ]?[0-9]{1,6})?"
 
@@ -311,7 +216,9 @@ def _is_phone(text: str) -> bool:
     number = re.split(r"(?i)[x转轉分e]", text)[0]
     digits = digits_of(number)
     is_fraction = re.fullmatch(r"[0-9]+\.[0-9]+", number) is not None
-    is_dated = _DATE.match(number) or re.search(r"(?<![0-9])[0-9]{1,2}([./\-])[0-9]{1,2}\1(?:19|20)[0-9]{2}$", number)
+    is_dated = DATE.match(number) or re.search(
+        r"(?<![0-9])[0-9]{1,2}([./\-])[0-9]{1,2}\1(?:19|20)[0-9]{2}$", number
+    )
     return 7 <= len(digits) <= 15 and len(set(digits)) > 1 and not is_fraction and not is_dated
 
 
@@ -323,14 +230,14 @@ def _is_national(text: str) -> bool:
     """10 to 12 digits with the leading 0; pairs that only grow are a list, not a French number."""
     pairs = re.split(r"[ .\-]", text)
     is_list = len(pairs) == 5 and pairs == sorted(pairs)
-    return 10 <= len(digits_of(text)) <= 12 and not is_list and not _DATE.match(text)
+    return 10 <= len(digits_of(text)) <= 12 and not is_list and not DATE.match(text)
 
 
 CN_MOBILE = Kind(  # YD/T 1127 and the Ministry's numbering plan of telecommunications networks (2017): 11 digits, 1 and 3 to 9
     "CN_MOBILE",
     "digits",
-    _matches(
-        rf"(?:(?<![0-9+])(?=[+(])|{_glued(*_PHONE_WORDS)}(?<!\+))"
+    matches(
+        rf"(?:(?<![0-9+])(?=[+(])|{glued(*_PHONE_WORDS)}(?<!\+))"
         r"(?=(\(?(?:(?:\+|00)?86\)?[ \-]{0,2}(?:\(0\))?)?(?<!\()1[3-9][0-9]"
         r"(?:[ \-]?[0-9]{4}[ \-]?[0-9]{4}|[ \-]?[0-9]{3}[ \-]?[0-9]{5}))(?![0-9a-z_]|\.[0-9]))",
         _is_mobile,
@@ -342,7 +249,7 @@ _AREA = rf"(?:{_AREA_3}|0[3-9][0-9]{{2}})"
 CN_LANDLINE = Kind(  # the same plan: area codes of 3 and 4 digits, numbers of 7 and 8 that begin with 2 to 8
     "PHONE",
     "digits",
-    _matches(
+    matches(
         rf"{_PHONE_START}(?=((?:\({_AREA}\)[ \-]?[2-8][0-9]{{2,3}}[ \-]?[0-9]{{4}}"
         rf"|{_AREA}-[2-8][0-9]{{2,3}}[ \-]?[0-9]{{4}}|{_AREA_3}[ ]?[2-8][0-9]{{3}}[ \-]?[0-9]{{4}}"
         rf"|0[3-9][0-9]{{2}}[ ][2-8][0-9]{{6,7}}|86-(?:10|2[0-57-9]|[3-9][0-9]{{2}})-[2-8][0-9]{{6,7}}"
@@ -355,15 +262,15 @@ CN_LANDLINE = Kind(  # the same plan: area codes of 3 and 4 digits, numbers of 7
 SSN = Kind(  # Social Security Administration
     "SSN",
     "digits",
-    _matches(
-        rf"{_glued('ssn', 'ssn-')}(?<![0-9]-)(?=([0-9]{{3}}([.\-])[0-9]{{2}}\2[0-9]{{4}}){_PHONE_END})",
+    matches(
+        rf"{glued('ssn', 'ssn-')}(?<![0-9]-)(?=([0-9]{{3}}([.\-])[0-9]{{2}}\2[0-9]{{4}}){_PHONE_END})",
         lambda text: is_ssn(digits_of(text)),
     ),
 )
 SSN_AFTER_CUE = Kind(
     "SSN",
     "digits",
-    _cued(
+    cued(
         r"(?<![a-z])(?:ssn|social security|social)(?![a-z])",
         rf"[0-9]{{3}}[ .\-]?[0-9]{{2}}[ .\-]?[0-9]{{4}}{_PHONE_END}",
         lambda text: is_ssn(digits_of(text)),
@@ -373,7 +280,7 @@ _US_SPACED = r"[2-9][0-9]{2}[ ][2-9][0-9]{2}[ ][0-9]{4}"
 US_PHONE = Kind(  # the North American Numbering Plan
     "PHONE",
     "digits",
-    _matches(
+    matches(
         rf"{_PHONE_START}(?=((?:(?:\+|00)?1[ .\-]?)?(?:\([2-9][0-9]{{2}}\)[ .\-]{{0,2}}[0-9]{{3}}[ .\-]?[0-9]{{4}}"
         rf"|[2-9][0-9]{{2}}[.\-][0-9]{{3}}[.\-][0-9]{{4}}|(?<![^\n]){_US_SPACED}(?=[ ]*(?![^\n]))){_EXTENSION}){_PHONE_END})",
         lambda text: is_nanp(digits_of(re.split("(?i)[xe]", text)[0])),
@@ -383,7 +290,7 @@ US_PHONE = Kind(  # the North American Numbering Plan
 NATIONAL_PHONE = Kind(  # with the national prefix 0 (ITU-T E.123, 2001), as in the UK, Germany, France, Switzerland, Australia
     "PHONE",
     "digits",
-    _matches(
+    matches(
         rf"{_PHONE_START}(?=(0[1-9][0-9]{{1,3}}[ ][0-9]{{3,4}}[ ][0-9]{{3,4}}|0[1-9][0-9]{{1,4}}[ /\-][0-9]{{5,8}}"
         r"|0[1-9][0-9]{2}(?:[ ][0-9]{2}){3}|0[1-9][0-9]{1,2}[ ][0-9]{3}(?:[ ][0-9]{2}){2}"
         r"|0[1-9]([ .\-])[0-9]{2}(?:\2[0-9]{2}){3}|\(0[1-9][0-9]{1,4}\)[ ]?[0-9]{3,4}[ \-]?[0-9]{3,5}"
@@ -395,8 +302,8 @@ NATIONAL_PHONE = Kind(  # with the national prefix 0 (ITU-T E.123, 2001), as in 
 PHONE = Kind(  # ITU-T E.164 (2010): 8 to 15 digits after the plus or the prefix 00
     "PHONE",
     "digits",
-    _matches(
-        rf"{_glued(*_PHONE_WORDS)}(?<!\+)(?=((?:\+[1-9](?:[ .\-/]?\(?[0-9]\)?){{7,14}}"
+    matches(
+        rf"{glued(*_PHONE_WORDS)}(?<!\+)(?=((?:\+[1-9](?:[ .\-/]?\(?[0-9]\)?){{7,14}}"
         rf"|(?<![0-9][ \-])00(?:1|7|[2-689][0-9]{{1,2}})[ \-](?:[ .\-/]?\(?[0-9]\)?){{6,13}})(?![0-9]){_EXTENSION})(?![0-9a-z_]))",
         _is_phone,
         weak=True,
@@ -406,7 +313,7 @@ _CUED_NUMBER = rf"(?:{_US_SPACED}(?![0-9a-z_])|\+?\(?[0-9](?:[ .\-/()]{{0,2}}[0-
 PHONE_AFTER_CUE = Kind(
     "PHONE",
     "digits",
-    _cued(
+    cued(
         r"(?<![a-z])(?:tel(?:ephone)?|telefon|téléphone|tél|teléfono|phones?|mobiles?|mob|cell(?:phone)?|fax|desk|whatsapp"
         r"|hotline|call(?: me| us| him| her| them)?(?: back)?|dial|text me|answering at|(?:reach|contact)(?: me| us| him| her"
         r"| them)? (?:at|on)|(?:my|your|his|her|our|their) (?:home |work |new |old )?number)(?![a-z])",
@@ -417,7 +324,7 @@ PHONE_AFTER_CUE = Kind(
 CN_PHONE_AFTER_CUE = Kind(
     "PHONE",
     "digits",
-    _cued(
+    cued(
         "电话|電話|手机|手機|座机|座機|热线|熱線|传真|傳真|联系方式|聯繫方式|联系|聯繫|致电|致電|拨打|撥打|来电|來電|固话|固話|总机|總機|短信|客服",
         _CUED_NUMBER,
         _is_phone,

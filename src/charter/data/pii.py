@@ -17,25 +17,27 @@ from charter.data import personal
 from charter.data.columns import Columns
 from charter.data.edits import Edit, Edits, applied
 from charter.data.identifiers import IBAN_LENGTHS
-from charter.data.personal import TAKEN, Kind
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
+from charter.data.searches import TAKEN, Kind
 
 Locale = Literal["en", "zh"]
+Cell = str | list[str | None]
+"""A text, or a list of words."""
 
 ROUNDS = 8
 """What is found may free its neighbours from each other, so the search goes on until nothing is left, at most this often."""
 
 # Full-width signs, dashes and odd spaces read as their plain ones, one for one, so that places stay the same.
-_SIGNS = str.maketrans("＠．－＋（）／：＿Ｘｘ　–‑—―−‐‒﹣\u00a0\u2007\u2009\u202f", "@.-+()/:_Xx --------    ")  # noqa: RUF001
+_SIGNS = str.maketrans(
+    "＠．－＋（）／：＿Ｘｘ　–‑—―−‐‒﹣\u00a0\u2007\u2009\u202f", "@.-+()/:_Xx --------    "
+)
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
 # Only texts that hold one of these are searched; the first of each pair is for Polars, the second for a plain text.
 _ADDRESS = r"[@＠][^\s@＠]+[.．]"
 _LINK = r"(?i:https?://|www\.)"
 _NUMBER = rf"\p{{Nd}}(?:[^\p{{L}}\n]{{0,3}}\p{{Nd}}){{6}}|(?i:{'|'.join(IBAN_LENGTHS)})[0-9]{{2}}(?i:[ \-]?[0-9a-z]){{11}}"
-_NUMBERS = re.compile(
-    r"[0-9](?:(?:[^\w\n]{0,3}[0-9]){6}|(?<=[A-Za-z]{2}[0-9])[0-9][ \-]?[0-9A-Za-z]{4})"
-)
+_NUMBERS = re.compile(r"[0-9](?:(?:[^\w\n]{0,3}[0-9]){6}|(?<=[A-Za-z]{2}[0-9])[0-9][ \-]?[0-9A-Za-z]{4})")
 _LINKS = re.compile(r"://|[Ww][Ww][Ww]\.")
 
 
@@ -56,7 +58,9 @@ def mask_pii(
             cells = frame[column]
             if isinstance(cells.dtype, pl.List):
                 flagged = _flagged(cells.list.join(""), kinds) | _flagged(cells.list.join(" "), kinds)
-                masked = [_mask_words(words, kinds, counts) for words in cells.filter(flagged).to_list()]
+                masked: list[Cell] = [
+                    _mask_words(one, kinds, counts) for one in cells.filter(flagged).to_list()
+                ]
             else:
                 flagged = _flagged(cells, kinds)
                 masked = [mask(text, kinds, counts) for text in cells.filter(flagged).to_list()]
@@ -111,11 +115,15 @@ def _edits(found: Sequence[_Found]) -> Edits:
 def _flagged(texts: pl.Series, kinds: Sequence[Kind]) -> pl.Series:
     """Which texts can hold anything at all; quick, and never false where something is found."""
     needs = {kind.needs for kind in kinds}
-    patterns = [_NUMBER, "[@＠]" if personal.HANDLE in kinds else _ADDRESS, *([_LINK] if "link" in needs else [])]
+    patterns = [
+        _NUMBER,
+        "[@＠]" if personal.HANDLE in kinds else _ADDRESS,
+        *([_LINK] if "link" in needs else []),
+    ]
     return texts.str.contains("|".join(patterns)).fill_null(False)
 
 
-def _with(cells: pl.Series, flagged: pl.Series, changed: Sequence[str] | Sequence[list[str]]) -> pl.Series:
+def _with(cells: pl.Series, flagged: pl.Series, changed: Sequence[Cell]) -> pl.Series:
     """The cells with those that are flagged changed."""
     if not isinstance(cells.dtype, pl.List):
         return cells.scatter(flagged.arg_true(), pl.Series(changed, dtype=pl.String))
@@ -130,9 +138,17 @@ def _find(text: str, kinds: Sequence[Kind]) -> list[_Found]:
     found: list[_Found] = []
     for _ in range(ROUNDS):
         before = len(found)
-        holds = {"@": "@" in plain, "link": bool(_LINKS.search(plain)), "digits": bool(_NUMBERS.search(plain))}
+        holds = {
+            "@": "@" in plain,
+            "link": bool(_LINKS.search(plain)),
+            "digits": bool(_NUMBERS.search(plain)),
+        }
         for kind in kinds:
-            new = [_Found(place.start, place.end, kind) for place in kind.search(plain)] if holds[kind.needs] else []
+            new = (
+                [_Found(place.start, place.end, kind) for place in kind.search(plain)]
+                if holds[kind.needs]
+                else []
+            )
             if new:
                 plain = _taken(plain, new)
                 found += new
@@ -232,7 +248,5 @@ def _kinds(locales: Sequence[Locale], *, urls: bool, handles: bool) -> tuple[Kin
 
 
 _PLACEHOLDER = re.compile(
-    "|".join(
-        sorted({re.escape(kind.placeholder) for kind in _kinds(("en", "zh"), urls=True, handles=True)})
-    )
+    "|".join(sorted({re.escape(kind.placeholder) for kind in _kinds(("en", "zh"), urls=True, handles=True)}))
 )

@@ -163,7 +163,7 @@ def _unescaped(text: str) -> str:
 def _on_words(lists: pl.Series, html_entities: bool, counts: dict[str, int]) -> pl.Series:
     """The same on each word of lists of words; a word that nothing would be left of stays as it is."""
     words = lists.explode()
-    mended = _repaired(words, html_entities, counts)
+    mended = _repaired(words.clone(), html_entities, counts)  # Series.scatter changes a series in place
     blank = (mended.str.strip_chars() == "").fill_null(False)
     kept = mended.zip_with(~blank, words)
     return _regrouped(kept, lists)
