@@ -140,6 +140,16 @@ def test_a_card_is_never_found_inside_a_false_iban_or_id():
     assert masked(f"DE00 4111 1111 1111 0532 {tail}") == f"DE00 4111 1111 1111 0532 {tail}"
 
 
+def test_of_several_cards_that_begin_at_a_place_the_longest_is_masked():
+    more = next(f"{n:03d}" for n in range(1000) if passes_luhn(f"4111111111111111{n:03d}"))
+    assert masked(f"4111 1111 1111 1111 {more} 12") == "[CARD] 12"
+
+
+def test_nothing_is_masked_inside_a_placeholder():
+    assert masked("https://x.org/[EMAIL]", urls=True) == "[URL][EMAIL]"
+    assert masked("[PHONE] 12345678 [CN_PASSPORT]E12345678") == "[PHONE] 12345678 [CN_PASSPORT]E12345678"
+
+
 def test_urls_and_handles_are_masked_when_asked():
     assert masked("see https://a.org/x?y. @bob", urls=True, handles=True) == "see [URL]. [HANDLE]"
     assert masked("关注@张三 看www.a.cn吧", urls=True, handles=True) == "关注[HANDLE] 看[URL]吧"
@@ -197,7 +207,7 @@ def test_long_adversarial_texts_are_searched_in_linear_time():
         ("手机 138 1234 5678 。", "手机 [CN_MOBILE] [CN_MOBILE] [CN_MOBILE] 。"),
         (" ".join("电话13812345678，"), "电 话" + " [CN_MOBILE]" * 11 + " ，"),
         (" ".join(f"身份证{GOOD_ID}号"), "身 份 证" + " [CN_ID]" * 18 + " 号"),
-        ("me @ home . Thanks", "me @ home . Thanks"), ("won 5 - 3 on 2026 - 11 - 24 .", "won 5 - 3 on 2026 - 11 - 24 ."),
+        ("5 / 010-62345678", "5 / [PHONE]"), ("me @ home . Thanks", "me @ home . Thanks"), ("won 5 - 3 on 2026 - 11 - 24 .", "won 5 - 3 on 2026 - 11 - 24 ."),
         (" ".join("收入15000000000元"), " ".join("收入15000000000元")),
     ],
 )  # fmt: skip
