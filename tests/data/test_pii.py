@@ -207,7 +207,8 @@ def test_long_adversarial_texts_are_searched_in_linear_time():
         ("手机 138 1234 5678 。", "手机 [CN_MOBILE] [CN_MOBILE] [CN_MOBILE] 。"),
         (" ".join("电话13812345678，"), "电 话" + " [CN_MOBILE]" * 11 + " ，"),
         (" ".join(f"身份证{GOOD_ID}号"), "身 份 证" + " [CN_ID]" * 18 + " 号"),
-        ("5 / 010-62345678", "5 / [PHONE]"), ("me @ home . Thanks", "me @ home . Thanks"), ("won 5 - 3 on 2026 - 11 - 24 .", "won 5 - 3 on 2026 - 11 - 24 ."),
+        ("5 / 010-62345678", "5 / [PHONE]"),
+        ("me @ home . Thanks", "me @ home . Thanks"), ("won 5 - 3 on 2026 - 11 - 24 .", "won 5 - 3 on 2026 - 11 - 24 ."),
         (" ".join("收入15000000000元"), " ".join("收入15000000000元")),
     ],
 )  # fmt: skip
