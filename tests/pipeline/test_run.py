@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from charter.errors import DataError
 from charter.pipeline import run
 from charter.release.verification import verify
 from charter.runs.run import list_runs
@@ -172,3 +173,26 @@ def test_masked_values_stand_in_no_file_of_the_store_or_the_bundle(tiny_bert, re
         if file.is_file() and secret.encode() in file.read_bytes()
     ]
     assert found == []
+
+
+def test_personal_data_in_a_group_column_is_refused_in_words_without_its_values(tiny_bert, reviews_csv):
+    text = reviews_csv.read_text(encoding="utf-8").replace("Paris", "rosa@example.org")
+    reviews_csv.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match="'city': its values hold personal data") as caught:
+        path = write_charter(reviews_csv.parent, tiny_bert)
+        path.write_text(
+            path.read_text().replace("  target: label", "  target: label\n  prepare: [{use: mask_pii}]")
+        )
+        run(path)
+    assert "rosa" not in str(caught.value)
+
+
+def test_provenance_names_the_machine_that_trained_not_the_one_that_judged(
+    tiny_bert, reviews_csv, monkeypatch
+):
+    charter = write_charter(reviews_csv.parent, tiny_bert, epochs=1)
+    first = run(charter).record.provenance
+    monkeypatch.setattr("charter.runs.machine.os.cpu_count", lambda: 999)
+    second = run(charter).record.provenance
+    assert second["hardware"] == first["hardware"]
+    assert second["judged_on"]["cores"] == 999

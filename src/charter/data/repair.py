@@ -12,8 +12,16 @@ from charter.data.columns import Columns
 from charter.data.edits import Chain, Edits, aligned, applied, replaced
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 
-# UTF-8 read as Latin-1 or Windows-1252 leaves these pairs; only such texts are given to ftfy.
-_MOJIBAKE = r"[ÂÃâäåæçèéêëìíîïðñòóôõöøùúûüð][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+# What UTF-8 leaves where it was read as Latin-1 or Windows-1252, as Windows-1251, or as Mac Roman, and GB 2312 read as
+# Latin-1. Wide on purpose: it only says which texts are looked at, and what is meant is decided text by text. Å² and Å³
+# alone are measures.
+_CONTINUED = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
+_CONTINUED_ANGSTROM = _CONTINUED.replace("\u0080-\u00bf", "\u0080-\u00b1\u00b4-\u00bf")
+_CONTINUED_1251 = "ЂЃ‚ѓ„…†‡€‰Љ‹ЊЌЋЏђ‘’“”•–—™љ›њќћџ\u00a0ЎўЈ¤Ґ¦§©«¬\u00ad®Ї°±Ііґµ¶·№є»јЅѕї"
+_GB_PAIR = "[\u00a1-\u00a3\u00b0-\u00d7][\u00a1-\u00fe]"
+_MOJIBAKE = f"[\u00c2-\u00c4\u00c6-\u00f4][{_CONTINUED}]|Å[{_CONTINUED_ANGSTROM}]|[РС][{_CONTINUED_1251}]|вЂ|√[±-ø]|‚Ä|(?:{_GB_PAIR}){{2}}"
+# Control sequences of terminals (ECMA-48, 1991, 5.4 and 8.3.89): colours, titles.
+_TERMINAL = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))"
 _CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff\ufffe\uffff]"
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
 
@@ -24,7 +32,7 @@ def repair_text(
         bool, Field(description="turn &amp; and the like into what they stand for")
     ] = True,
 ) -> Preparation:
-    """Mend encoding damage (by ftfy), HTML entities, control characters, and carriage returns."""
+    """Mend encoding damage (by ftfy), HTML entities, terminal escapes, control characters, and carriage returns."""
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
         counts: dict[str, int] = {}
@@ -45,6 +53,7 @@ def _edits(text: str, html_entities: bool) -> Chain:
         steps += [_entity_edits, _entity_edits]
     steps += [
         lambda now: replaced(re.compile("\r\n?"), lambda _: "\n", now),
+        lambda now: replaced(re.compile(_TERMINAL), lambda _: "", now),
         lambda now: replaced(re.compile(_CONTROL), lambda _: "", now),
     ]
     chain: list[Edits] = []
@@ -69,6 +78,7 @@ def _repaired(texts: pl.Series, html_entities: bool, counts: dict[str, int]) -> 
         ("mojibake", _MOJIBAKE, _without_mojibake),
         ("html entities", _ENTITY, lambda some: some.map_elements(_unescaped, return_dtype=pl.String)),
         ("carriage returns", "\r", lambda some: some.str.replace_all("\r\n?", "\n")),
+        ("terminal escapes", _TERMINAL, lambda some: some.str.replace_all(_TERMINAL, "")),
         ("control characters", _CONTROL, lambda some: some.str.replace_all(_CONTROL, "")),
     ]
     for kind, pattern, mend in steps:
@@ -95,6 +105,10 @@ def _without_mojibake(texts: pl.Series) -> pl.Series:
 def _decoded_again(text: str) -> str:
     import ftfy
 
+    chinese = _as_gb2312(text)
+    if chinese is not None:
+        return chinese
+
     # Only the encoding is mended: full-width signs, quotes and ligatures are as their writers meant them.
     config = ftfy.TextFixerConfig(
         unescape_html=False,
@@ -111,6 +125,35 @@ def _decoded_again(text: str) -> str:
     return str(ftfy.fix_text(text, config))
 
 
+ENOUGH_HAN = 4
+"""From this many characters on, pairs that all decode as common Chinese characters are taken for Chinese."""
+
+
+def _as_gb2312(text: str) -> str | None:
+    """Chinese in GB 2312 that was read as Latin-1; None where it is not that.
+
+    All that is not ASCII must be pairs of signs or level 1 of GB 2312 (3,755 common characters), must not be UTF-8, and
+    not be in order, as in a list of accented letters. Fewer than ENOUGH_HAN characters can't be told: they stay.
+    """
+    runs = re.findall(r"[^\x00-\x7f]+", text)
+    if not all(re.fullmatch(f"(?:{_GB_PAIR})+", run) for run in runs) or any(_is_sorted(run) for run in runs):
+        return None
+    raw = text.encode("latin-1")
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        chinese = raw.decode("gb2312", errors="replace")
+        han = len(re.findall(r"[\u4e00-\u9fff]", chinese))
+        if 2 <= han < ENOUGH_HAN or "\ufffd" in chinese:
+            return text
+        return chinese if han >= ENOUGH_HAN else None
+    return None
+
+
+def _is_sorted(run: str) -> bool:
+    return len(run) > 2 and list(run) == sorted(run)
+
+
 def _unescaped(text: str) -> str:
     """HTML entities resolved, twice where an ampersand itself was escaped; the text of no tag is touched."""
     once = re.sub(_ENTITY, lambda match: html.unescape(match.group()), text)
@@ -120,7 +163,7 @@ def _unescaped(text: str) -> str:
 def _on_words(lists: pl.Series, html_entities: bool, counts: dict[str, int]) -> pl.Series:
     """The same on each word of lists of words; a word that nothing would be left of stays as it is."""
     words = lists.explode()
-    mended = _repaired(words, html_entities, counts)
+    mended = _repaired(words.clone(), html_entities, counts)  # Series.scatter changes a series in place
     blank = (mended.str.strip_chars() == "").fill_null(False)
     kept = mended.zip_with(~blank, words)
     return _regrouped(kept, lists)
@@ -138,6 +181,9 @@ def _regrouped(words: pl.Series, like: pl.Series) -> pl.Series:
     return grouped["word"].alias(like.name)
 
 
+_FULL_WIDTH = {chr(sign + 0xFEE0): chr(sign) for sign in range(0x21, 0x7F)}
+
+
 def normalise_label(
     *,
     fold_case: Annotated[
@@ -150,15 +196,29 @@ def normalise_label(
         target = columns.target
         if target is None or target not in frame.columns or frame.schema[target] != pl.String:
             return Outcome(frame, nothing_dropped(), {})
-        before = frame[target]
-        tidy = before.str.normalize("NFKC").str.replace_all(r"\s+", " ").str.strip_chars()
-        if fold_case:
-            tidy = _merged(tidy)
-        changed = int((tidy != before).sum())
-        counts = {"labels changed": changed} if changed else {}
-        return Outcome(frame.with_columns(tidy.alias(target)), nothing_dropped(), counts)
+        counts: dict[str, int] = {}
+        labels = frame[target]
+        for kind, tidy in _TIDYING if fold_case else _TIDYING[:-1]:
+            new = tidy(labels)
+            changed = int((new != labels).sum())
+            merged = labels.drop_nulls().n_unique() - new.drop_nulls().n_unique()
+            counts |= {f"labels changed: {kind}": changed} if changed else {}
+            counts |= {f"labels merged: {kind}": merged} if merged else {}
+            labels = new
+        changed = int((labels != frame[target]).sum())
+        counts |= {"labels changed": changed} if changed else {}
+        return Outcome(frame.with_columns(labels.alias(target)), nothing_dropped(), counts)
 
     return Preparation(row_wise=False, apply=apply)
+
+
+def _plain_width(labels: pl.Series) -> pl.Series:
+    """Full-width ASCII made plain, and canonically equal spellings of accents made one; "x²" stays apart from "x2"."""
+    return labels.str.normalize("NFC").str.replace_many(list(_FULL_WIDTH), list(_FULL_WIDTH.values()))
+
+
+def _spaced(labels: pl.Series) -> pl.Series:
+    return labels.str.replace_all(r"\s+", " ").str.strip_chars()
 
 
 def _merged(labels: pl.Series) -> pl.Series:
@@ -173,3 +233,11 @@ def _merged(labels: pl.Series) -> pl.Series:
     best = spellings.group_by("folded", maintain_order=True).first()
     chosen = dict(zip(best["folded"].to_list(), best["label"].to_list(), strict=True))
     return labels.str.to_lowercase().replace_strict(chosen, default=None, return_dtype=pl.String)
+
+
+# Each kind of tidying by its name in the counts, in order; that of case is last.
+_TIDYING: tuple[tuple[str, Callable[[pl.Series], pl.Series]], ...] = (
+    ("full-width signs", _plain_width),
+    ("spaces", _spaced),
+    ("case", _merged),
+)

@@ -1,6 +1,5 @@
 """Audit, judge, release: from a model's answers to a verdict and, when every limit is kept, a bundle."""
 
-import os
 import platform
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
 from charter.runs.findings import Finding, read_findings, write_findings
+from charter.runs.machine import machine
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
@@ -81,7 +81,10 @@ def audit(
 def provenance(
     run: Run, charter: Charter, data: PreparedData, trained: Trained, exported: Sequence[Exported]
 ) -> dict[str, Any]:
-    """Where a released model comes from: versions, seeds, digests, hardware, time."""
+    """Where a released model comes from: versions, seeds, digests, time, and the hardware that trained it.
+
+    A trained model that is reused may have been made on another machine; `judged_on` is this one.
+    """
     return {
         "run": run.id,
         "charter_digest": charter.digest,
@@ -104,7 +107,9 @@ def provenance(
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in RECORDED},
         },
-        "hardware": {"machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()},
+        "hardware": trained.artifact.record["made_on"],
+        "trained": trained.artifact.record["created"],
+        "judged_on": machine(),
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

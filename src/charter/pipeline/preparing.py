@@ -11,10 +11,12 @@ import polars as pl
 
 from charter import plugins
 from charter.data.columns import ROW, SPLIT, Columns
+from charter.data.pii import personal_kinds
 from charter.data.preparation import prepare
 from charter.data.profile import profile
 from charter.data.reading import check_rejects, read_source, sample_rows, source_digest, write_rejects
 from charter.data.split import divide, random_split_leakage
+from charter.errors import DataError
 from charter.runs.digest import frame_digest, value_digest
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -110,6 +112,7 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run:
         sample = sample_rows(frame, columns, charter.data.max_rows, charter.data.split.seed)
         frame = sample.frame
         dropped = sample.dropped.select(ROW, pl.lit("max_rows").alias("by"), "reason")
+    check_roles(frame, columns, charter.data.prepare)
     naive = random_split_leakage(frame, columns, charter.data.split)
     prepared = prepare(frame, columns, charter.data.prepare)
     divided = divide(prepared.frame, columns, charter.data.split)
@@ -125,6 +128,26 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run:
     dropped.write_parquet(files / "dropped.parquet", compression="zstd")
     write_findings(files / "findings.jsonl", findings)
     write_json(files / "counts.json", {name: dict(counts) for name, counts in prepared.counts})
+
+
+def check_roles(frame: pl.DataFrame, columns: Columns, uses: tuple[Use, ...]) -> None:
+    """Refuse personal data where it would stand in artefacts, findings and the report, although masking is asked for.
+
+    Raises:
+        DataError: a group or target column whose values hold some, with their kinds and counts.
+    """
+    if all(use.use != "mask_pii" for use in uses):
+        return
+    for key, column in [*(("data.groups", one) for one in columns.groups), ("data.target", columns.target)]:
+        if column is None or column not in frame.columns or frame.schema[column] != pl.String:
+            continue
+        found = personal_kinds(frame[column].to_list())
+        if found:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+            raise DataError(
+                f"{key} '{column}': its values hold personal data ({kinds}), which would stand in the evidence; "
+                "mask_pii covers inputs only. Name another column, or write codes into this one"
+            )
 
 
 def _not_sampled(dropped: pl.DataFrame, on: str) -> Finding:

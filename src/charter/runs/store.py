@@ -28,6 +28,7 @@ from pydantic import BaseModel, Field
 from charter.runs.digest import file_digest, files_digest, folder_files, list_folder, value_digest
 from charter.runs.files import read_json, sync_folder, sync_tree, write_json
 from charter.runs.locks import locked
+from charter.runs.machine import machine
 
 MARK = "charter-store.json"
 
@@ -179,6 +180,7 @@ class Store:
             "digest": files_digest(files),
             "files": files,
             "seconds": round(seconds, 3),
+            "made_on": machine(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_json(aside / "artefact.json", record)

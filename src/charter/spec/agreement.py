@@ -10,7 +10,7 @@ from charter.spec.parts import Parts
 
 Say = Callable[[Path_, str], None]
 """Notes a problem at a path of the file."""
-RESERVED = ("_row", "_place", "_split")
+RESERVED = ("_row", "_place", "_split", "_unit")
 FRACTIONS = ("test", "validation", "calibration")
 
 

@@ -168,7 +168,11 @@ def _config(place: Path) -> Any:
 
 def _most_tokens(place: Path) -> int | None:
     config = _config(place)
-    most = config.get("max_position_embeddings") if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        return None
+    most, padding = config.get("max_position_embeddings"), config.get("pad_token_id")
+    if "roberta" in str(config.get("model_type")) and isinstance(most, int) and isinstance(padding, int):
+        most -= padding + 1  # models of RoBERTa's kind count positions from their padding index on
     return most if isinstance(most, int) and most > 0 else None
 
 
