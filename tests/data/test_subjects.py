@@ -6,7 +6,7 @@ import pytest
 
 from charter.pipeline import run
 
-NAMES = [f"Zebedee Quux{number}" for number in range(60)]
+NAMES = [f"Zebedee Quux{number}" for number in range(120)]
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def past(tiny_bert, tmp_path_factory):
     for number in range(360):
         words = [rng.choice(["room", "crew", "very", "today", "again", "seat"]) for _ in range(12)]
         words[3] = "great" if number % 2 else "awful"
-        lines.append(f"{' '.join(words)},{'good' if number % 2 else 'bad'},{NAMES[number % 60]}")
+        lines.append(f"{' '.join(words)},{'good' if number % 2 else 'bad'},{NAMES[number % 120]}")
     (folder / "data.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "charter.yaml").write_text(
         f"""name: a
@@ -50,4 +50,5 @@ def test_no_file_of_the_store_or_the_bundle_names_a_subject(past):
 def test_intervals_still_count_persons(past):
     _, result = past
     one = next(f for f in result.record.findings if f.metric == "macro_f1" and f.area == "performance")
-    assert "subjects" in one.method
+    assert one.n > 100
+    assert "over 36 units of one person's" in one.method

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charter import plugins
 from charter.data.batch import Examples
 from charter.models.adapters import adapted
-from charter.models.base import Base, find_base, load_tokenizer
+from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
@@ -27,6 +25,8 @@ from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 
 VERSION = 2
+MANY_UNKNOWN = 0.1
+"""More tokens than this that the base does not know are told at once."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
 
 
@@ -95,6 +95,13 @@ def _train(
     tokenizer = load_tokenizer(base.folder, words=task.reads_words)
     length = charter.model.max_length
     train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
+    unknown = unknown_share(tokenizer, train_examples.ids)
+    if unknown > MANY_UNKNOWN:
+        run.note(
+            "train",
+            f"{unknown:.0%} of the training texts' tokens are unknown to the base: its vocabulary is of another language "
+            "or script, and it reads little of these texts; name a base of their language",
+        )
     validation_rows = data.part("validation")
     validation = None
     if validation_rows.height:
@@ -126,7 +133,7 @@ def _train(
     write_json(files / "history.json", list(fitted.history))
     write_findings(
         files / "findings.jsonl",
-        _training_findings(fitted, task, train_examples, data, tokenizer.unk_token_id),
+        _training_findings(fitted, task, train_examples, data, unknown),
     )
 
 
@@ -135,7 +142,7 @@ def _as_progress(step: FitProgress) -> Progress:
 
 
 def _training_findings(
-    fitted: Fitted, task: Task, train: Examples, data: PreparedData, unknown_id: int | None
+    fitted: Fitted, task: Task, train: Examples, data: PreparedData, unknown: float
 ) -> list[Finding]:
     on = frame_digest(data.part("train"))
 
@@ -144,15 +151,13 @@ def _training_findings(
 
     validated = data.part("validation").height > 0
     chosen = f"the best {task.headline} on validation" if validated else "no validation rows: the last update"
-    tokens = np.concatenate(train.ids)
-    unknown = float((tokens == unknown_id).mean()) if unknown_id is not None else 0.0
     seen = task.support(data.part("train"), data.columns)
     return [
         finding("steps", fitted.steps, "updates", "count"),
         finding("best_step", fitted.best_step, "updates", chosen),
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
         finding("truncated_texts", train.truncated, "rows", "count"),
-        finding("unknown_tokens", unknown, "share", "share of the training texts' tokens", n=len(tokens)),
+        finding("unknown_tokens", unknown, "share", "share of the training texts' tokens"),
         finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count"),
         finding("parameters", fitted.parameters, "parameters", "count"),
         finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),

@@ -247,7 +247,7 @@ def charters_judged(
     found: dict[str, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             known = {"charter": entry["charter"], "run": entry["run"], "at": entry["at"]}
             test, name = entry["test"], entry["data"]
         except (ValueError, KeyError, TypeError):
@@ -260,7 +260,7 @@ def charters_judged(
 
 def _status(store: Store, run_id: str) -> str:
     try:
-        record = json.loads((store.root / run_id / "run.json").read_text(encoding="utf-8"))
+        record = read_json(store.root / run_id / "run.json")
         return str(record["status"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
