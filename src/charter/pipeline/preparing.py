@@ -123,7 +123,7 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run:
     on = frame_digest(rows)
     findings = [*profile(read, prepared, rows, columns, on=on), *divided.findings, *naive]
     if charter.data.max_rows is not None:
-        findings.append(_not_sampled(dropped, on))
+        findings.append(_not_sampled(dropped, read.records, on))
     rows.write_parquet(files / "rows.parquet", compression="zstd")
     dropped.write_parquet(files / "dropped.parquet", compression="zstd")
     write_findings(files / "findings.jsonl", findings)
@@ -150,13 +150,13 @@ def check_roles(frame: pl.DataFrame, columns: Columns, uses: tuple[Use, ...]) ->
             )
 
 
-def _not_sampled(dropped: pl.DataFrame, on: str) -> Finding:
+def _not_sampled(dropped: pl.DataFrame, records: int, on: str) -> Finding:
     left_out = dropped.filter(pl.col("by") == "max_rows").height
     return Finding(
         "data",
         "rows_dropped",
         float(left_out),
-        n=left_out,
+        n=records,
         slice={"preparation": "max_rows", "reason": "left out by sampling"},
         method="count",
         unit="rows",
