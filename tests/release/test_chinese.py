@@ -139,3 +139,18 @@ def test_both_languages_have_the_same_words_and_placeholders():
     for key, text in english.items():
         holes = [{name for _, name, _, _ in Formatter().parse(one) if name} for one in (text, chinese[key])]
         assert holes[0] == holes[1], key
+
+
+NOTES = (
+    "goes on from update 8 of 60",
+    "65% of the training texts' tokens are unknown to the base: its vocabulary is of another language or script, and it "
+    "reads little of these texts; name a base of their language",
+    "the fractions of data.split are not met (test 3.0%): 1,200 of 2,000 rows are alike, in chains, or of one subject, and stay "
+    "on one side; drop_near_duplicates before it, or a higher data.split.similarity, parts more",
+    "/a/release/x is still the bundle of run 20261125-1, not of this one",
+)
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_what_a_run_notes_as_it_goes_is_in_the_catalogue(note):
+    assert translated(note) is not None

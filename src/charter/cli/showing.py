@@ -98,7 +98,7 @@ class RunView:
             "made": f"[green]✓[/] {label}  [dim]{self._say.duration(event.seconds)}[/]",
             "reused": f"[green]✓[/] {label}  [dim]{self._say('term_reused')}[/]",
             "waiting": f"[yellow]…[/] {label}: {self._say('term_waiting')}",
-            "note": f"[yellow]![/] {label}: {escape(event.text)}",
+            "note": f"[yellow]![/] {label}: {escape(self._say.said(event.text))}",
         }
         self._console.print(lines[event.kind])
 

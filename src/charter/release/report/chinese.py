@@ -206,6 +206,7 @@ CHINESE: Mapping[str, str] = {
     "minutes": "{value} 分钟",
     "hours": "{value} 小时",
     "stage_prepare": "准备数据",
+    "stage_release": "发布",
     "stage_train": "训练",
     "stage_export": "校准并导出",
     "stage_answer": "回答留出的行",

@@ -223,6 +223,7 @@ ENGLISH: Mapping[str, str] = {
     "minutes": "{value} min",
     "hours": "{value} h",
     "stage_prepare": "Prepare the data",
+    "stage_release": "Release",
     "stage_train": "Train",
     "stage_export": "Calibrate and export",
     "stage_answer": "Answer the held-out rows",

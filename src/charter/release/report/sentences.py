@@ -168,6 +168,28 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("the best {metric} on validation", "验证集上 {metric} 最高的一次"),
     ("no validation rows: the last update", "没有验证行：取最后一次更新"),
     ("share of the training texts' tokens", "占训练文本词元的比例"),
+    # what a run notes as it goes
+    ("goes on from update {a#} of {b#}", "从第 {a} 次更新继续，共 {b} 次"),
+    (
+        "the checkpoint can't be read or is of another model, so training starts anew; it is now {place}",
+        "检查点无法读取或属于另一个模型，因此重新开始训练；它现在位于 {place}",
+    ),
+    (
+        "{share} of the training texts' tokens are unknown to the base: its vocabulary is of another language "
+        "or script, and it reads little of these texts; name a base of their language",
+        "训练文本的词元中有 {share} 是基础模型不认识的：它的词表属于另一种语言或文字，几乎读不懂这些文本；请换用该语言的基础模型",
+    ),
+    (
+        "the fractions of data.split are not met ({shares}): {largest} of {rows} rows are alike, in chains, or of one "
+        "subject, and stay on one side; drop_near_duplicates before it, or a higher data.split.similarity, parts more",
+        "data.split 的比例未能满足（{shares}）：{rows} 行中有 {largest} 行彼此相似（连成链）或属于同一人，须留在同一侧；"
+        "先用 drop_near_duplicates，或提高 data.split.similarity，可以分得更开",
+    ),
+    (
+        "{bundle} is still the bundle of run {run}, not of this one",
+        "{bundle} 仍是运行 {run} 的发布包，不属于这次运行",
+    ),
+    ("{bundle} is still an earlier bundle, not of this one", "{bundle} 仍是先前的发布包，不属于这次运行"),
     # splits and values of slices
     ("train", "训练集"),
     ("validation", "验证集"),
