@@ -196,3 +196,32 @@ def test_provenance_names_the_machine_that_trained_not_the_one_that_judged(
     second = run(charter).record.provenance
     assert second["hardware"] == first["hardware"]
     assert second["judged_on"]["cores"] == 999
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+from charter.cli import run_command
+sys.exit(run_command(["run", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize(
+    "most_bytes", [200, 3_000, 9_000, 60_000], ids=["json", "parquet", "config", "weights"]
+)
+def test_a_machine_that_refuses_bytes_ends_a_run_in_a_sentence_and_the_next_one_goes_on(
+    tiny_bert, reviews_csv, most_bytes
+):
+    charter = write_charter(reviews_csv.parent, tiny_bert, "accuracy >= 0", epochs=1)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    refused = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(most_bytes), str(charter)],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert refused.returncode == 2, refused.stderr
+    assert "File too large" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (reviews_csv.parent / "release" / "reviews").exists()
+    assert run(charter).record.status == "released"

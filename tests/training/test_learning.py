@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -228,3 +230,31 @@ def test_the_rate_rises_and_decays(kind):
     assert values[:10] == pytest.approx([0.1 * (n + 1) for n in range(10)])
     assert max(values) == 1.0
     assert (values[-1] < 0.02) == (kind != "constant")
+
+
+REFUSED = """
+import resource, sys, torch
+from pathlib import Path
+from charter.runs.files import machine_errors
+from charter.training.checkpoint import save_checkpoint
+model = torch.nn.Linear(300, 300)
+optimizer = torch.optim.AdamW(model.parameters())
+save_checkpoint(Path(sys.argv[1]), model, optimizer, None, {})
+before = Path(sys.argv[1], "checkpoint.pt").read_bytes()
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
+try:
+    with machine_errors():
+        save_checkpoint(Path(sys.argv[1]), model, optimizer, None, {})
+except OSError as error:
+    assert error.errno == 27, error
+else:
+    raise SystemExit("it was not refused")
+assert [one.name for one in Path(sys.argv[1]).iterdir()] == ["checkpoint.pt"]
+assert Path(sys.argv[1], "checkpoint.pt").read_bytes() == before
+"""
+
+
+def test_a_checkpoint_that_the_disk_refuses_leaves_the_one_before(tmp_path):
+    subprocess.run(
+        [sys.executable, "-c", REFUSED, str(tmp_path / "work")], check=True, stdout=subprocess.DEVNULL
+    )

@@ -14,6 +14,7 @@ from charter.data.columns import PLACE, ROW, Columns
 from charter.data.reading import read_files
 from charter.errors import CharterError, DataError
 from charter.release.bundle import read_bundle
+from charter.runs.files import machine_errors, write_table
 
 if TYPE_CHECKING:
     from charter.serving.answers import Answerer
@@ -99,14 +100,15 @@ def _write(answers: pl.DataFrame, target: Path) -> None:
     """Write the answers whole: aside, then renamed over what stood there."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        if target.suffix == ".parquet":
-            answers.write_parquet(aside, compression="zstd")
-        elif target.suffix == ".jsonl":
-            answers.write_ndjson(aside)
-        else:
-            nested = [name for name, kind in answers.schema.items() if kind.is_nested()]
-            encoded = [pl.col(name).map_elements(_as_text, return_dtype=pl.String) for name in nested]
-            answers.with_columns(encoded).write_csv(aside)
+        with machine_errors():
+            if target.suffix == ".parquet":
+                write_table(aside, answers)
+            elif target.suffix == ".jsonl":
+                answers.write_ndjson(aside)
+            else:
+                nested = [name for name, kind in answers.schema.items() if kind.is_nested()]
+                encoded = [pl.col(name).map_elements(_as_text, return_dtype=pl.String) for name in nested]
+                answers.with_columns(encoded).write_csv(aside)
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from charter.pipeline.learning import Trained, model_libraries
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
 from charter.runs.digest import frame_digest
+from charter.runs.files import write_table
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
@@ -67,7 +68,7 @@ def answer_held_out(
 
             outputs = predict_outputs(model, trained.task, examples, on_batch=tell)
             done += rows.height
-            to_frame(rows[ROW].to_numpy(), outputs).write_parquet(files / f"{split}.parquet")
+            write_table(files / f"{split}.parquet", to_frame(rows[ROW].to_numpy(), outputs))
 
     artifact = run.step(stage, make)
     answers: dict[SplitName, Answers] = {}

@@ -18,7 +18,7 @@ from charter.data.reading import check_rejects, read_source, sample_rows, source
 from charter.data.split import divide, random_split_leakage
 from charter.errors import DataError
 from charter.runs.digest import frame_digest, value_digest
-from charter.runs.files import write_json
+from charter.runs.files import write_json, write_table
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
@@ -124,8 +124,8 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run:
     findings = [*profile(read, prepared, rows, columns, on=on), *divided.findings, *naive]
     if charter.data.max_rows is not None:
         findings.append(_not_sampled(dropped, read.records, on))
-    rows.write_parquet(files / "rows.parquet", compression="zstd")
-    dropped.write_parquet(files / "dropped.parquet", compression="zstd")
+    write_table(files / "rows.parquet", rows)
+    write_table(files / "dropped.parquet", dropped)
     write_findings(files / "findings.jsonl", findings)
     write_json(files / "counts.json", {name: dict(counts) for name, counts in prepared.counts})
 

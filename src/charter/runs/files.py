@@ -2,12 +2,17 @@
 
 import ctypes
 import errno
+import io
 import json
 import os
+import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from pydantic_core import from_json
 
 
@@ -29,6 +34,37 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file whole, readable by people."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def write_table(path: Path, frame: pl.DataFrame) -> None:
+    """Write a table as zstd Parquet. Its bytes are written by Python: Polars' own writer hides why a disk refused them."""
+    content = io.BytesIO()
+    frame.write_parquet(content, compression="zstd")
+    path.write_bytes(content.getbuffer())
+
+
+@contextmanager
+def machine_errors() -> Iterator[None]:
+    """Raise as the OSError that it is what other libraries tell in errors of their own.
+
+    safetensors and tokenizers (Rust) end such a text with "(os error 28)"; torch.save, whose stream had refused the bytes,
+    says something else, with the refusal as its cause.
+
+    Raises:
+        OSError: the machine refused: a full disk, a quota, a limit of file sizes.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        cause = error.__cause__ or error.__context__
+        if told is not None:
+            raise OSError(int(told[1]), os.strerror(int(told[1]))) from error
+        if isinstance(cause, OSError) and cause.errno is not None:
+            raise OSError(cause.errno, os.strerror(cause.errno)) from error
+        raise
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from charter.runs.digest import file_digest, files_digest, folder_files, list_folder, value_digest
-from charter.runs.files import read_json, sync_folder, sync_tree, write_json
+from charter.runs.files import machine_errors, read_json, sync_folder, sync_tree, write_json
 from charter.runs.locks import locked
 from charter.runs.machine import machine
 
@@ -165,7 +165,8 @@ class Store:
         work.mkdir(parents=True, exist_ok=True)
         try:
             started = time.monotonic()
-            make(aside / "files", work)
+            with machine_errors():
+                make(aside / "files", work)
             artifact = self._keep(stage, key, aside, time.monotonic() - started)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

@@ -58,11 +58,14 @@ def save_checkpoint(
         "best": best,
         "facts": facts,
     }
-    with aside.open("wb") as stream:
-        torch.save(content, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(folder / FILE)
+    try:
+        with aside.open("wb") as stream:
+            torch.save(content, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(folder / FILE)
+    finally:
+        aside.unlink(missing_ok=True)  # on a full disk the half of it would keep the rest from being written
     sync_folder(folder)
 
 

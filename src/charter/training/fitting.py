@@ -18,7 +18,7 @@ from charter.privacy.plan import StepPlan
 from charter.spec.model import Training
 from charter.tasks.task import Outputs, Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
-from charter.training.interrupt import held_back
+from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step, schedule, train
 
 if TYPE_CHECKING:
@@ -125,85 +125,130 @@ def fit(
     per_epoch = plan.steps_per_epoch(len(examples))
     steps = settings.epochs * per_epoch
     model.to(pick_device())
-    optimizer = _optimizer(model, settings)
-    progress, best = _Progress(), None
-    saved = load_checkpoint(work, model, optimizer, vars(progress), on_note)
-    if saved is not None:
-        load_learned(model, saved.weights)
-        optimizer.load_state_dict(saved.optimizer)
-        progress, best = _Progress(**saved.facts), saved.best
-        if on_note is not None:
-            on_note(f"goes on from update {progress.step} of {steps}")
-    evaluations = _evaluation_steps(per_epoch, settings)
-    keep_best = settings.keep == "best" and validation is not None
-    log_every = max(steps // LOGGED_POINTS, 1)
-    writer = _writer(logs)
-    began, saved_at = time.monotonic() - progress.seconds, time.monotonic()
-
-    def save() -> None:
-        progress.seconds = time.monotonic() - began
-        save_checkpoint(work, model, optimizer, best, vars(progress).copy())
-
-    def evaluate_when_due() -> None:
-        nonlocal best
-        if progress.step in evaluations(progress.step) and progress.evaluated < progress.step:
-            epoch = progress.step / per_epoch
-            gained = _evaluate(model, task, validation, progress, epoch, writer, interrupt.check)
-            if gained and keep_best:
-                best = learned_state(model)
-            patience = settings.early_stopping
-            progress.stopped = patience is not None and progress.without_gain >= patience
-
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
+        session = _Session(model, task, validation, settings, per_epoch, work, logs, interrupt)
+        session.resume(on_note)
         try:
-            evaluate_when_due()  # a run that was stopped between an update and its evaluation goes on with that
+            session.evaluate_when_due()  # one that was stopped between an update and its evaluation goes on with that
+            rate = schedule(
+                settings.schedule, peak=settings.learning_rate, warmup=settings.warmup, steps=steps
+            )
             loop = train(
                 model,
                 task,
                 examples,
                 plan,
-                optimizer=optimizer,
-                learning_rate=schedule(
-                    settings.schedule, peak=settings.learning_rate, warmup=settings.warmup, steps=steps
-                ),
-                steps=progress.step if progress.stopped else steps,
-                done=progress.step,
+                optimizer=session.optimizer,
+                learning_rate=rate,
+                steps=session.progress.step if session.progress.stopped else steps,
+                done=session.progress.step,
                 seed=settings.seed,
                 class_weights=_class_weights(task, examples, settings, next(model.parameters()).device),
             )
             for step in loop:
-                progress.add(step)
-                if step.step % log_every == 0 or step.step == steps:
-                    _log_loss(progress, step.learning_rate, writer)
-                evaluate_when_due()
-                if progress.stopped or time.monotonic() - saved_at > checkpoint_seconds:
-                    save()
-                    saved_at = time.monotonic()
+                session.add(step)
+                session.evaluate_when_due()
+                session.save_when_due(checkpoint_seconds)
                 if on_step is not None:
                     on_step(FitProgress(step.step, steps, step.loss))
                 interrupt.check()
-                if progress.stopped:
+                if session.progress.stopped:
                     break
         except KeyboardInterrupt:
             if not interrupt.forced:
-                save()
+                session.save()
             raise
         finally:
-            writer.close()
-    if keep_best and best is not None:
-        load_learned(model, best)
-    _check_finite(model)
-    counts = [parameter.numel() for parameter in model.parameters()]
-    learning = [parameter.numel() for parameter in model.parameters() if parameter.requires_grad]
-    return Fitted(
-        model=model.to("cpu").eval(),
-        history=tuple(progress.history),
-        steps=progress.step,
-        best_step=progress.best_step if keep_best and best is not None else progress.step,
-        seconds=time.monotonic() - began,
-        parameters=sum(counts),
-        trainable_parameters=sum(learning),
-    )
+            session.writer.close()
+    return session.fitted()
+
+
+class _Session:
+    """One fit in progress: what is saved, what is chosen, and when; `fit` drives it."""
+
+    def __init__(
+        self,
+        model: Any,
+        task: Task,
+        validation: Validation | None,
+        settings: Training,
+        per_epoch: int,
+        work: Path,
+        logs: Path,
+        interrupt: Interrupt,
+    ) -> None:
+        self.model, self.task, self.validation, self.settings = model, task, validation, settings
+        self.per_epoch, self.steps = per_epoch, settings.epochs * per_epoch
+        self.work, self.interrupt = work, interrupt
+        self.optimizer = _optimizer(model, settings)
+        self.writer = _writer(logs)
+        self.progress = _Progress()
+        self.best: dict[str, Tensor] | None = None
+        self.evaluations = _evaluation_steps(per_epoch, settings)
+        self.keep_best = settings.keep == "best" and validation is not None
+        self.began = self.saved_at = time.monotonic()
+
+    def resume(self, on_note: Callable[[str], None] | None) -> None:
+        """Go on from the checkpoint where there is one."""
+        saved = load_checkpoint(self.work, self.model, self.optimizer, vars(self.progress), on_note)
+        if saved is None:
+            return
+        load_learned(self.model, saved.weights)
+        self.optimizer.load_state_dict(saved.optimizer)
+        self.progress, self.best = _Progress(**saved.facts), saved.best
+        self.began = time.monotonic() - self.progress.seconds
+        if on_note is not None:
+            on_note(f"goes on from update {self.progress.step} of {self.steps}")
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self.progress.seconds = time.monotonic() - self.began
+        save_checkpoint(self.work, self.model, self.optimizer, self.best, vars(self.progress).copy())
+        self.saved_at = time.monotonic()
+
+    def save_when_due(self, seconds: float) -> None:
+        """Write a checkpoint when so many seconds are over, or when this was the last update."""
+        if self.progress.stopped or time.monotonic() - self.saved_at > seconds:
+            self.save()
+
+    def add(self, step: Step) -> None:
+        """Put an update on record."""
+        self.progress.add(step)
+        if step.step % max(self.steps // LOGGED_POINTS, 1) == 0 or step.step == self.steps:
+            _log_loss(self.progress, step.learning_rate, self.writer)
+
+    def evaluate_when_due(self) -> None:
+        """Score validation after the updates that ask for it, keep the best weights, and say when patience is over."""
+        step = self.progress.step
+        if step not in self.evaluations(step) or self.progress.evaluated >= step:
+            return
+        epoch, check = step / self.per_epoch, self.interrupt.check
+        gained = _evaluate(self.model, self.task, self.validation, self.progress, epoch, self.writer, check)
+        if gained and self.keep_best:
+            self.best = learned_state(self.model)
+        patience = self.settings.early_stopping
+        self.progress.stopped = patience is not None and self.progress.without_gain >= patience
+
+    def fitted(self) -> Fitted:
+        """The model with the kept weights.
+
+        Raises:
+            TrainingError: they are no numbers any more.
+        """
+        kept = self.best if self.keep_best else None
+        if kept is not None:
+            load_learned(self.model, kept)
+        _check_finite(self.model)
+        parameters = list(self.model.parameters())
+        return Fitted(
+            model=self.model.to("cpu").eval(),
+            history=tuple(self.progress.history),
+            steps=self.progress.step,
+            best_step=self.progress.step if kept is None else self.progress.best_step,
+            seconds=time.monotonic() - self.began,
+            parameters=sum(one.numel() for one in parameters),
+            trainable_parameters=sum(one.numel() for one in parameters if one.requires_grad),
+        )
 
 
 def _check_finite(model: "nn.Module") -> None:

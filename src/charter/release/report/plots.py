@@ -9,7 +9,6 @@ from charter.spec.limits import Limit
 
 MOST_CLASSES = 20
 """With more classes a confusion matrix can't be read."""
-WIDE = 440
 """Drawings wider than this keep their size and are scrolled."""
 
 
