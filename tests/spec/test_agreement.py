@@ -191,3 +191,15 @@ def test_the_metrics_known_to_check_are_those_that_the_tasks_measure(task):
         names |= {(metric, label) for metric in ("auroc", "auprc") for label in ("", "a")}
     assert {name for name, label in names if not label} == set(metrics.OVERALL["performance"][task.name])
     assert {name for name, label in names if label} == set(metrics.PER_CLASS[task.name])
+
+
+def test_economies_under_a_privacy_budget_are_refused():
+    rest = "training: {economies: true}\n"
+    checked(text_of(rest=rest))
+    private = text_of(rest=f"{rest}privacy: {{epsilon: 8, delta: 1.0e-5}}\n")
+    assert "privacy budget" in said(private)["training.economies"]
+
+
+def test_two_sizes_of_a_batch_are_refused():
+    wrong = text_of(rest="training: {batch_size: 16, tokens_per_batch: 2000}\n")
+    assert any("give one of them" in message for message in said(wrong).values())

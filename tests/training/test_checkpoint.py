@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from charter.training.checkpoint import load_checkpoint, save_checkpoint
+from charter.training.optimizers import Optimizers
 
 FACTS = {"step": 0, "seconds": 0.0, "history": []}
 
@@ -13,7 +14,7 @@ def small(width=4, rate=0.1):
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    optimizer = Optimizers([torch.optim.AdamW(model.parameters(), lr=rate)])
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     return model, optimizer
@@ -60,7 +61,7 @@ def test_a_whole_checkpoint_is_read_and_nothing_is_told(tmp_path):
     model, optimizer = small()
     save_checkpoint(tmp_path, model, optimizer, None, {**FACTS, "step": 7})
     notes = []
-    saved = load_checkpoint(tmp_path, *small(), FACTS, notes.append)
+    saved = load_checkpoint(tmp_path, model, optimizer, FACTS, notes.append)
     assert saved is not None
     assert saved.facts["step"] == 7
     assert notes == []

@@ -9,6 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from charter import plugins
 from charter.data.columns import ROW, Columns
@@ -37,7 +39,8 @@ def setting(tiny_bert, adapter="full", **training):
     base = find_base(str(tiny_bert), None, tiny_bert.parent)
     examples = task.examples(rows, COLUMNS, load_tokenizer(base.folder), 16)
     made = plugins.make("adapter", adapter, {})
-    settings = Training.model_validate({"epochs": 2, "batch_size": 16, "learning_rate": 5e-3, **training})
+    batches = {} if "tokens_per_batch" in training else {"batch_size": 16}
+    settings = Training.model_validate({"epochs": 2, "learning_rate": 5e-3, **batches, **training})
     torch.randn(int(rng.integers(1, 9)))  # whatever was drawn before must not matter
     return task, rows, examples, adapted(base, task, made, seed=7, max_length=16), made, settings
 
@@ -51,6 +54,8 @@ def fitted(tiny_bert, folder, adapter="full", on_step=None, validated=True, on_n
         micro_batch_size=settings.micro_batch_size,
         max_grad_norm=settings.max_grad_norm,
         seed=7,
+        tokens_per_batch=settings.tokens_per_batch,
+        lengths=examples.lengths,
     )
     result = fit(
         model,
@@ -110,21 +115,76 @@ class Stop:
 
 
 @pytest.mark.parametrize(("update", "inside"), [(3, False), (6, False), (5, True), (11, True)])
-@pytest.mark.parametrize("adapter", ["full", "lora"])
+@pytest.mark.parametrize(
+    ("adapter", "options"),
+    [("full", {}), ("lora", {}), ("full", {"economies": True}), ("full", {"tokens_per_batch": 100})],
+)
 def test_a_stop_at_any_moment_changes_neither_weights_nor_history(
-    tiny_bert, tmp_path, monkeypatch, update, inside, adapter
+    tiny_bert, tmp_path, monkeypatch, update, inside, adapter, options
 ):
-    whole = fitted(tiny_bert, tmp_path / "whole", adapter, epochs=3)
+    options = {"epochs": 3, **options}
+    whole = fitted(tiny_bert, tmp_path / "whole", adapter, **options)
     stop = Stop(monkeypatch, update, inside)
     with pytest.raises(KeyboardInterrupt):
-        fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, epochs=3)
+        fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, **options)
     notes = []
-    resumed = fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, epochs=3, on_note=notes.append)
-    assert notes == [f"goes on from update {stop.update} of 18"] or inside
+    resumed = fitted(tiny_bert, tmp_path / "parts", adapter, on_step=stop, on_note=notes.append, **options)
+    assert notes == [f"goes on from update {stop.update} of {whole[3].steps}"] or inside
     assert resumed[3].history == whole[3].history
     assert resumed[3].best_step == whole[3].best_step
     ours, theirs = resumed[4].state_dict(), whole[4].state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_economies_learn_and_leave_the_words_that_no_text_has_alone(tiny_bert, tmp_path):
+    _, examples, before, result, model = fitted(tiny_bert, tmp_path, epochs=12, economies=True)
+    scores = [one["validation_score"] for one in result.history if one["kind"] == "evaluation"]
+    assert max(scores) > 0.9
+    name = "bert.embeddings.word_embeddings.weight"
+    moved = (model.state_dict()[name] != before[name]).any(dim=1)
+    read = np.unique(np.concatenate(examples.ids))
+    assert moved.nonzero().flatten().tolist() == read.tolist()
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_clipped_gradients_are_no_longer_than_asked(tiny_bert, sparse):
+    task, _, examples, model, _, _ = setting(tiny_bert)
+    model.eval()
+
+    def norms(max_grad_norm):
+        model.zero_grad()
+        plan = plain(batch_size=16, micro_batch_size=5, max_grad_norm=max_grad_norm, seed=1)
+        descent = plan.gradient(model, np.arange(16), lambda some: task.loss(model, examples.batch(some)))
+        gradients = [one.grad.to_dense().flatten() for one in model.parameters() if one.grad is not None]
+        return descent.gradient_norm, float(torch.cat(gradients).norm())
+
+    _, whole = norms(None)
+    model.get_input_embeddings().sparse = sparse
+    assert norms(whole / 2) == pytest.approx((whole, whole / 2), rel=1e-4)
+    assert norms(whole * 2) == pytest.approx((whole, whole), rel=1e-4)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=80),
+    tokens=st.integers(1, 300),
+    epoch=st.integers(0, 3),
+)
+def test_batches_by_tokens_hold_every_example_once_and_about_so_many_tokens(lengths, tokens, epoch):
+    lengths = np.asarray(lengths)
+    plan = plain(
+        batch_size=32,
+        micro_batch_size=None,
+        max_grad_norm=None,
+        seed=3,
+        tokens_per_batch=tokens,
+        lengths=lengths,
+    )
+    batches = list(plan.batches(len(lengths), epoch))
+    assert len(batches) == plan.steps_per_epoch(len(lengths))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert all(len(one) for one in batches)
+    if tokens >= 2 * lengths.max():  # else single examples decide
+        assert all(lengths[one].sum() < tokens + lengths.max() for one in batches)
 
 
 def test_early_stopping_without_validation_rows_is_refused(tiny_bert, tmp_path):
@@ -139,14 +199,14 @@ def test_weights_that_the_last_update_ruined_are_not_returned(tiny_bert, tmp_pat
                 ruined[0].classifier.bias.fill_(float("nan"))
 
     ruined = []
-    original = fitting._optimizer
+    original = fitting.optimizers_of
 
     def remember(model, settings):
         ruined.append(model)
         return original(model, settings)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError, match=r"classifier\.bias"):
-        patch.setattr(fitting, "_optimizer", remember)
+        patch.setattr(fitting, "optimizers_of", remember)
         fitted(tiny_bert, tmp_path, on_step=ruin, validated=False)
 
 

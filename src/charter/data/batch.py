@@ -51,6 +51,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) the tokens of each example."""
+        return np.asarray([len(ids) for ids in self.ids], dtype=np.int64)
+
     def batch(self, index: NDArray[np.int64], weights: NDArray[np.float32] | None = None) -> Batch:
         """The examples at `index` as one batch, padded on the right to its longest example."""
         import torch

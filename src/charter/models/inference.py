@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from charter.data.batch import Batch, Examples
+from charter.models.forward import forward_of
 
 if TYPE_CHECKING:
     import torch
@@ -33,13 +34,16 @@ def predict_outputs(
     device = pick_device()
     learning = model.training
     model.to(device).eval()
+    forward = forward_of(model)
     order = np.argsort([len(ids) for ids in examples.ids], kind="stable")
     found: list[np.ndarray | None] = [None] * len(examples)
     done = 0
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
             batch = on_device(examples.batch(order[start : start + batch_size]), device)
-            for index, output in zip(batch.index.tolist(), task.outputs(model, batch, examples), strict=True):
+            for index, output in zip(
+                batch.index.tolist(), task.outputs(forward, batch, examples), strict=True
+            ):
                 found[index] = output
             done += len(batch.index)
             if on_batch is not None:
@@ -49,10 +53,16 @@ def predict_outputs(
 
 
 def on_device(batch: Batch, device: "torch.device") -> Batch:
-    """The same batch on a device; its index stays on the CPU."""
+    """The same batch on a device; its index stays on the CPU. A copy to a GPU goes on while the CPU does other things."""
+
+    def moved(tensor: "torch.Tensor") -> "torch.Tensor":
+        if device.type != "cuda":
+            return tensor.to(device)
+        return tensor.pin_memory().to(device, non_blocking=True)
+
     return Batch(
-        {name: tensor.to(device) for name, tensor in batch.inputs.items()},
-        None if batch.targets is None else batch.targets.to(device),
+        {name: moved(tensor) for name, tensor in batch.inputs.items()},
+        None if batch.targets is None else moved(batch.targets),
         batch.index,
-        batch.weights.to(device),
+        moved(batch.weights),
     )

@@ -22,7 +22,7 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.tasks.outputs import from_frame, to_frame
 
-VERSION = 2
+VERSION = 3
 HELD_OUT: tuple[SplitName, ...] = ("validation", "calibration", "test")
 
 

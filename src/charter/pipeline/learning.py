@@ -10,7 +10,7 @@ from charter import plugins
 from charter.data.batch import Examples
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
-from charter.models.device import pick_device
+from charter.models.device import pick_device, pick_half
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.privacy.plan import plain
@@ -24,7 +24,7 @@ from charter.tasks import restore
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 
-VERSION = 2
+VERSION = 3
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
@@ -50,6 +50,8 @@ def train_model(
         ModelError, DataError: the base or the rows don't fit the task.
     """
     base = find_base(charter.model.base, charter.model.revision, folder)
+    device = pick_device()
+    half = pick_half(charter.training.precision, device)
     stage = Stage(
         "train",
         VERSION,
@@ -57,8 +59,9 @@ def train_model(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": charter.training.model_dump(mode="json"),
-            "device": pick_device().type,
+            "training": charter.training.model_dump(mode="json", exclude={"precision"}),
+            "precision": "bf16" if half else "float32",
+            "device": device.type,
             "roles": data.columns.as_json(),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest},
@@ -67,7 +70,7 @@ def train_model(
     )
 
     def make(files: Path, work: Path) -> None:
-        _train(charter, base, data, files, work, run, on_progress)
+        _train(charter, base, data, files, work, run, on_progress, half=half)
 
     artifact = run.step(stage, make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
@@ -89,6 +92,8 @@ def _train(
     work: Path,
     run: Run,
     on_progress: OnProgress,
+    *,
+    half: bool,
 ) -> None:
     unfitted: Task = plugins.make("task", charter.task.use, charter.task.options)
     task = unfitted.fit(data.rows, data.columns)
@@ -121,7 +126,10 @@ def _train(
             micro_batch_size=settings.micro_batch_size,
             max_grad_norm=settings.max_grad_norm,
             seed=settings.seed,
+            tokens_per_batch=settings.tokens_per_batch,
+            lengths=train_examples.lengths,
         ),
+        half=half,
         work=work,
         logs=run.folder / "tensorboard",
         on_step=lambda step: on_progress(_as_progress(step)),

@@ -5,7 +5,7 @@ Plain and private training are the same type, so that no loop asks which of the 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,10 +56,24 @@ class StepPlan(ABC):
 
 
 def plain(
-    *, batch_size: int, micro_batch_size: int | None, max_grad_norm: float | None, seed: int
+    *,
+    batch_size: int,
+    micro_batch_size: int | None,
+    max_grad_norm: float | None,
+    seed: int,
+    tokens_per_batch: int | None = None,
+    lengths: NDArray[np.int64] | None = None,
 ) -> StepPlan:
-    """Training without privacy: shuffled batches, mean loss, the whole gradient clipped to `max_grad_norm`."""
-    return Plain(batch_size, micro_batch_size or batch_size, max_grad_norm, seed)
+    """Training without privacy: shuffled batches, mean loss, the whole gradient clipped to `max_grad_norm`.
+
+    tokens_per_batch: about so many tokens in each batch, instead of `batch_size` examples; `lengths` are the tokens of
+        each example.
+    """
+    if tokens_per_batch is None:
+        return Plain(batch_size, micro_batch_size, max_grad_norm, seed)
+    if lengths is None:
+        raise ValueError("tokens_per_batch needs the lengths of the examples")
+    return PlainByTokens(tokens_per_batch, lengths, micro_batch_size, max_grad_norm, seed)
 
 
 @dataclass(frozen=True)
@@ -67,7 +81,7 @@ class Plain(StepPlan):
     """Every example once per epoch, in an order drawn anew for each; the last batch may be smaller."""
 
     batch_size: int
-    micro_batch_size: int
+    micro_batch_size: int | None
     max_grad_norm: float | None
     seed: int
 
@@ -77,25 +91,92 @@ class Plain(StepPlan):
 
     def batches(self, n: int, epoch: int) -> Iterator[NDArray[np.int64]]:
         """The shuffled batches of an epoch."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(n)
+        order = _shuffled(n, self.seed, epoch)
         for start in range(0, n, self.batch_size):
             yield order[start : start + self.batch_size]
 
     def gradient(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> Descent:
         """The gradient of the mean loss, summed up over micro-batches, then clipped."""
-        from torch.nn.utils import clip_grad_norm_
-
-        total = 0.0
-        for start in range(0, len(index), self.micro_batch_size):
-            part = losses(index[start : start + self.micro_batch_size]).sum() / len(index)
-            part.backward()  # type: ignore[no-untyped-call]
-            total += float(part.detach())
-        if self.max_grad_norm is None:
-            return Descent(total, math.nan)
-        learning = [parameter for parameter in model.parameters() if parameter.grad is not None]
-        return Descent(total, float(clip_grad_norm_(learning, self.max_grad_norm)))
+        return _mean_gradient(model, index, losses, self.micro_batch_size, self.max_grad_norm)
 
     def cost(self, n: int, steps: int) -> Spend:
         """Nothing is promised: epsilon is infinite."""
         del n, steps
         return Spend(math.inf, 0.0)
+
+
+@dataclass(frozen=True)
+class PlainByTokens(StepPlan):
+    """As `Plain`, with batches of about `tokens` tokens: a batch ends with the example that its share of them ends in.
+
+    An epoch has always the same number of batches, so that the learning rate's schedule is known before it.
+    """
+
+    tokens: int
+    lengths: NDArray[np.int64]
+    micro_batch_size: int | None
+    max_grad_norm: float | None
+    seed: int
+
+    def steps_per_epoch(self, n: int) -> int:
+        """Batches of an epoch: no more than there are examples."""
+        return min(math.ceil(int(self.lengths[:n].sum()) / self.tokens), n)
+
+    def batches(self, n: int, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """The shuffled batches of an epoch, each with about the same number of tokens and at least one example."""
+        order = _shuffled(n, self.seed, epoch)
+        steps = self.steps_per_epoch(n)
+        ends = np.cumsum(self.lengths[order])
+        wanted = ends[-1] * np.arange(1, steps) / steps
+        cuts = np.searchsorted(ends, wanted) + 1
+        fewest = np.arange(1, steps)
+        cuts = np.minimum(np.maximum.accumulate(cuts - fewest) + fewest, n - fewest[::-1])
+        yield from np.split(order, cuts)
+
+    def gradient(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> Descent:
+        """As `Plain.gradient`."""
+        return _mean_gradient(model, index, losses, self.micro_batch_size, self.max_grad_norm)
+
+    def cost(self, n: int, steps: int) -> Spend:
+        """Nothing is promised: epsilon is infinite."""
+        del n, steps
+        return Spend(math.inf, 0.0)
+
+
+def _shuffled(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(n)
+
+
+def _mean_gradient(
+    model: "nn.Module",
+    index: NDArray[np.int64],
+    losses: Losses,
+    micro_batch_size: int | None,
+    max_grad_norm: float | None,
+) -> Descent:
+    total = 0.0
+    at_once = micro_batch_size or len(index)
+    for start in range(0, len(index), at_once):
+        part = losses(index[start : start + at_once]).sum() / len(index)
+        part.backward()  # type: ignore[no-untyped-call]
+        total += float(part.detach())
+    if max_grad_norm is None:
+        return Descent(total, math.nan)
+    return Descent(total, clip_gradients(list(model.parameters()), max_grad_norm))
+
+
+def clip_gradients(parameters: "Sequence[Tensor]", max_norm: float) -> float:
+    """Scale gradients, sparse ones too, so that their norm together is at most `max_norm`; gives their norm before that."""
+    import torch
+    from torch.nn.utils import get_total_norm
+
+    found = []
+    for one in parameters:
+        if one.grad is not None and one.grad.is_sparse:
+            one.grad = one.grad.coalesce()
+            found.append(one.grad.values())
+        elif one.grad is not None:
+            found.append(one.grad)
+    norm = get_total_norm(found)
+    torch._foreach_mul_(found, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return float(norm)

@@ -172,6 +172,9 @@ class Training(Section):
 
     epochs: Whole = Field(3, ge=1, le=1000, description="how often every training row is seen")
     batch_size: Whole = Field(32, ge=1, le=65536, description="examples per update")
+    tokens_per_batch: Count | None = Field(
+        None, description="about so many tokens per update, in place of batch_size"
+    )
     micro_batch_size: Count | None = Field(
         None, description="examples per pass, when a batch needs too much memory"
     )
@@ -194,11 +197,29 @@ class Training(Section):
     evaluations_per_epoch: Whole = Field(
         1, ge=1, le=100, description="how often an epoch is scored on validation"
     )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto",
+        description="of the passes; auto: bf16 on a GPU that has it, or where it is measured to be faster",
+    )
+    economies: Truth = Field(
+        False,
+        description="faster, slightly different training: no dropout of attention weights, coarser dropout masks, "
+        "row-lazy Adam on the word embedding",
+    )
     seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> Self:
-        if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
+        if self.tokens_per_batch is not None and self.batch_size != 32:
+            raise ValueError(
+                f"batch_size {self.batch_size} and tokens_per_batch {self.tokens_per_batch} both say how large an "
+                "update's batch is; give one of them"
+            )
+        if (
+            self.tokens_per_batch is None
+            and self.micro_batch_size is not None
+            and self.micro_batch_size > self.batch_size
+        ):
             raise ValueError(
                 f"micro_batch_size {self.micro_batch_size} is larger than batch_size {self.batch_size}"
             )

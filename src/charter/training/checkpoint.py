@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charter.runs.files import sync_folder
+from charter.training.optimizers import Optimizers
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 FILE = "checkpoint.pt"
@@ -43,7 +43,7 @@ def load_learned(model: "nn.Module", state: "dict[str, Tensor]") -> None:
 def save_checkpoint(
     folder: Path,
     model: "nn.Module",
-    optimizer: "torch.optim.Optimizer",
+    optimizer: Optimizers,
     best: "dict[str, Tensor] | None",
     facts: dict[str, Any],
 ) -> None:
@@ -72,7 +72,7 @@ def save_checkpoint(
 def load_checkpoint(
     folder: Path,
     model: "nn.Module",
-    optimizer: "torch.optim.Optimizer",
+    optimizer: Optimizers,
     facts: Mapping[str, Any],
     on_note: Callable[[str], None] | None = None,
 ) -> Checkpoint | None:
@@ -108,9 +108,7 @@ def load_checkpoint(
     return None
 
 
-def _fits(
-    saved: Checkpoint, model: "nn.Module", optimizer: "torch.optim.Optimizer", facts: Mapping[str, Any]
-) -> bool:
+def _fits(saved: Checkpoint, model: "nn.Module", optimizer: Optimizers, facts: Mapping[str, Any]) -> bool:
     """Whether a checkpoint is of this model, this optimizer and such facts."""
     shapes = {name: one.shape for name, one in _learned(model).items()}
     for state in (saved.weights, saved.best):
@@ -120,14 +118,4 @@ def _fits(
         name: type(one) for name, one in facts.items()
     }:
         return False
-    learning = [one for group in optimizer.param_groups for one in group["params"]]
-    groups = [len(group["params"]) for group in optimizer.param_groups]
-    if [len(group["params"]) for group in saved.optimizer["param_groups"]] != groups:
-        return False
-    moments = saved.optimizer["state"]
-    return all(
-        value.shape == learning[number].shape
-        for number, state in moments.items()
-        for name, value in state.items()
-        if name != "step"
-    )
+    return optimizer.fits(saved.optimizer)

@@ -20,6 +20,7 @@ from charter.tasks.task import Outputs, Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
 from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step, schedule, train
+from charter.training.optimizers import optimizers_of
 
 if TYPE_CHECKING:
     import torch
@@ -102,6 +103,7 @@ def fit(
     *,
     work: Path,
     logs: Path,
+    half: bool = False,
     on_step: Callable[[FitProgress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
     checkpoint_seconds: float = 60.0,
@@ -143,6 +145,8 @@ def fit(
                 steps=session.progress.step if session.progress.stopped else steps,
                 done=session.progress.step,
                 seed=settings.seed,
+                economies=settings.economies,
+                half=half,
                 class_weights=_class_weights(task, examples, settings, next(model.parameters()).device),
             )
             for step in loop:
@@ -180,7 +184,7 @@ class _Session:
         self.model, self.task, self.validation, self.settings = model, task, validation, settings
         self.per_epoch, self.steps = per_epoch, settings.epochs * per_epoch
         self.work, self.interrupt = work, interrupt
-        self.optimizer = _optimizer(model, settings)
+        self.optimizer = optimizers_of(model, settings)
         self.writer = _writer(logs)
         self.progress = _Progress()
         self.best: dict[str, Tensor] | None = None
@@ -259,22 +263,6 @@ def _check_finite(model: "nn.Module") -> None:
             f"after the last update {len(ruined)} weights are no numbers any more, such as {ruined[0]}: "
             "lower training.learning_rate, or set training.max_grad_norm"
         )
-
-
-def _optimizer(model: "nn.Module", settings: Training) -> "torch.optim.Optimizer":
-    """AdamW (Loshchilov and Hutter 2019), fused; biases and norms are not decayed."""
-    import torch
-
-    learning = [(name, one) for name, one in model.named_parameters() if one.requires_grad]
-    decayed = [one for _, one in learning if one.ndim > 1]
-    others = [one for _, one in learning if one.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=settings.learning_rate, fused=True
-    )
 
 
 def _evaluation_steps(per_epoch: int, settings: Training) -> Callable[[int], set[int]]:

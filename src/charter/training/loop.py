@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from charter.data.batch import Examples
 from charter.errors import TrainingError
+from charter.models.forward import forward_of
 from charter.models.inference import on_device
 from charter.privacy.plan import StepPlan
 from charter.tasks.task import Task
+from charter.training.optimizers import Optimizers
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 
@@ -38,18 +39,21 @@ def train(
     examples: Examples,
     plan: StepPlan,
     *,
-    optimizer: "torch.optim.Optimizer",
+    optimizer: Optimizers,
     learning_rate: Callable[[int], float],
     steps: int,
     done: int = 0,
     seed: int,
     class_weights: "Tensor | None" = None,
+    economies: bool = False,
+    half: bool = False,
 ) -> Iterator[Step]:
     """Make the updates `done` + 1 to `steps`, one per item.
 
     What an update does depends on the weights, the optimizer's state and its number only (every draw is seeded by
     `seed` and that number), so a run that goes on from a checkpoint ends with the same weights. `learning_rate` maps
-    an update's number, from 0, to its rate. Between items the caller may evaluate, save, or stop.
+    an update's number, from 0, to its rate. Between items the caller may evaluate, save, or stop. `economies`: as in
+    `forward_of`. `half`: the passes are computed in bfloat16 (autocast), weights and sums stay as they are.
 
     Raises:
         TrainingError: the loss is no finite number any more.
@@ -57,11 +61,13 @@ def train(
     import torch
 
     device = next(model.parameters()).device
+    forward = forward_of(model, economies=economies)
     per_epoch = plan.steps_per_epoch(len(examples))
 
     def losses(index: NDArray[np.int64]) -> "Tensor":
         batch = on_device(examples.batch(index), device)
-        return task.loss(model, batch, class_weights) * batch.weights
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            return task.loss(forward, batch, class_weights) * batch.weights
 
     for epoch in range(done // per_epoch, math.ceil(steps / per_epoch)):
         first = epoch * per_epoch
@@ -69,7 +75,7 @@ def train(
         for number, index in enumerate(todo, start=max(done, first)):
             torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
             model.train()
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             rate = learning_rate(number)
             for group in optimizer.param_groups:
                 group["lr"] = rate

@@ -1,0 +1,152 @@
+"""Padding-free forward passes of the encoders that transformers has, through their own modules.
+
+Every module of the model is called as it is (its weights, a LoRA beside them, a hook on it); only what is computed of a
+batch differs: real tokens alone, and in the last layer only those positions that the head reads.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from charter.models.attention import attend
+from charter.models.packing import Packing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Drop = Callable[[Any, "Tensor"], "Tensor"]
+"""(a dropout module, its input) -> its output."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Packed tokens. ids, types: (tokens,); types None: all 0. first_only: the head reads each sequence's first token."""
+
+    ids: "Tensor"
+    types: "Tensor | None"
+    packing: Packing
+    first_only: bool
+
+    def read(self, hidden: "Tensor") -> "Tensor":
+        """What of the last layer is computed: (sequences, ...) or (tokens, ...)."""
+        return hidden.index_select(0, self.packing.first) if self.first_only else hidden
+
+
+@dataclass(frozen=True)
+class Dropping:
+    """How dropout is done. drop: of hidden states. attention: whether attention weights are dropped at all."""
+
+    drop: Drop
+    attention: bool
+
+    def rate(self, module: Any) -> float:
+        """The rate at which attention weights are dropped."""
+        return float(module.p) if self.attention and module.training else 0.0
+
+
+Encoder = Callable[[Any, Tokens, Dropping], "Tensor"]
+"""(base model, tokens, how dropout is done) -> hidden states (read positions, width)."""
+
+
+def _bert(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
+    """BERT and what is built like it (RoBERTa, XLM-RoBERTa, ELECTRA ...): post-norm blocks, learned positions."""
+    hidden = _bert_embeddings(base, tokens, dropping)
+    if hasattr(base, "embeddings_project"):
+        hidden = base.embeddings_project(hidden)
+    last = len(base.encoder.layer) - 1
+    for number, layer in enumerate(base.encoder.layer):
+        attention, heads = layer.attention.self, layer.attention.self.num_attention_heads
+        own = tokens.read(hidden) if number == last else hidden
+        q, k, v = (
+            projection.unflatten(-1, (heads, -1))
+            for projection in (attention.query(own), attention.key(hidden), attention.value(hidden))
+        )
+        seen = attend(q, k, v, tokens.packing, dropout=dropping.rate(attention.dropout)).flatten(1)
+        after = layer.attention.output
+        own = after.LayerNorm(own + dropping.drop(after.dropout, after.dense(seen)))
+        out = layer.output
+        hidden = out.LayerNorm(own + dropping.drop(out.dropout, out.dense(layer.intermediate(own))))
+    return hidden
+
+
+def _bert_embeddings(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
+    embeddings = base.embeddings
+    positions = tokens.packing.columns
+    padding = getattr(embeddings, "padding_idx", None)
+    if padding is not None:  # RoBERTa counts its positions from there on
+        positions = positions + (padding + 1)
+    hidden = embeddings.word_embeddings(tokens.ids) + embeddings.position_embeddings(positions)
+    types = embeddings.token_type_embeddings
+    hidden = hidden + (types.weight[0] if tokens.types is None else types(tokens.types))
+    return dropping.drop(embeddings.dropout, embeddings.LayerNorm(hidden))
+
+
+def _distilbert(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
+    """DistilBERT: BERT's blocks under other names, no token types."""
+    embeddings = base.embeddings
+    hidden = embeddings.word_embeddings(tokens.ids) + embeddings.position_embeddings(tokens.packing.columns)
+    hidden = dropping.drop(embeddings.dropout, embeddings.LayerNorm(hidden))
+    last = len(base.transformer.layer) - 1
+    for number, layer in enumerate(base.transformer.layer):
+        attention = layer.attention
+        own = tokens.read(hidden) if number == last else hidden
+        q, k, v = (
+            projection.unflatten(-1, (attention.n_heads, -1))
+            for projection in (attention.q_lin(own), attention.k_lin(hidden), attention.v_lin(hidden))
+        )
+        seen = attend(q, k, v, tokens.packing, dropout=dropping.rate(attention.dropout)).flatten(1)
+        own = layer.sa_layer_norm(attention.out_lin(seen) + own)
+        ffn = layer.ffn
+        fed = dropping.drop(ffn.dropout, ffn.lin2(ffn.activation(ffn.lin1(own))))
+        hidden = layer.output_layer_norm(fed + own)
+    return hidden  # type: ignore[no-any-return]
+
+
+def _modernbert(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
+    """ModernBERT: pre-norm blocks, rotary positions, windows in most layers, gated feed-forward (Warner et al. 2024)."""
+    embeddings = base.embeddings
+    hidden = dropping.drop(embeddings.drop, embeddings.norm(embeddings.tok_embeddings(tokens.ids)))
+    positions = tokens.packing.columns[None]
+    turns = {kind: base.rotary_emb(hidden, positions, kind) for kind in set(base.config.layer_types)}
+    last = len(base.layers) - 1
+    for number, layer in enumerate(base.layers):
+        attention = layer.attn
+        cos, sin = (one[0][:, None] for one in turns[layer.attention_type])
+        qkv = attention.Wqkv(layer.attn_norm(hidden)).unflatten(-1, (3, -1, attention.head_dim))
+        q, k, v = qkv.unbind(1)
+        q, k = _turned(q, cos, sin), _turned(k, cos, sin)
+        if number == last:
+            q, hidden = tokens.read(q), tokens.read(hidden)
+        window = None if attention.sliding_window is None else base.config.sliding_window
+        rate = attention.attention_dropout if dropping.attention and attention.training else 0.0
+        seen = attend(q, k, v, tokens.packing, dropout=rate, window=window).flatten(1)
+        hidden = hidden + dropping.drop(attention.out_drop, attention.Wo(seen))
+        mlp = layer.mlp
+        inner, gate = mlp.Wi(layer.mlp_norm(hidden)).chunk(2, dim=-1)
+        hidden = hidden + mlp.Wo(dropping.drop(mlp.drop, mlp.act(inner) * gate))
+    normed: Tensor = base.final_norm(hidden)
+    return normed
+
+
+def _turned(one: "Tensor", cos: "Tensor", sin: "Tensor") -> "Tensor":
+    """Rotary position embedding (Su et al. 2021) of (tokens, heads, width), computed in float32 at least."""
+    import torch
+
+    wide = one.to(torch.promote_types(one.dtype, torch.float32))
+    left, right = wide.chunk(2, dim=-1)
+    return (wide * cos + torch.cat((-right, left), dim=-1) * sin).to(one.dtype)
+
+
+ENCODERS: Mapping[str, Encoder] = MappingProxyType(
+    {
+        "BertModel": _bert,
+        "RobertaModel": _bert,
+        "XLMRobertaModel": _bert,
+        "CamembertModel": _bert,
+        "ElectraModel": _bert,
+        "DistilBertModel": _distilbert,
+        "ModernBertModel": _modernbert,
+    }
+)
+"""transformers' class of a base model -> its forward pass."""

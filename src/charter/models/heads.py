@@ -1,0 +1,64 @@
+"""Heads on packed hidden states: what transformers' models compute after their encoder, through their own modules."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Head:
+    """first_only: it reads each sequence's first token. logits: (model, hidden (positions, width)) -> (positions, classes)."""
+
+    first_only: bool
+    logits: Callable[[Any, "Tensor"], "Tensor"]
+
+
+def _bert(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.classifier(model.dropout(model.base_model.pooler(hidden[:, None])))  # type: ignore[no-any-return]
+
+
+def _roberta(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.classifier(hidden[:, None])  # type: ignore[no-any-return]
+
+
+def _distilbert(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.classifier(model.dropout(model.pre_classifier(hidden).relu()))  # type: ignore[no-any-return]
+
+
+def _modernbert(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.classifier(model.drop(model.head(hidden)))  # type: ignore[no-any-return]
+
+
+def _tokens(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.classifier(model.dropout(hidden))  # type: ignore[no-any-return]
+
+
+def _answers(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.qa_outputs(hidden)  # type: ignore[no-any-return]
+
+
+def _distilbert_answers(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.qa_outputs(model.dropout(hidden))  # type: ignore[no-any-return]
+
+
+def _table() -> dict[str, Head]:
+    found: dict[str, Head] = {}
+    for family in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra"):
+        found[f"{family}ForSequenceClassification"] = Head(True, _bert if family == "Bert" else _roberta)
+        found[f"{family}ForTokenClassification"] = Head(False, _tokens)
+        found[f"{family}ForQuestionAnswering"] = Head(False, _answers)
+    found["DistilBertForSequenceClassification"] = Head(True, _distilbert)
+    found["DistilBertForTokenClassification"] = Head(False, _tokens)
+    found["DistilBertForQuestionAnswering"] = Head(False, _distilbert_answers)
+    found["ModernBertForSequenceClassification"] = Head(True, _modernbert)
+    found["ModernBertForTokenClassification"] = Head(False, _modernbert)
+    found["ModernBertForQuestionAnswering"] = Head(False, _modernbert)
+    return found
+
+
+HEADS: Mapping[str, Head] = MappingProxyType(_table())
+"""transformers' class of a model -> its head."""

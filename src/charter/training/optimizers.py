@@ -1,0 +1,95 @@
+"""The optimizer of a fit: AdamW, and with economies row-lazy Adam for the word embedding."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from charter.spec.model import Training
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Optimizers:
+    """One or more torch optimizers that step as one."""
+
+    def __init__(self, parts: "Sequence[torch.optim.Optimizer]") -> None:
+        self.parts = tuple(parts)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all parts."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of the update before."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def step(self) -> None:
+        """One update of every parameter."""
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        for part, saved in zip(self.parts, state["parts"], strict=True):
+            part.load_state_dict(saved)
+
+    def fits(self, state: dict[str, Any]) -> bool:
+        """Whether a state is one of these optimizers, of parameters of these shapes."""
+        saved = state["parts"]
+        return len(saved) == len(self.parts) and all(map(_fits, self.parts, saved))
+
+
+def _fits(part: "torch.optim.Optimizer", state: dict[str, Any]) -> bool:
+    learning = [one for group in part.param_groups for one in group["params"]]
+    groups = [len(group["params"]) for group in part.param_groups]
+    if [len(group["params"]) for group in state["param_groups"]] != groups:
+        return False
+    return all(
+        value.shape == learning[number].shape
+        for number, moments in state["state"].items()
+        for name, value in moments.items()
+        if name != "step"
+    )
+
+
+def optimizers_of(model: "nn.Module", settings: Training) -> Optimizers:
+    """AdamW (Loshchilov and Hutter 2019), fused; biases and norms are not decayed.
+
+    With `economies`, the word embedding is updated by row-lazy Adam (`torch.optim.SparseAdam`): the moments of a row move
+    only when a batch reads it, and the rows are not decayed.
+    """
+    import torch
+
+    embedding = _word_embedding(model) if settings.economies else None
+    lazy = [] if embedding is None else [embedding.weight]
+    if embedding is not None:
+        embedding.sparse = True
+    learning = [
+        one for one in model.parameters() if one.requires_grad and not any(one is row for row in lazy)
+    ]
+    groups = [
+        {"params": [one for one in learning if one.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in learning if one.ndim <= 1], "weight_decay": 0.0},
+    ]
+    filled = [group for group in groups if group["params"]]
+    dense = torch.optim.AdamW(filled, lr=settings.learning_rate, fused=True)
+    return Optimizers([dense, torch.optim.SparseAdam(lazy, lr=settings.learning_rate)] if lazy else [dense])
+
+
+def _word_embedding(model: Any) -> "nn.Embedding | None":
+    """The word embedding, where it learns by itself: an output layer that shares it gives gradients for all its rows."""
+    from torch import nn
+
+    embedding = model.get_input_embeddings()
+    if type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
+        return None
+    modules = model.modules()
+    shared = sum(one is embedding.weight for module in modules for one in module.parameters(recurse=False))
+    return embedding if shared == 1 and embedding.max_norm is None else None
