@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from charter.errors import CharterFileError
 from charter.spec import check, metrics, parse_document
+from charter.spec.model import Charter
 from charter.tasks.classification import Classification
 from charter.tasks.token_classification import TokenClassification
 
@@ -194,10 +196,12 @@ def test_the_metrics_known_to_check_are_those_that_the_tasks_measure(task):
 
 
 def test_economies_under_a_privacy_budget_are_refused():
-    rest = "training: {economies: true}\n"
-    checked(text_of(rest=rest))
-    private = text_of(rest=f"{rest}privacy: {{epsilon: 8, delta: 1.0e-5}}\n")
-    assert "privacy budget" in said(private)["training.economies"]
+    charter = checked(text_of(rest="training: {economies: true}\n"))
+    private = {**charter.model_dump(mode="json"), "privacy": {"epsilon": 8, "delta": 1e-5}}
+    with pytest.raises(ValidationError, match="privacy budget"):
+        Charter.model_validate(private)
+    private["training"]["economies"] = False
+    assert Charter.model_validate(private).privacy is not None
 
 
 def test_two_sizes_of_a_batch_are_refused():

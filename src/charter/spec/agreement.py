@@ -21,7 +21,6 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _validation(parts, say)
     _audits(parts, say)
     _limits(parts, say)
-    _economies(parts, say)
 
 
 def roles(parts: Parts) -> dict[Path_, str]:
@@ -163,12 +162,3 @@ def _measuring(parts: Parts) -> Measuring | None:
     if task is None or not parts.whole("audits") or not is_built_in(audits, task.use):
         return None
     return Measuring(audits, task.use, groups)
-
-
-def _economies(parts: Parts, say: Say) -> None:
-    if parts.one("training", "economies") is True and parts.keys("privacy"):
-        say(
-            ("training", "economies"),
-            "economies change how gradients are made, and what a privacy budget promises is not worked out for them; "
-            "take them out",
-        )

@@ -315,6 +315,15 @@ class Charter(Section):
     release: Release = Field(Release(), description="what is released, and how it is signed")
     report: Report = Field(Report(), description="what the report shows")
 
+    @model_validator(mode="after")
+    def _exact_under_privacy(self) -> Self:
+        if self.privacy is not None and self.training.economies:
+            raise ValueError(
+                "training.economies changes how gradients are made, and what a privacy budget promises is not worked "
+                "out for that; take one of the two out"
+            )
+        return self
+
     @property
     def data_id(self) -> str:
         """The data set's name across versions of its file."""
