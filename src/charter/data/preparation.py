@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import polars as pl
 
@@ -32,12 +33,33 @@ Apply = Callable[[pl.DataFrame, Columns], Outcome]
 """(rows, roles of their columns) -> what became of them."""
 
 
+Reach = Literal["row", "columns", "rows", "training"]
+"""What a preparation is given at once.
+
+row: any number of rows; it looks at each alone, so it is called chunk by chunk and its counts are added up.
+columns: all rows, without the input columns and PLACE: for what is decided by labels, groups or numbers. It may drop rows and
+change the target, nothing else.
+rows: every row, whole, in memory: only where nothing else will do.
+training: the training rows after the split, whole, in memory, with SPLIT and UNIT. It may drop rows, change the target, and
+make rows: a made row has no ROW (Charter numbers it), the UNIT of its origin, and a PLACE that names its origin.
+"""
+
+
 @dataclass(frozen=True)
 class Preparation:
-    """One preparation. Row-wise ones look at each row alone; they run again on new rows in `charter predict`."""
+    """One preparation. Row-wise ones look at each row alone; they run again on new rows in `charter predict`.
+
+    reach: as Reach says; None is "row" for row-wise ones and "rows" for others.
+    """
 
     row_wise: bool
     apply: Apply
+    reach: Reach | None = None
+
+    @property
+    def needs(self) -> Reach:
+        """What it is given at once."""
+        return self.reach or ("row" if self.row_wise else "rows")
 
 
 @dataclass(frozen=True)
