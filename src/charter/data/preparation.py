@@ -1,16 +1,22 @@
-"""Preparations: what happens to rows between reading and splitting. Every row that goes has its reason."""
+"""Preparations: what happens to rows between reading and learning. Every row that goes has its reason."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from charter import plugins
-from charter.data.columns import ROW, Columns
+from charter.data.columns import ROW, Columns, SplitName
 from charter.data.edits import Chain, aligned, applied, moved_spans
 from charter.errors import DataError
+from charter.runs.findings import Finding
 from charter.spec.model import Use
+
+if TYPE_CHECKING:
+    from charter.data.rows import Rows
 
 DROPPED = {ROW: pl.Int64, "reason": pl.String}
 
@@ -21,45 +27,66 @@ class Outcome:
 
     A preparation that changes texts leaves spans in the target as they are: Charter moves them. `edits` tells, from a
     text as it was, which of its characters became what; without it the two texts are aligned.
+
+    added: how many rows it made, by kind. Only what runs after the split makes rows; each has the row number, the unit
+    and the roles of the row it was made from. findings: what it measured; `on` is filled in when the rows are written.
     """
 
     frame: pl.DataFrame
     dropped: pl.DataFrame
     counts: Mapping[str, int]
     edits: Callable[[str], Chain] | None = None
+    added: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 Apply = Callable[[pl.DataFrame, Columns], Outcome]
 """(rows, roles of their columns) -> what became of them."""
-
-
-Reach = Literal["row", "columns", "rows", "training"]
+Over = Callable[["Rows", Columns], Outcome]
+"""(rows that may be more than memory holds, roles) -> what became of them; its `frame` has ROW only."""
+Reach = Literal["row", "labels", "columns", "rows"]
 """What a preparation is given at once.
 
 row: any number of rows; it looks at each alone, so it is called chunk by chunk and its counts are added up.
-columns: all rows, without the input columns and PLACE: for what is decided by labels, groups or numbers. It may drop rows and
-change the target, nothing else.
+labels: ROW and the target of all rows, where it is one label per row; it changes the target and drops no row.
+columns: all rows, without the input columns and PLACE. It may drop rows and change the target, nothing else.
 rows: every row, whole, in memory: only where nothing else will do.
-training: the training rows after the split, whole, in memory, with SPLIT and UNIT. It may drop rows, change the target, and
-make rows: a made row has no ROW (Charter numbers it), the UNIT of its origin, and a PLACE that names its origin.
 """
+
+
+def _over_only(frame: pl.DataFrame, columns: Columns) -> Outcome:
+    del frame, columns
+    raise TypeError("this preparation runs over rows that are not held: call its `over`")
 
 
 @dataclass(frozen=True)
 class Preparation:
     """One preparation. Row-wise ones look at each row alone; they run again on new rows in `charter predict`.
 
-    reach: as Reach says; None is "row" for row-wise ones and "rows" for others.
+    splits: it runs after the rows are divided and sees the rows of these splits only, with SPLIT and UNIT, so that it
+    can't change what a model is judged on; None: it runs before, on all rows.
+    digest: names the bytes that it reads beside the rows; it stands in the artefact's key.
+    reach: what it is given at once; None: "row" where it is row-wise, else "rows". over: for what must see the texts of all rows
+    but never holds them all: it is called instead of `apply`. similarity: at which it compares texts, so that all who
+    compare them are told by one join.
     """
 
     row_wise: bool
-    apply: Apply
+    apply: Apply = _over_only
+    splits: tuple[SplitName, ...] | None = None
+    digest: Callable[[Columns], str] | None = None
     reach: Reach | None = None
+    over: Over | None = None
+    similarity: float | None = None
 
     @property
     def needs(self) -> Reach:
         """What it is given at once."""
         return self.reach or ("row" if self.row_wise else "rows")
+
+
+Named = tuple[str, Preparation]
+"""A preparation with the name that its drops and counts are told under."""
 
 
 @dataclass(frozen=True)
@@ -80,55 +107,76 @@ def nothing_dropped() -> pl.DataFrame:
     return pl.DataFrame(schema=DROPPED)
 
 
-def prepare(frame: pl.DataFrame, columns: Columns, uses: Sequence[Use]) -> Prepared:
-    """Run preparations in order; rows that are left without text are dropped at the end.
-
-    Spans of characters in the target move with the text; those whose text vanished are left out and counted.
+def made_preparations(uses: Sequence[Use], folder: Path = Path()) -> list[Named]:
+    """The preparations that a charter names. One with a positional parameter is given the folder of relative paths.
 
     Raises:
-        DataError: a plug-in that loses or makes rows without saying so.
+        OptionError: an unknown plug-in or option.
     """
-    made = [(use.use, plugins.make("preparation", use.use, use.options)) for use in uses]
-    return _run(frame, columns, made)
+    return [(use.use, _made(use, folder)) for use in uses]
+
+
+def _made(use: Use, folder: Path) -> Preparation:
+    parameters = inspect.signature(plugins.load("preparation", use.use)).parameters.values()
+    takes = any(one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for one in parameters)
+    one: Preparation = plugins.make("preparation", use.use, use.options, *((folder,) if takes else ()))
+    return one
 
 
 def prepare_again(
     frame: pl.DataFrame, columns: Columns, uses: Sequence[Use], *, follow: bool = False
 ) -> Prepared:
     """Run the row-wise preparations on new rows; with `follow`, `chains` say what became of each changed text."""
-    made = [(use.use, plugins.make("preparation", use.use, use.options)) for use in uses]
-    return _run(frame, columns, [(name, one) for name, one in made if one.row_wise], follow=follow)
-
-
-def _run(
-    frame: pl.DataFrame,
-    columns: Columns,
-    made: Sequence[tuple[str, Preparation]],
-    *,
-    follow: bool = False,
-) -> Prepared:
-    dropped = [pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})]
+    dropped = [no_drops()]
     counts = []
     chains: dict[int, Chain] = {}
-    spans = _holds_spans(frame, columns)
-    for name, one in made:
-        outcome = one.apply(frame, columns)
-        _check_account(name, frame, outcome)
-        if spans or (follow and frame.schema[columns.text] == pl.String):
-            now = _chains(frame, outcome, columns)
+    for name, one in made_preparations(uses):
+        if one.row_wise and one.splits is None:
+            outcome, now = applied_to(frame, columns, name, one, follow=follow)
             chains |= {row: chains.get(row, ()) + chain for row, chain in now.items()}
-            outcome = _with_spans_moved(outcome, columns, now) if spans else outcome
-        frame = outcome.frame
-        dropped.append(outcome.dropped.select(ROW, pl.lit(name).alias("by"), "reason"))
-        counts.append((name, outcome.counts))
-    if isinstance(frame.schema[columns.text], pl.List):
-        empty = pl.col(columns.text).list.len() == 0
-    else:
-        empty = pl.col(columns.text).str.strip_chars() == ""
+            frame = outcome.frame
+            dropped.append(drops_by(name, outcome))
+            counts.append((name, outcome.counts))
+    empty = is_empty(frame[columns.text])
     gone = frame.filter(empty).select(
         ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
     )
     return Prepared(frame.filter(~empty), pl.concat([*dropped, gone]), tuple(counts), chains)
+
+
+def applied_to(
+    frame: pl.DataFrame, columns: Columns, name: str, one: Preparation, *, follow: bool = False
+) -> tuple[Outcome, dict[int, Chain]]:
+    """What a preparation makes of whole rows, spans of the target moved with their texts; and what it did to each text.
+
+    Raises:
+        DataError: it loses or makes rows without saying so.
+    """
+    outcome = one.apply(frame, columns)
+    check_account(name, frame, outcome)
+    spans = _holds_spans(frame, columns)
+    chains: dict[int, Chain] = {}
+    if spans or (follow and frame.schema[columns.text] == pl.String):
+        chains = _chains(frame, outcome, columns)
+        outcome = _with_spans_moved(outcome, columns, chains) if spans else outcome
+    return outcome, chains
+
+
+def is_empty(texts: pl.Series) -> pl.Series:
+    """Which texts (or lists of words) hold nothing."""
+    if isinstance(texts.dtype, pl.List):
+        return texts.list.len() == 0
+    return texts.str.strip_chars() == ""
+
+
+def no_drops() -> pl.DataFrame:
+    """An empty table of dropped rows that says which preparation each was dropped by."""
+    return pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})
+
+
+def drops_by(name: str, outcome: Outcome) -> pl.DataFrame:
+    """The rows that a preparation dropped, under its name."""
+    return outcome.dropped.select(pl.col(ROW).cast(pl.Int64), pl.lit(name).alias("by"), "reason")
 
 
 def _holds_spans(frame: pl.DataFrame, columns: Columns) -> bool:
@@ -172,10 +220,31 @@ def _with_spans_moved(outcome: Outcome, columns: Columns, chains: Mapping[int, C
     return replace(outcome, frame=frame, counts=counts)
 
 
-def _check_account(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
-    told = sorted([*outcome.frame[ROW].to_list(), *outcome.dropped[ROW].to_list()])
-    if told != sorted(before[ROW].to_list()):
+def check_account(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
+    """Refuse an outcome that does not account for every row that came in.
+
+    Raises:
+        DataError: rows are lost or made.
+    """
+    told = pl.concat([outcome.frame[ROW].cast(pl.Int64), outcome.dropped[ROW].cast(pl.Int64)]).sort()
+    if not told.equals(before[ROW].cast(pl.Int64).sort()):
         raise DataError(
             f"preparation '{name}' lost or made rows without saying so: {before.height} came in, "
             f"{outcome.frame.height} went out and {outcome.dropped.height} are said to be dropped"
+        )
+
+
+def check_made(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
+    """After the split a preparation may make rows, from those it was given; the numbers must agree all the same.
+
+    Raises:
+        DataError: they don't, or there are rows that did not come in.
+    """
+    told = before.height - outcome.dropped.height + sum(outcome.added.values())
+    strange = set(outcome.frame[ROW].to_list()) - set(before[ROW].to_list())
+    if outcome.frame.height != told or strange:
+        raise DataError(
+            f"preparation '{name}' lost or made rows without saying so: {before.height} came in, {outcome.dropped.height} "
+            f"are said to be dropped and {sum(outcome.added.values())} to be made, and {outcome.frame.height} went out"
+            + (f", {len(strange)} of rows that did not come in" if strange else "")
         )

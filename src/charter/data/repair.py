@@ -209,7 +209,7 @@ def normalise_label(
         counts |= {"labels changed": changed} if changed else {}
         return Outcome(frame.with_columns(labels.alias(target)), nothing_dropped(), counts)
 
-    return Preparation(row_wise=False, apply=apply)
+    return Preparation(row_wise=False, apply=apply, reach="labels")
 
 
 def _plain_width(labels: pl.Series) -> pl.Series:
