@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-MEMORY_BYTES = 1 << 27
+MEMORY_BYTES = 1 << 26
 """So much of one thing (the rows, their texts, one index) is held in memory; more of it is written aside."""
 
 

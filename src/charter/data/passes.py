@@ -1,14 +1,14 @@
 """All preparations over rows that may be more than memory holds: what looks at each row alone runs chunk by chunk."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import polars as pl
 
 from charter.data.columns import ROW, SPLIT, Columns
+from charter.data.engines import Engine, Here
 from charter.data.preparation import (
     Named,
     Outcome,
@@ -27,24 +27,7 @@ from charter.errors import DataError
 from charter.runs.findings import Finding
 from charter.spec.model import Use
 
-Made = TypeVar("Made")
 Counts = tuple[tuple[str, Mapping[str, int]], ...]
-
-
-class Engine(Protocol):
-    """Where chunks are worked on: what it gives is the same, in the same order, wherever that is."""
-
-    def map(self, work: Callable[[pl.DataFrame], Made], chunks: Iterable[pl.DataFrame]) -> Iterator[Made]:
-        """The work done on each chunk, in the order of the chunks."""
-        ...
-
-
-class Here:
-    """This process."""
-
-    def map(self, work: Callable[[pl.DataFrame], Made], chunks: Iterable[pl.DataFrame]) -> Iterator[Made]:
-        """The work done on each chunk, one after the other."""
-        return map(work, chunks)
 
 
 @dataclass(frozen=True)

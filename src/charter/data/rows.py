@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from charter.data import table
-from charter.data.aside import MEMORY_BYTES, Aside
+from charter.data import aside, table
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class Parts:
         self.folder = folder
         self._held: list[pl.DataFrame] = []
         self._held_bytes = 0
-        self._aside: Aside | None = None
+        self._aside: aside.Aside | None = None
         self._places: list[tuple[int, int]] = []
         self._numbers: list[Integers] = []
         self.schema: pl.Schema | None = None
@@ -47,8 +46,8 @@ class Parts:
             return
         self._held.append(frame)
         self._held_bytes += int(frame.estimated_size())
-        if self._held_bytes > MEMORY_BYTES:
-            self._aside = Aside(self.folder)
+        if self._held_bytes > aside.MEMORY_BYTES:
+            self._aside = aside.Aside(self.folder)
             for one in self._held:
                 self._write(one)
             self._held = []
@@ -111,7 +110,8 @@ class Rows:
     def schema(self) -> pl.Schema:
         """The columns and their types."""
         stored = self.parts.schema or pl.Schema({ROW: pl.Int64, PLACE: pl.String})
-        return pl.Schema({**stored, **{name: one.dtype for name, one in self.changed.items()}})
+        own = {name: _unpacked(one.clear()).dtype for name, one in self.changed.items()}
+        return pl.Schema({**stored, **own})
 
     @property
     def numbers(self) -> Integers:
@@ -126,7 +126,9 @@ class Rows:
         own = {name: one for name, one in self.changed.items() if columns is None or name in columns}
         for frame in self.parts.frames(stored):
             end = start + frame.height
-            frame = frame.with_columns(series[start:end].alias(name) for name, series in own.items())
+            frame = frame.with_columns(
+                _unpacked(series[start:end]).alias(name) for name, series in own.items()
+            )
             frame = frame if columns is None else frame.select(columns)
             left = self.left[start:end]
             start = end
@@ -172,21 +174,23 @@ class Rows:
     def with_changed(self, frame: pl.DataFrame, column: str) -> "Rows":
         """The same rows with new values of one column; frame: ROW and the column, of the rows that are left."""
         places = self.places(frame[ROW])
-        stored = pl.concat([one[column] for one in self.parts.frames([column])], rechunk=True)
-        before = self.changed.get(column, stored)
+        if column in self.changed:
+            before = _unpacked(self.changed[column])
+        else:
+            before = pl.concat([one[column] for one in self.parts.frames([column])], rechunk=True)
         if before.dtype != frame.schema[column]:
             raise TypeError(f"column '{column}' was {before.dtype} and became {frame.schema[column]}")
         take = np.arange(len(before))
         take[places] = len(before) + np.arange(frame.height)
         after = pl.concat([before, frame[column]], rechunk=True).gather(take)
-        return replace(self, changed={**self.changed, column: after})
+        return replace(self, changed={**self.changed, column: _packed(after)})
 
     def with_column(self, name: str, values: pl.Series) -> "Rows":
         """The same rows with one column more; values: (height,). Rows that are gone have none."""
         take = np.full(len(self.left), len(values), dtype=np.int64)
         take[self.left] = np.arange(len(values))
         padded = pl.concat([values, values.clear(1)], rechunk=True)
-        return replace(self, changed={**self.changed, name: padded.gather(take).alias(name)})
+        return replace(self, changed={**self.changed, name: _packed(padded.gather(take).alias(name))})
 
     def given_split(self, columns: Columns) -> pl.Series | None:
         """(height,) the split of each row where the data itself says it (published parts, a column); else None."""
@@ -197,6 +201,21 @@ class Rows:
         """Where the rows of these ROW stand among the stored ones."""
         found: Integers = np.searchsorted(self.parts.numbers, numbers.to_numpy())
         return found
+
+
+MOST_NAMES = 1 << 16
+
+
+def _packed(series: pl.Series) -> pl.Series:
+    """Texts of which few are different as numbers: what is held for all rows at once is small."""
+    if series.dtype != pl.String:
+        return series
+    names = series.drop_nulls().unique()
+    return series.cast(pl.Enum(names.sort())) if len(names) <= MOST_NAMES else series
+
+
+def _unpacked(series: pl.Series) -> pl.Series:
+    return series.cast(pl.String) if isinstance(series.dtype, pl.Enum) else series
 
 
 def rechunked(frames: Iterable[pl.DataFrame], rows: int | None = None) -> Iterator[pl.DataFrame]:

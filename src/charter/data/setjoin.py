@@ -20,11 +20,11 @@ from charter.data.grams import BITMAP_WORDS, BLOCK, HASH_BITS, HASH_MASK, Grams,
 
 FEW = 64
 """A text with at most so many candidates for a gram is compared with each of them, and every pair that is alike is told."""
-AT_ONCE = 1 << 20
+AT_ONCE = 1 << 18
 """So many candidates are looked at, or pairs compared, at once; a pair's number and a hash share 64 bits."""
-SHARE_SIZE = 1 << 22
+SHARE_SIZE = 1 << 20
 """So many rare grams are sorted at once."""
-KEPT_GRAMS = 1 << 23
+KEPT_GRAMS = 1 << 22
 SLACK = 1e-9
 
 Keys = NDArray[np.uint64]
@@ -103,8 +103,16 @@ def _sketched(texts: Texts) -> _Sketch:
         sizes[numbers] = grams.sizes
         maps[numbers] = bitmaps(grams)
         np.add.at(counts, (grams.hashes >> np.uint64(HASH_BITS - table_bits)).astype(np.int64), np.uint32(1))
-    rarity = np.log2(counts + np.float32(1), dtype=np.float32) * np.float32(7.9)
-    return _Sketch(sizes, maps, rarity.astype(np.uint8), table_bits, blocks)
+    return _Sketch(sizes, maps, _rarity(counts), table_bits, blocks)
+
+
+def _rarity(counts: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """Counts on a logarithmic scale, about 8 steps from one to its double."""
+    rarity = np.empty(len(counts), dtype=np.uint8)
+    for start in range(0, len(counts), 1 << 20):
+        part = counts[start : start + (1 << 20)]
+        rarity[start : start + len(part)] = np.log2(part + np.float32(1), dtype=np.float32) * np.float32(7.9)
+    return rarity
 
 
 class _Blocks:

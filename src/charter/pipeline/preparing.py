@@ -12,7 +12,9 @@ from typing import Any
 import polars as pl
 
 from charter import plugins
+from charter.data import table
 from charter.data.columns import ROW, SPLIT, Columns
+from charter.data.engines import engine_of
 from charter.data.leakage import random_split_leakage
 from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
 from charter.data.pii import personal_kinds
@@ -28,7 +30,6 @@ from charter.data.reading import (
 )
 from charter.data.rows import Rows
 from charter.data.split import divide, fractions_of
-from charter.data.table import CHUNK_ROWS
 from charter.errors import DataError
 from charter.runs.digest import FrameDigest, value_digest
 from charter.runs.files import write_json, write_table, write_table_of
@@ -154,6 +155,7 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, work
         data.prepare,
         folder=folder,
         aside=work,
+        engine=engine_of(data.engine),
         lowest_similarity=data.split.similarity,
         before_drops=lambda rows: naive.extend(random_split_leakage(rows, columns, data.split, test)),
     )
@@ -205,7 +207,7 @@ class _Reading:
             for read in stream_source(self.data, self.folder):
                 self.account.add(read)
                 stream.write(rejects_text(read.rejects))
-                yield from read.frame.iter_slices(CHUNK_ROWS) if read.frame.height else (read.frame,)
+                yield from read.frame.iter_slices(table.CHUNK_ROWS) if read.frame.height else (read.frame,)
         shutil.copyfile(self.kept, self.shown)
         check_rejects(self.account, self.data.max_bad_rows, self.shown)
 
