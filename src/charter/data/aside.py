@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,6 @@ class Aside:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._file: object | None = None
         self._handle = -1
         self._memory: bytearray | None = bytearray()
         self.size = 0
@@ -51,9 +51,10 @@ class Aside:
         return bytes(found)
 
     def _write_aside(self, content: bytes | bytearray | memoryview) -> None:
-        if self._file is None:
-            file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  (open as long as this value lives)
-            self._file, self._handle = file, file.fileno()
+        if self._handle < 0:
+            with tempfile.TemporaryFile(dir=self._folder) as file:
+                self._handle = os.dup(file.fileno())
+            weakref.finalize(self, os.close, self._handle)
         view = memoryview(content)
         while len(view):
             view = view[os.write(self._handle, view) :]
