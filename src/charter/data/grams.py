@@ -79,7 +79,7 @@ def distinct(values: Keys) -> Keys:
 
 
 def bitmaps(grams: Grams) -> Keys:
-    """(texts, 4) a map of 256 bits of each text: bit b says whether an odd number of its grams have it.
+    """(4, texts) a map of 256 bits of each text: bit b says whether an odd number of its grams have it.
 
     Two sets differ in at least as many grams as their maps differ in bits (Sandes, Teodoro and Melo, Bitmap filter: speeding up
     exact set similarity joins with bitwise operations, Information Systems 2020).
@@ -88,9 +88,9 @@ def bitmaps(grams: Grams) -> Keys:
     bit = np.uint64(1) << (hashes & np.uint64(63))
     word = (hashes >> np.uint64(6)) & np.uint64(BITMAP_WORDS - 1)
     begins = grams.begins
-    maps = np.empty((len(grams.sizes), BITMAP_WORDS), dtype=np.uint64)
+    maps = np.empty((BITMAP_WORDS, len(grams.sizes)), dtype=np.uint64)
     for number in range(BITMAP_WORDS):
-        maps[:, number] = np.bitwise_xor.reduceat(bit * (word == np.uint64(number)), begins)
+        maps[number] = np.bitwise_xor.reduceat(bit * (word == np.uint64(number)), begins)
     return maps
 
 

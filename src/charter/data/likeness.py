@@ -1,5 +1,7 @@
 """Which rows have equal or similar texts: told once for all who ask."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -44,6 +46,31 @@ class _Chosen(Texts):
         return self.texts.some(self.numbers[numbers])
 
 
+@dataclass(frozen=True)
+class _Equal:
+    """firsts: where each different value stands first, ascending; own: (n,) the number of each value among them."""
+
+    firsts: Integers
+    own: Integers
+
+
+def _equal(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> _Equal:
+    """Which pairs of hashes are equal: by sorting, which takes less memory than a table of them."""
+    order = np.lexsort((other, one))
+    new = np.ones(len(order), dtype=bool)
+    for hashes in (one[order], other[order]):
+        new[1:] &= hashes[1:] == hashes[:-1]
+    new = ~new
+    new[:1] = True
+    firsts = order[new]
+    by_place = np.argsort(firsts)
+    rank = np.empty(len(firsts), dtype=np.int64)
+    rank[by_place] = np.arange(len(firsts))
+    own = np.empty(len(order), dtype=np.int64)
+    own[order] = rank[np.cumsum(new) - 1]
+    return _Equal(firsts[by_place], own)
+
+
 class Likeness:
     """The texts of some rows, compared without case and with spaces collapsed.
 
@@ -66,16 +93,10 @@ class Likeness:
             keys = folded(chunk[columns.text])
             hashes.append(pl.DataFrame({str(seed): keys.hash(seed) for seed in _SEEDS}))
             texts.add(keys.to_list())
-        first = (
-            pl.concat(hashes)
-            .with_row_index("at")
-            .select(pl.col("at").first().over([str(seed) for seed in _SEEDS]))["at"]
-            .to_numpy()
-        )
-        numbers, own = np.unique(first, return_inverse=True)
+        equal = _equal(*(pl.concat([one[name] for one in hashes]).to_numpy() for name in hashes[0].columns))
         of_row = np.full(len(rows.parts.numbers), -1, dtype=np.int64)
-        of_row[rows.left] = own
-        return cls(rows.parts, of_row, _Chosen(texts, numbers.astype(np.int64)))
+        of_row[rows.left] = equal.own
+        return cls(rows.parts, of_row, _Chosen(texts, equal.firsts))
 
     def __len__(self) -> int:
         return len(self._different)

@@ -5,7 +5,7 @@ set, and of the 1 - 2t / (1 + t) rarest of the smaller one (Xiao, Wang, Lin and 
 near-duplicate detection, WWW 2008). Which gram is rare is counted by its hash, in a table of fixed size: every order of the
 grams finds every pair, a good one looks at fewer. A candidate is dropped unseen where the bitmaps of both sets differ in too
 many bits (`charter.data.grams.bitmaps`); the others are compared gram by gram. What is held for all texts at once is small: a
-bitmap, a size and a number each; texts and rare grams lie aside.
+bitmap, a size and a few numbers each; texts and rare grams lie aside.
 """
 
 from collections.abc import Iterator
@@ -24,6 +24,8 @@ AT_ONCE = 1 << 18
 """So many candidates are looked at, or pairs compared, at once; a pair's number and a hash share 64 bits."""
 SHARE_SIZE = 1 << 20
 """So many rare grams are sorted at once."""
+MOST_COUNTED = 60_000
+"""A gram that was counted so often is common; how common makes no difference."""
 KEPT_GRAMS = 1 << 22
 SLACK = 1e-9
 
@@ -94,19 +96,20 @@ class _Sketch:
 
 def _sketched(texts: Texts) -> _Sketch:
     n = len(texts)
-    table_bits = 22 if n < 1 << 19 else 24
-    counts = np.zeros(1 << table_bits, dtype=np.uint32)
+    table_bits = 22 if n < 1 << 17 else 25
+    counts = np.zeros(1 << table_bits, dtype=np.uint16)
     sizes = np.empty(n, dtype=np.int64)
-    maps = np.empty((n, BITMAP_WORDS), dtype=np.uint64)
+    maps = np.empty((BITMAP_WORDS, n), dtype=np.uint64)
     blocks = _Blocks(texts)
     for numbers, grams in blocks:
         sizes[numbers] = grams.sizes
-        maps[numbers] = bitmaps(grams)
-        np.add.at(counts, (grams.hashes >> np.uint64(HASH_BITS - table_bits)).astype(np.int64), np.uint32(1))
+        maps[:, numbers] = bitmaps(grams)
+        at = (grams.hashes >> np.uint64(HASH_BITS - table_bits)).astype(np.int64)
+        np.add.at(counts, at[counts[at] < MOST_COUNTED], np.uint16(1))
     return _Sketch(sizes, maps, _rarity(counts), table_bits, blocks)
 
 
-def _rarity(counts: NDArray[np.uint32]) -> NDArray[np.uint8]:
+def _rarity(counts: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Counts on a logarithmic scale, about 8 steps from one to its double."""
     rarity = np.empty(len(counts), dtype=np.uint8)
     for start in range(0, len(counts), 1 << 20):
@@ -229,14 +232,21 @@ class Comparer:
         self._known: dict[int, Keys] = {}
         self._held = 0
 
-    def may_be_alike(self, ones: Integers, others: Integers) -> NDArray[np.bool_]:
-        """Whether sizes and bitmaps allow each pair to be alike; never false where it is."""
-        size, other = self.sizes[ones], self.sizes[others]
-        differ = np.bitwise_count(self.maps[ones] ^ self.maps[others]).sum(axis=1, dtype=np.int64)
+    def may_be_alike(self, ones: Integers, others: Integers) -> Integers:
+        """Which of the pairs sizes and bitmaps allow to be alike: all that are, and few more.
+
+        The bitmap is looked at word by word: for most pairs the first word is enough to tell.
+        """
         t = self.similarity
-        fits = np.minimum(size, other) >= t * np.maximum(size, other) - SLACK
-        allowed: NDArray[np.bool_] = fits & (differ <= (size + other) * ((1 - t) / (1 + t)) + 1e-6)
-        return allowed
+        size, other = self.sizes[ones], self.sizes[others]
+        left = np.flatnonzero(np.minimum(size, other) >= t * np.maximum(size, other) - SLACK)
+        most = ((size[left] + other[left]) * ((1 - t) / (1 + t)) + 1e-6).astype(np.int64)
+        differ = np.zeros(len(left), dtype=np.int64)
+        for word in self.maps:
+            differ += np.bitwise_count(word[ones[left]] ^ word[others[left]])
+            fits = differ <= most
+            left, most, differ = left[fits], most[fits], differ[fits]
+        return left
 
     def pairs(self, ones: Integers, others: Integers) -> NDArray[np.float64]:
         """The Jaccard similarity of each pair; -1 where it is below what is asked for."""
