@@ -166,6 +166,29 @@ def test_a_killed_preparation_leaves_nothing_of_what_lay_aside(tmp_path):
     assert not any(b"rosa@" in path.read_bytes() or b"room was" in path.read_bytes() for path in left)
 
 
+REFUSED = """
+import resource, sys
+from charter.data import aside
+aside.MEMORY_BYTES = 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, resource.RLIM_INFINITY))
+from charter.cli import run_command
+sys.exit(run_command(["run", sys.argv[1]]))
+"""
+
+
+def test_a_machine_that_refuses_what_is_written_aside_ends_the_run_in_a_sentence(tmp_path, tiny_bert):
+    source = write(tmp_path, "csv", records(200))
+    path = tmp_path / "charter.yaml"
+    data = {"source": source, "inputs": {"text": "text"}, "target": "label", "max_bad_rows": 0.2}
+    model = {"base": str(tiny_bert), "max_length": 32}
+    given = {"name": "x", "data": data, "model": model, "task": {"use": "classification"}}
+    path.write_text(json.dumps(given), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", REFUSED, str(path)], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=20), max_size=40), st.sampled_from([1, 50, 1 << 20]), st.randoms())
 def test_texts_that_lie_aside_come_back_as_they_were(texts, memory, rng):

@@ -40,6 +40,8 @@ class Parts:
             self.schema = frame.schema
         if not frame.height and self._numbers:
             return
+        if not frame[ROW].is_sorted():
+            frame = frame.sort(ROW, maintain_order=True)
         self._numbers.append(frame[ROW].to_numpy().astype(np.int64))
         if self._aside is not None:
             self._write(frame)
