@@ -128,22 +128,31 @@ def run(
         Path | None, typer.Option(help="where bundles go (default: release/ beside the charter)")
     ] = None,
 ) -> None:
-    """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not)."""
+    """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not).
+
+    Started by `torchrun --nproc-per-node 2 -m charter run ...`, several processes share the training.
+    """
     from charter import spec
     from charter.cli.showing import RunView, show_summary
+    from charter.models.world import joined
 
-    language = spec.read(charter).report.language
-    with RunView(language) as view:
-        from charter import pipeline  # after the view stands: it loads torch
+    with joined() as world:
+        if world.rank > 0:
+            from charter.training.sharing import follow
 
-        result = pipeline.run(
-            charter,
-            store=store,
-            release_to=release_to,
-            draft=draft,
-            on_event=view.event,
-            on_progress=view.progress,
-        )
+            return follow(world)
+        with RunView(spec.read(charter).report.language) as view:
+            from charter import pipeline  # after the view stands: it loads torch
+
+            result = pipeline.run(
+                charter,
+                store=store,
+                release_to=release_to,
+                draft=draft,
+                on_event=view.event,
+                on_progress=view.progress,
+                world=world,
+            )
     show_summary(result.record, report=result.report, bundle=result.bundle)
     if not result.released:
         raise typer.Exit(EXIT_NOT_RELEASED)

@@ -11,6 +11,7 @@ from charter.data.batch import Examples
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
+from charter.models.world import ALONE, World
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.privacy.plan import plain
@@ -42,7 +43,12 @@ class Trained:
 
 
 def train_model(
-    run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress
+    run: Run,
+    charter: Charter,
+    folder: Path,
+    data: PreparedData,
+    on_progress: OnProgress,
+    world: World = ALONE,
 ) -> Trained:
     """Fine-tune the charter's base on the training rows.
 
@@ -62,6 +68,7 @@ def train_model(
             "training": charter.training.model_dump(mode="json", exclude={"precision"}),
             "precision": "bf16" if half else "float32",
             "device": device.type,
+            "processes": world.size,
             "roles": data.columns.as_json(),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest},
@@ -70,7 +77,7 @@ def train_model(
     )
 
     def make(files: Path, work: Path) -> None:
-        _train(charter, base, data, files, work, run, on_progress, half=half)
+        _train(charter, base, data, files, work, run, on_progress, half=half, world=world)
 
     artifact = run.step(stage, make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
@@ -94,6 +101,7 @@ def _train(
     on_progress: OnProgress,
     *,
     half: bool,
+    world: World,
 ) -> None:
     unfitted: Task = plugins.make("task", charter.task.use, charter.task.options)
     task = unfitted.fit(data.rows, data.columns)
@@ -130,6 +138,7 @@ def _train(
             lengths=train_examples.lengths,
         ),
         half=half,
+        world=world,
         work=work,
         logs=run.folder / "tensorboard",
         on_step=lambda step: on_progress(_as_progress(step)),

@@ -9,6 +9,7 @@ from typing import Any
 from charter import spec
 from charter.audits.case import Answers
 from charter.errors import BundleError
+from charter.models.world import ALONE, World
 from charter.pipeline.answering import answer_held_out
 from charter.pipeline.exporting import export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
@@ -54,12 +55,14 @@ def run(
     draft: bool = False,
     on_event: Callable[[Event], None] | None = None,
     on_progress: OnProgress | None = None,
+    world: World = ALONE,
 ) -> Result:
     """Run a charter from its data to its verdict, and release the model when every limit is kept.
 
     A run that was interrupted goes on where it stopped; a second run of the same charter does no work twice.
     `store` is `runs` and `release_to` is `release` beside the charter file unless told otherwise. With `draft` a
-    model whose limits are not kept is packed as well, marked as refused everywhere.
+    model whose limits are not kept is packed as well, marked as refused everywhere. `world`: the processes that share
+    the training (`charter.models.world.joined`); this is the first of them, the others follow.
 
     Raises:
         CharterFileError: the charter can't be followed; nothing was run.
@@ -75,7 +78,7 @@ def run(
     tell: OnProgress = on_progress or _silent
     with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
         data = prepare_data(going, charter, folder)
-        trained = train_model(going, charter, folder, data, tell)
+        trained = train_model(going, charter, folder, data, tell, world)
         exports = [
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
