@@ -8,7 +8,8 @@ machine translation, ICLR 2018. Synonyms and translations change what a text say
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -61,9 +62,9 @@ def augment(
 ) -> Preparation:
     """Add changed copies of training rows, under the same label; they never reach what a model is judged on.
 
-    In Chinese each character is a word, and only neighbours are swapped. A copy keeps its row's number and unit. Texts of
-    one word have none. Negations (not, never, don't, 不, 没) are neither left out nor mistyped; whether it helps is for
-    validation to show.
+    In Chinese each character is a word, and only neighbours are swapped. Of several inputs a copy has one changed. It keeps
+    its row's number and unit. Texts of one word have none. Negations (not, never, don't, 不, 没) are neither left out nor
+    mistyped. Whether it helps is for validation to show.
 
     Raises:
         DataError: on use, where the target names words or places in the text, which the changes would move.
@@ -75,52 +76,70 @@ def augment(
         chosen = np.ones(frame.height, dtype=bool)
         if classes:
             chosen = frame[str(columns.target)].is_in(list(classes)).to_numpy()
-        texts, rows, copy_of = (
-            frame[columns.text].to_list(),
-            frame[ROW].to_list(),
-            occurrences(frame).to_list(),
-        )
-        made: list[str] = []
-        parents: list[int] = []
-        kinds: list[Method] = []
-        none = 0
+        made: list[tuple[int, _Change]] = []
+        texts = {one: frame[one].to_list() for one in columns.inputs}
+        rows, copy_of = frame[ROW].to_list(), occurrences(frame).to_list()
         for at in np.flatnonzero(chosen).tolist():
-            found = variants(texts[at], turns, copies, share, f"{seed} {rows[at]} {copy_of[at]}")
-            none += copies - len(found)
-            for text, method in found.items():
-                made.append(text)
-                parents.append(at)
-                kinds.append(method)
-        new = frame[parents].with_columns(
-            pl.Series(columns.text, made, dtype=pl.String),
-            (pl.col(PLACE) + ", augmented by " + pl.Series(kinds, dtype=pl.String)).alias(PLACE),
-        )
+            cells = {one: texts[one][at] for one in texts}
+            made += [
+                (at, one) for one in _changes(cells, turns, copies, share, f"{seed} {rows[at]} {copy_of[at]}")
+            ]
+        none = int(chosen.sum()) * copies - len(made)
         counts = {"left: texts too short to be changed": none} if none else {}
-        added = {f"augmented: {method}": count for method, count in sorted(Counter(kinds).items())}
-        whole = pl.concat([frame, new]).sort(ROW, maintain_order=True)
+        kinds = Counter(change.method for _, change in made)
+        added = {f"augmented: {method}": count for method, count in sorted(kinds.items())}
+        whole = pl.concat([frame, _changed(frame, made)]).sort(ROW, maintain_order=True)
         return Outcome(whole, nothing_dropped(), counts, added=added)
 
     return Preparation(row_wise=False, apply=apply, splits=("train",))
 
 
+@dataclass(frozen=True)
+class _Change:
+    """A new text for one input column, and how it was made."""
+
+    column: str
+    text: str
+    method: Method
+
+
+def _changes(
+    cells: Mapping[str, str | None], methods: tuple[Method, ...], copies: int, share: float, seed: str
+) -> Iterator[_Change]:
+    """So many changes of a row, each of one of its inputs, these in turn."""
+    first = random.Random(seed).randrange(len(cells))
+    columns = [*cells][first:] + [*cells][:first]
+    for place, column in enumerate(columns):
+        number = copies // len(columns) + (place < copies % len(columns))
+        for text, method in variants(cells[column] or "", methods, number, share, f"{seed} {column}").items():
+            yield _Change(column, text, method)
+
+
+def _changed(frame: pl.DataFrame, made: Sequence[tuple[int, _Change]]) -> pl.DataFrame:
+    """The rows that changes are made of, with the new texts."""
+    new = frame[[at for at, _ in made]]
+    for column in {change.column for _, change in made}:
+        texts = [change.text if change.column == column else None for _, change in made]
+        new = new.with_columns(pl.coalesce(pl.Series(column, texts, dtype=pl.String), column).alias(column))
+    methods = pl.Series([change.method for _, change in made], dtype=pl.String)
+    return new.with_columns((pl.col(PLACE) + ", augmented by " + methods).alias(PLACE))
+
+
 def _check(frame: pl.DataFrame, columns: Columns, classes: tuple[str, ...]) -> None:
     kind = frame.schema.get(columns.target or "")
     spans = isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct)
-    if frame.schema[columns.text] != pl.String or spans:
+    if any(frame.schema[one] != pl.String for one in columns.inputs) or spans:
         raise DataError(
-            f"preparation 'augment' changes words of '{columns.text}', and data.target '{columns.target}' names words or "
-            "places in it, which would no longer fit; leave it out"
+            f"preparation 'augment' changes words of {', '.join(columns.inputs)}, and data.target '{columns.target}' names words or "
+            "places in them, which would no longer fit; leave it out"
         )
     if classes and kind != pl.String:
         raise DataError(
             f"preparation 'augment': option 'classes' names labels, and data.target '{columns.target}' holds no single class "
             "per row; leave the option out"
         )
-    unknown = (
-        [label for label in classes if label not in set(frame[str(columns.target)].unique())]
-        if classes
-        else []
-    )
+    present = set(frame[str(columns.target)].unique()) if classes else set()
+    unknown = [label for label in classes if label not in present]
     if unknown:
         raise DataError(
             f"preparation 'augment': {len(unknown)} of the labels in option 'classes' are of no training row: "

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.data.columns import ROW, Columns
-from charter.data.grams import Hashes, text_keys, word_grams
+from charter.data.shingles import Hashes, text_keys, word_shingles
 from charter.data.overlap import Reference
 from charter.data.preparation import Outcome, Preparation
 from charter.data.reading import find_location
@@ -149,7 +149,9 @@ class _Set:
     @classmethod
     def of(cls, texts: pl.Series, ngram: int | None, similarity: float | None) -> "_Set":
         runs = (
-            np.unique(word_grams(texts, ngram).hashes) if ngram is not None else np.zeros(0, dtype=np.uint64)
+            np.unique(word_shingles(texts, ngram).hashes)
+            if ngram is not None
+            else np.zeros(0, dtype=np.uint64)
         )
         near = Reference(texts, similarity) if similarity is not None else None
         return cls(np.unique(text_keys(texts)), ngram, runs, near)
@@ -158,7 +160,7 @@ class _Set:
         """By the reason, in their order, which of some texts are in the set."""
         found = {"equal text": np.isin(text_keys(texts), self.keys)}
         if self.ngram is not None:
-            grams = word_grams(texts, self.ngram)
+            grams = word_shingles(texts, self.ngram)
             shared = np.zeros(len(texts), dtype=bool)
             shared[grams.rows[np.isin(grams.hashes, self.runs)]] = True
             found[f"{self.ngram} words in a row"] = shared

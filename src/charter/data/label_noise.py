@@ -59,7 +59,7 @@ def label_noise(
         doubted = rows[found.candidates]
         told = [
             *_findings(frame[ROW].to_numpy()[rows], classes[judged], own, shares, found),
-            *(one for one in _too_few(classes, given)),
+            *_too_few(classes, given),
         ]
         if not drop:
             return Outcome(frame, nothing_dropped(), {}, findings=tuple(told))

@@ -44,7 +44,8 @@ _NO_LANGUAGE = r"https?://\S+|www\.\S+|[@＠]\w+|\[[A-Z_]+\]|&#?\w+;|#"
 def _known_code(code: str) -> str:
     if code in CODES:
         return code
-    near = difflib.get_close_matches(code, sorted(CODES), n=3)
+    part = re.split(r"[-_]", code.lower())[0]
+    near = [part] if part in CODES else difflib.get_close_matches(code, sorted(CODES), n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     raise ValueError(
         f"'{code}' is no language code that is known here;{hint} write codes of ISO 639-1, such as en, zh, de"

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from charter.data.grams import Grams, Integers, character_grams
+from charter.data.shingles import Integers, Shingles, character_shingles
 
 _SLACK = 1e-9
 PAIRS_AT_ONCE = 50_000
@@ -21,7 +21,7 @@ class Reference:
     """The fixed texts, ready to be joined with; it holds hashes only, no text."""
 
     def __init__(self, texts: pl.Series, similarity: float) -> None:
-        grams = character_grams(texts)
+        grams = character_shingles(texts)
         self.similarity = similarity
         self.vocabulary, at, frequency = np.unique(grams.hashes, return_inverse=True, return_counts=True)
         self.rank = np.empty(len(self.vocabulary), dtype=np.int64)
@@ -37,7 +37,7 @@ class Reference:
         found = np.zeros(len(texts), dtype=bool)
         if not len(self.vocabulary) or not len(texts):
             return found
-        grams = character_grams(texts)
+        grams = character_shingles(texts)
         rows, ranks = _by_rank(grams.rows, self._ranked(grams))
         sizes = grams.sizes
         known = ranks >= 0
@@ -53,7 +53,7 @@ class Reference:
             found[left[alike]] = True
         return found
 
-    def _ranked(self, grams: Grams) -> Integers:
+    def _ranked(self, grams: Shingles) -> Integers:
         """The rank of each gram; -1 where no fixed text has it."""
         at = np.minimum(np.searchsorted(self.vocabulary, grams.hashes), len(self.vocabulary) - 1)
         ranks: Integers = np.where(self.vocabulary[at] == grams.hashes, self.rank[at], -1)

@@ -116,6 +116,9 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
                 )
             except MissingExtraError as error:
                 said.append((path, str(error)))
+    for at, use in enumerate(charter.data.prepare):
+        if use.use == "keep_languages" and find_spec("fasttext") is None:
+            said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
     return said

@@ -1,4 +1,4 @@
-"""Texts as sets of n-grams, hashed to 64 bits: of characters or of words."""
+"""Texts as sets of shingles, runs of characters or words hashed to 64 bits (Broder, On the resemblance of documents, 1997)."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from charter.data.lengths import WORD
 Hashes = NDArray[np.uint64]
 Integers = NDArray[np.int64]
 CHARACTERS = 5
-"""Characters in a gram wherever the similarity of texts is meant, as in drop_near_duplicates and in the split."""
+"""Characters in a shingle wherever the similarity of texts is meant, as in drop_near_duplicates and in the split."""
 _FILLER = "\U0010ffff"
 
 
 @dataclass(frozen=True)
-class Grams:
-    """The different grams of each text: `hashes` of the text numbers `rows`, both (grams,), sorted by text; n texts."""
+class Shingles:
+    """The different shingles of each text: `hashes` of the text numbers `rows`, both (shingles,), sorted by text; n texts."""
 
     rows: Integers
     hashes: Hashes
@@ -27,20 +27,20 @@ class Grams:
 
     @property
     def sizes(self) -> Integers:
-        """(n,) how many different grams each text has."""
+        """(n,) how many different shingles each text has."""
         return np.bincount(self.rows, minlength=self.n)
 
 
-def character_grams(texts: pl.Series) -> Grams:
-    """Grams of 5 characters of texts in lower case with single spaces; a text of up to 5 characters is one gram."""
+def character_shingles(texts: pl.Series) -> Shingles:
+    """Runs of 5 characters of texts in lower case with single spaces; a text of up to 5 characters is one."""
     padded = [text.ljust(CHARACTERS, _FILLER) for text in folded(texts).to_list()]
     points = np.frombuffer("".join(padded).encode("utf-32-le", errors="surrogatepass"), dtype=np.uint32)
     lengths = np.asarray([len(text) for text in padded], dtype=np.int64)
     return _windows(points.astype(np.uint64), lengths, CHARACTERS)
 
 
-def word_grams(texts: pl.Series, n: int) -> Grams:
-    """Grams of n words, without case and punctuation; each Chinese character is a word. Shorter texts have none."""
+def word_shingles(texts: pl.Series, n: int) -> Shingles:
+    """Runs of n words, without case and punctuation; each Chinese character is a word. Shorter texts have none."""
     words = words_in(texts)
     hashes = words.explode(empty_as_null=False, keep_nulls=False).hash(seed=0).to_numpy()
     return _windows(hashes, words.list.len().to_numpy().astype(np.int64), n)
@@ -57,7 +57,7 @@ def text_keys(texts: pl.Series) -> Hashes:
     return words.zip_with(words != "", folded(texts)).hash(seed=1).to_numpy()
 
 
-def _windows(units: Hashes, lengths: Integers, n: int) -> Grams:
+def _windows(units: Hashes, lengths: Integers, n: int) -> Shingles:
     """Every run of n units within one text, as a hash; each once per text."""
     count = max(len(units) - n + 1, 0)
     hashes = np.zeros(count, dtype=np.uint64)
@@ -72,4 +72,4 @@ def _windows(units: Hashes, lengths: Integers, n: int) -> Grams:
     rows, hashes = rows[order], hashes[order]
     new = np.ones(len(rows), dtype=bool)
     new[1:] = (rows[1:] != rows[:-1]) | (hashes[1:] != hashes[:-1])
-    return Grams(rows[new], hashes[new], len(lengths))
+    return Shingles(rows[new], hashes[new], len(lengths))
