@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.data.columns import ROW, Columns
-from charter.data.shingles import Hashes, text_keys, word_shingles
 from charter.data.overlap import Reference
 from charter.data.preparation import Outcome, Preparation
 from charter.data.reading import find_location
 from charter.data.roles import checked
+from charter.data.shingles import Hashes, text_keys, word_shingles
 from charter.data.table import Asked
 from charter.errors import DataError, OptionError
 from charter.runs.digest import value_digest

@@ -163,7 +163,7 @@ CHINESE: Mapping[str, str] = {
     "doubtful_caption": "很可能标错的训练标签",
     "doubtful": "存疑",
     "doubtful_rows": "行号（最可疑的在前）",
-    "doubtful_share": "估计约有 {share} 的训练标签是错的。候选不等于证明：请查看原行。",
+    "doubtful_share": "校准到全部训练行后，有 {share} 的标签受到反对。其中也有难例，真正标错的更少：请查看原行。",
     "changed_caption": "修复",
     "changed": "内容",
     "masked_caption": "遮盖的个人信息",

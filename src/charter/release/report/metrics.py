@@ -131,10 +131,10 @@ METRICS: Mapping[str, Metric] = {
         "每个真实类别各被判为哪些类别的次数；对角线上为正确回答。",
     ),
     "label_noise_share": Metric(
-        "Wrong labels (estimate)",
-        "错误标签（估计）",
-        "The estimated share of training rows whose label is wrong, by how confidently a simple model contradicts it.",
-        "根据一个简单模型反对标签的把握，估计出的训练行中标签错误的比例。",
+        "Contradicted labels",
+        "受反对的标签",
+        "The share of training labels that a simple model contradicts confidently. Hard rows are among them: fewer are wrong.",
+        "训练标签中被一个简单模型有把握地反对的比例；其中也有难例，真正标错的更少。",
     ),
     "label_noise_candidates": Metric(
         "Doubtful labels",
