@@ -106,12 +106,19 @@ def test_oversampling_stops_at_the_most_copies_and_says_so():
 
 
 def test_balance_by_class_and_group_together_leaves_rows_without_a_group():
-    cities = (["Oslo", "Oslo", "Oslo", "Bergen", None] * 30)[: len(MANY)]
+    cities = (["Oslo", "Oslo", None, "Bergen"] * 40)[: len(MANY)]
     rows = frame(MANY, cities=cities)
     out = after(rows, "balance", how="undersample", by=["city", "label"])
     sizes = train(out.frame).drop_nulls("city").group_by("city", "label").len()["len"]
     assert sizes.n_unique() == 1
-    assert train(out.frame)["city"].null_count() == train(rows)["city"].null_count()
+    assert train(out.frame)["city"].null_count() == train(rows)["city"].null_count() > 20
+
+
+def test_copies_of_a_row_are_drawn_each_by_itself():
+    uses = [Use(use="balance"), Use(use="cap_per_class", rows=20)]
+    out = prepare_divided(frame(MANY), COLUMNS, uses)
+    assert counts(out.frame) == {"good": 20, "bad": 20, "odd": 20}
+    assert train(out.frame).filter(pl.col("label") == "odd")[ROW].n_unique() > 4  # of 8 rows, ten times each
 
 
 def test_a_stratified_draw_keeps_the_shares_of_another_column():
