@@ -214,8 +214,11 @@ def distribution(kind: Kind, name: str) -> str:
 
 
 def make(kind: Kind, name: str, options: Mapping[str, Any], *given: Any) -> Any:
-    """Call a plug-in's factory with `given` (what Charter itself hands it) and its checked options."""
-    return load(kind, name)(*given, **resolve(kind, name, options))
+    """Call a plug-in's factory with its checked options, and of `given` (what Charter itself hands) as many as it takes."""
+    factory = load(kind, name)
+    parameters = inspect.signature(factory).parameters.values()
+    takes = sum(one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for one in parameters)
+    return factory(*given[:takes], **resolve(kind, name, options))
 
 
 def _said(error: ValidationError, known: Sequence[str]) -> str:

@@ -111,7 +111,7 @@ def test_the_sets_are_named_by_their_bytes_and_read_beside_the_charter(tmp_path)
 def test_a_set_that_cannot_be_used_is_named_without_its_values(tmp_path):
     (tmp_path / "set.csv").write_text("text\n\n", encoding="utf-8")
     use = Use(use="decontaminate", against={"a": "set.csv"}, columns={"a": "sentence"})
-    with pytest.raises(DataError, match="set 'a'.*sentence"):
+    with pytest.raises(DataError, match=r"set 'a'.*sentence"):
         prepare_divided(frame(["x"]), COLUMNS, [use], tmp_path)
     with pytest.raises(OptionError, match="'b', which is no set"):
         made_preparations([Use(use="decontaminate", against={"a": "set.csv"}, columns={"b": "text"})])

@@ -259,13 +259,12 @@ def test_candidates_are_those_of_cleanlab(classes):
 
 
 def test_a_plug_in_that_makes_rows_without_saying_so_is_refused(monkeypatch):
-    from charter import plugins
+    def twice() -> Preparation:
+        def apply(rows, columns):
+            return Outcome(pl.concat([rows, rows]), nothing_dropped(), {})
 
-    def twice(rows, columns):
-        return Outcome(pl.concat([rows, rows]), nothing_dropped(), {})
+        return Preparation(row_wise=False, apply=apply, splits=("train",))
 
-    made = Preparation(row_wise=False, apply=twice, splits=("train",))
-    monkeypatch.setattr(plugins, "load", lambda kind, name: lambda: made)
-    monkeypatch.setattr(plugins, "make", lambda *given: made)
+    monkeypatch.setattr("charter.plugins.load", lambda *_: twice)
     with pytest.raises(DataError, match="lost or made rows without saying so"):
         prepare_divided(frame(MANY), COLUMNS, [Use(use="twice")])

@@ -6,7 +6,6 @@ import pytest
 
 import charter
 from charter.pipeline import run
-from tests.conftest import review
 
 CHARTER = """\
 name: reviews
@@ -30,10 +29,35 @@ AFTER = (
 )
 
 
+WORDS = [
+    "the",
+    "room",
+    "was",
+    "very",
+    "clean",
+    "and",
+    "staff",
+    "found",
+    "it",
+    "so",
+    "today",
+    "again",
+    "with",
+    "my",
+    "time",
+]
+
+
+def _review(draw, label):
+    return " ".join([*draw.sample(WORDS, 8), "lovely" if label == "good" else "awful"])
+
+
 @pytest.fixture
 def folder(tmp_path, tiny_bert):
     draw = random.Random(5)
-    lines = [f"{review(draw, label)},{label},{draw.choice(['Oslo', 'Rome'])}" for label in ["good", "bad"] * 120]
+    lines = [
+        f"{_review(draw, label)},{label},{draw.choice(['Oslo', 'Rome'])}" for label in ["good", "bad"] * 120
+    ]
     lines += ["das Zimmer war schmutzig und das Personal sehr unhöflich zu uns,bad,Rome", "ok,good,Rome"]
     (tmp_path / "reviews.csv").write_text("text,label,city\n" + "\n".join(lines) + "\n", encoding="utf-8")
     benchmark = [line.split(",")[0].upper() for line in lines[:120]]
