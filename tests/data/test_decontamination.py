@@ -108,6 +108,18 @@ def test_the_sets_are_named_by_their_bytes_and_read_beside_the_charter(tmp_path)
     assert one.digest(COLUMNS) != before
 
 
+def test_rows_may_come_in_batches_and_what_a_set_lacks_is_counted_once(tmp_path):
+    (tmp_path / "set.csv").write_text('text\na text\n""\n', encoding="utf-8")
+    [(_, one)] = made_preparations([Use(use="decontaminate", against={"a": "set.csv"})], tmp_path)
+    outcomes = [one.apply(frame([text]), COLUMNS) for text in ("a text", "another", "A text!")]
+    assert [outcome.dropped.height for outcome in outcomes] == [1, 0, 1]
+    assert [dict(outcome.counts) for outcome in outcomes] == [
+        {"left: rows of evaluation set 'a' that can't be read": 1},
+        {},
+        {},
+    ]
+
+
 def test_a_set_that_cannot_be_used_is_named_without_its_values(tmp_path):
     (tmp_path / "set.csv").write_text("text\n\n", encoding="utf-8")
     use = Use(use="decontaminate", against={"a": "set.csv"}, columns={"a": "sentence"})

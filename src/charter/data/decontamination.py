@@ -1,6 +1,7 @@
 """Training rows that stand in evaluation sets: a score on such a set would measure memory, not skill."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -74,18 +75,22 @@ def decontaminate(
     def places(own: str) -> list[_Place]:
         return [_Place(name, at, columns.get(name, own), encoding, folder) for name, at in against.items()]
 
+    @cache
+    def loaded(own: str) -> tuple[_Set, ...]:  # once, however many batches of rows there are
+        return tuple(_Set.of(place, ngram, similarity) for place in places(own))
+
     def apply(frame: pl.DataFrame, roles: Columns) -> Outcome:
+        told = loaded.cache_info().currsize > 0
         reasons = np.full(frame.height, None, dtype=object)
-        counts: dict[str, int] = {}
-        for place in places(roles.text):
-            texts, unread = place.texts()
-            counts |= (
-                {f"left: rows of evaluation set '{place.name}' that can't be read": unread} if unread else {}
-            )
-            looked_for = _Set.of(texts, ngram, similarity)
+        for one in loaded(roles.text):
             for start in range(0, frame.height, AT_ONCE):
-                batch = frame[roles.text].slice(start, AT_ONCE)
-                _note(reasons[start : start + AT_ONCE], looked_for.found_in(batch), place.name)
+                found = one.found_in(frame[roles.text].slice(start, AT_ONCE))
+                _note(reasons[start : start + AT_ONCE], found, one.name)
+        counts = {
+            f"left: rows of evaluation set '{one.name}' that can't be read": one.unread
+            for one in loaded(roles.text)
+            if one.unread and not told
+        }
         reason = pl.Series("reason", reasons.tolist(), dtype=pl.String)
         dropped = frame.select(ROW, reason).drop_nulls("reason")
         return Outcome(frame.filter(reason.is_null()), dropped, counts)
@@ -139,22 +144,25 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Set:
-    """An evaluation set as it is looked for: hashes of its texts and of their runs of words, and its similar texts."""
+    """An evaluation set as it is looked for: hashes of its texts and of their runs of words, and its similar texts.
 
+    unread: how many of its rows can't be read.
+    """
+
+    name: str
+    unread: int
     keys: Hashes
     ngram: int | None
     runs: Hashes
     near: Reference | None
 
     @classmethod
-    def of(cls, texts: pl.Series, ngram: int | None, similarity: float | None) -> "_Set":
-        runs = (
-            np.unique(word_shingles(texts, ngram).hashes)
-            if ngram is not None
-            else np.zeros(0, dtype=np.uint64)
-        )
+    def of(cls, place: _Place, ngram: int | None, similarity: float | None) -> "_Set":
+        texts, unread = place.texts()
+        no_runs = np.zeros(0, dtype=np.uint64)
+        runs = np.unique(word_shingles(texts, ngram).hashes) if ngram is not None else no_runs
         near = Reference(texts, similarity) if similarity is not None else None
-        return cls(np.unique(text_keys(texts)), ngram, runs, near)
+        return cls(place.name, unread, np.unique(text_keys(texts)), ngram, runs, near)
 
     def found_in(self, texts: pl.Series) -> dict[str, NDArray[np.bool_]]:
         """By the reason, in their order, which of some texts are in the set."""

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
-from charter.data.columns import PLACE, ROW, Columns
+from charter.data.columns import ROW, Columns
 from charter.data.draws import order_of
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 from charter.errors import DataError
@@ -173,7 +173,6 @@ def _repeated(
     own = np.maximum(strata, 0)
     extra = np.where(strata >= 0, missing[own] // sizes[own] + (ranks < missing[own] % sizes[own]), 0)
     copies = frame[np.repeat(np.arange(frame.height), extra)]
-    copies = copies.with_columns((pl.col(PLACE) + ", repeated").alias(PLACE))
     counts = {"left: classes or groups still rarer than asked for": short} if short else {}
     added = {"repeated to balance the training rows": copies.height} if copies.height else {}
     return Outcome(
