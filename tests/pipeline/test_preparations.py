@@ -6,6 +6,8 @@ import pytest
 
 import charter
 from charter.pipeline import run
+from charter.release.report import render
+from charter.release.report.sentences import translated
 
 CHARTER = """\
 name: reviews
@@ -89,6 +91,16 @@ def test_the_test_split_is_the_same_with_and_without_what_acts_on_training_rows(
     assert counts["rows"] == counts["rows_read"] - counts["rows_dropped"] + made
     reasons = {one.slice.get("reason") for one in full.record.findings if one.metric == "rows_dropped"}
     assert {"another language (de)", "fewer than 3 words", "in evaluation set 'bench': equal text"} <= reasons
+
+
+def test_the_page_tells_rows_made_and_labels_doubted_in_both_languages(folder, tiny_bert):
+    record = prepared(folder, tiny_bert, BEFORE, AFTER).record
+    said = [one.slice[key] for one in record.findings for key in ("reason", "kind") if key in one.slice]
+    said += [one.method for one in record.findings if one.metric.startswith("label_noise")]
+    assert [text for text in said if translated(text) is None] == []
+    english, chinese = render(record, language="en"), render(record, language="zh")
+    assert "augmented: delete" in english and "Training labels that are probably wrong" in english
+    assert "数据增强：删词" in chinese and "很可能标错的训练标签" in chinese
 
 
 def test_an_evaluation_set_that_changed_is_looked_at_again(folder, tiny_bert):

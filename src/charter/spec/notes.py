@@ -23,6 +23,7 @@ def notes(document: Document, charter: Charter) -> list[Problem]:
         *_placeholders(document),
         *_release(charter),
         *_training(document),
+        *_balanced_twice(charter),
         *_installed(document, charter),
     ]
     return sorted(document.problem(path, message) for path, message in said)
@@ -96,6 +97,17 @@ def _training(document: Document) -> list[tuple[Path_, str]]:
                 "there are no validation rows to choose the best by; the last checkpoint is kept",
             )
         ]
+    return []
+
+
+def _balanced_twice(charter: Charter) -> list[tuple[Path_, str]]:
+    balances = any(
+        use.use == "balance" and use.options.get("by", [charter.data.target]) == [charter.data.target]
+        for use in charter.data.prepare
+    )
+    if balances and charter.training.class_weights is not None:
+        said = "data.prepare balances the classes already (balance), so they are weighed twice; keep one of the two"
+        return [(("training", "class_weights"), said)]
     return []
 
 
