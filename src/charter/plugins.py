@@ -40,6 +40,13 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "mask_pii": "charter.data.pii:mask_pii",
             "drop_exact_duplicates": "charter.data.duplicates:drop_exact_duplicates",
             "drop_near_duplicates": "charter.data.duplicates:drop_near_duplicates",
+            "keep_languages": "charter.data.languages:keep_languages",
+            "drop_short": "charter.data.lengths:drop_short",
+            "decontaminate": "charter.data.decontamination:decontaminate",
+            "label_noise": "charter.data.label_noise:label_noise",
+            "cap_per_class": "charter.data.sampling:cap_per_class",
+            "balance": "charter.data.sampling:balance",
+            "augment": "charter.data.augmentation:augment",
         },
         "input": {"text": "charter.data.text:text"},
         "adapter": {
@@ -64,15 +71,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
 PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "source": ("sql", "excel", "folder"),
-        "preparation": (
-            "keep_languages",
-            "drop_short",
-            "cap_per_class",
-            "decontaminate",
-            "label_noise",
-            "balance",
-            "augment",
-        ),
+        "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "adapter": ("gradual",),
         "task": (
@@ -215,8 +214,11 @@ def distribution(kind: Kind, name: str) -> str:
 
 
 def make(kind: Kind, name: str, options: Mapping[str, Any], *given: Any) -> Any:
-    """Call a plug-in's factory with `given` (what Charter itself hands it) and its checked options."""
-    return load(kind, name)(*given, **resolve(kind, name, options))
+    """Call a plug-in's factory with its checked options, and of `given` (what Charter itself hands) as many as it takes."""
+    factory = load(kind, name)
+    parameters = inspect.signature(factory).parameters.values()
+    takes = sum(one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for one in parameters)
+    return factory(*given[:takes], **resolve(kind, name, options))
 
 
 def _said(error: ValidationError, known: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _columns(parts, say)
     _split(parts, say)
     _validation(parts, say)
+    _preparations(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 
@@ -126,6 +127,37 @@ def _validation(parts: Parts, say: Say) -> None:
             "there are no validation rows to stop by: name data.source.validation, set data.split.validation, such as "
             "0.1, or remove this key",
         )
+
+
+BY_CLASS = ("cap_per_class", "label_noise")
+"""Preparations that work by the one class of each row."""
+
+
+def _preparations(parts: Parts, say: Say) -> None:
+    """What works by class needs one class per row; what changes words can't keep tags; columns named must have a role."""
+    task: Use | None = parts.one("task")
+    tags = task is not None and task.use == "token_classification"
+    columns = set(roles(parts).values())
+    for path, use in parts.each("data", "prepare").items():
+        named = {key: use.options.get(key) or () for key in ("by", "keep_shares")}
+        if tags and (use.use in BY_CLASS or (use.use == "balance" and not named["by"])):
+            by = "; name group columns in by, or leave it out" if use.use == "balance" else "; leave it out"
+            say(path, f"{use.use} works by the class of each row, and task {task.use} has a tag per word{by}")  # type: ignore[union-attr]
+        if tags and use.use == "augment":
+            say(
+                path,
+                "augment changes words, and the tags of task token_classification would not fit them; leave it out",
+            )
+        if use.use not in ("balance", "cap_per_class"):
+            continue
+        for key, wanted in named.items():
+            for column in wanted if isinstance(wanted, list | tuple) else ():
+                if column not in columns:
+                    say(
+                        (*path, key),
+                        f"'{column}' has no role, so it is not read: name it in data.groups, or name one of "
+                        f"{', '.join(sorted(columns))}",
+                    )
 
 
 def _audits(parts: Parts, say: Say) -> None:

@@ -27,6 +27,7 @@ _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 def check_places(parts: Parts, folder: Path, say: Say) -> None:
     """Say what is not where the charter says; relative paths start from `folder`."""
     _sources(parts, folder, say)
+    _evaluation_sets(parts, folder, say)
     _base(parts, folder, say)
     key: str | None = parts.one("release", "sign")
     if key is not None:
@@ -66,6 +67,37 @@ def _locations(parts: Parts) -> dict[Path_, str]:
         return {("data", "source"): source}
     places = parts.texts("data", "source")
     return {("data", "source", name): places[name] for name in published(parts) if places.get(name)}
+
+
+def _evaluation_sets(parts: Parts, folder: Path, say: Say) -> None:
+    """The sets that decontaminate compares with, and their text columns."""
+    reading, table = _room("charter.data.reading"), _room("charter.data.columns")
+    own = next(iter(parts.keys("data", "inputs")), "text")
+    for path, use in parts.each("data", "prepare").items():
+        against, columns = use.options.get("against"), use.options.get("columns") or {}
+        if use.use != "decontaminate" or not isinstance(against, dict) or not isinstance(columns, dict):
+            continue
+        for name, location in against.items():
+            at, column = (*path, "against", name), columns.get(name, own)
+            if not (isinstance(location, str) and isinstance(column, str)):
+                continue
+            try:
+                reading.check_location(location, folder)
+                asked = table.Columns({column: "text"})
+                problems = reading.absent_columns(
+                    location, folder, asked, str(use.options.get("encoding") or "utf-8")
+                )
+            except CharterError as error:
+                say(at, str(error).removeprefix(f"data.source '{location}': "))
+                continue
+            except (OSError, ValueError, RuntimeError) as error:
+                say(at, f"{found(location)}, which is no path on this machine ({type(error).__name__})")
+                continue
+            for problem in problems.values():
+                say(
+                    at,
+                    f"{problem.rstrip('.')}; name the text column of this set: columns: {{{name}: COLUMN}}",
+                )
 
 
 def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say) -> None:

@@ -176,6 +176,12 @@ ENGLISH: Mapping[str, str] = {
     "missing": "Missing",
     "column": "Column",
     "group_sizes": "Rows by {column}",
+    "added": "added",
+    "doubtful_caption": "Training labels that are probably wrong",
+    "doubtful": "Doubtful",
+    "doubtful_rows": "Row numbers, the most doubtful first",
+    "doubtful_share": "Calibrated to all training rows, {share} of the labels are contradicted. Hard rows are among them, so "
+    "fewer are wrong: look at the row.",
     "changed_caption": "Repaired",
     "changed": "What",
     "masked_caption": "Masked personal data",
