@@ -15,6 +15,7 @@ from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.searching import check_search, search_settings
 from charter.release.bundle import Contents, check_destination, pack
 from charter.release.judge import judge, released
 from charter.release.manifest import read_manifest
@@ -72,14 +73,18 @@ def run(
     place = (release_to or folder / "release").absolute()
     sign_with = _key(charter.release.sign, folder)
     _check_release(charter, place, sign_with, draft=draft)
+    check_search(charter)
     tell: OnProgress = on_progress or _silent
     with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
         data = prepare_data(going, charter, folder)
-        trained = train_model(going, charter, folder, data, tell)
+        searched = search_settings(going, charter, folder, data, tell, lambda trial: None)
+        trained = train_model(
+            going, charter, folder, data, tell, lambda entry: None, settings=searched.settings
+        )
         exports = [
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
-        findings: list[Finding] = [*data.findings, *trained.findings]
+        findings: list[Finding] = [*data.findings, *searched.findings, *trained.findings]
         tested = []
         for exported in exports:
             held_out = answer_held_out(going, charter, data, trained, exported, tell)
