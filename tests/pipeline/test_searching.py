@@ -11,6 +11,7 @@ import pytest
 
 from charter.errors import MissingExtraError, TrainingError
 from charter.pipeline import run, searching
+from charter.pipeline.preparing import PreparedData
 from charter.release.report import render
 from charter.release.report.trials import settings_of
 from charter.runs.run import list_runs
@@ -109,17 +110,18 @@ def test_more_trials_begin_with_those_that_are_there(tiny_bert, reviews_csv):
 
 def test_trials_never_see_a_test_or_calibration_row(tiny_bert, reviews_csv, monkeypatch):
     seen = []
-    original = searching.learn_from
+    original, part = searching.learn_from, PreparedData.part
+
+    def watched_part(data, split):
+        seen.append(split)
+        return part(data, split)
 
     def watched(charter, base, data):
-        def part(split, of=type(data).part):
-            seen.append(split)
-            return of(data, split)
-
-        monkeypatch.setattr(type(data), "part", lambda self, split: part(split))
-        lessons = original(charter, base, data)
-        monkeypatch.undo()
-        assert len(lessons.train) + lessons.validation.rows.height < data.rows.height
+        with monkeypatch.context() as patch:
+            patch.setattr(PreparedData, "part", watched_part)
+            lessons = original(charter, base, data)
+        rows = {split: part(data, split).height for split in ("train", "validation")}
+        assert (len(lessons.train), lessons.validation.rows.height) == tuple(rows.values())
         return lessons
 
     monkeypatch.setattr(searching, "learn_from", watched)
@@ -169,7 +171,7 @@ def test_two_searches_at_once_share_their_trials(tiny_bert, reviews_csv):
 def test_a_search_without_optuna_ends_before_any_work_with_the_command_that_installs_it(
     tiny_bert, reviews_csv, monkeypatch
 ):
-    monkeypatch.setattr(search, "find_spec", lambda name: None)
+    monkeypatch.setattr(search, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r'pip install "charter\[search\]"'):
         run(write_charter(reviews_csv.parent, tiny_bert))
     assert not (reviews_csv.parent / "runs").exists()

@@ -15,7 +15,7 @@ def ended(number, values, score=0.5, scores=None, state="complete"):
     return Trial(number, values, state, tuple(scores or (score,)), score, 10, 1.0)
 
 
-def after(space, count, score=lambda values: 0.5, seed=7, own=OWN):
+def after(space, count, score=lambda _: 0.5, seed=7, own=OWN):
     trials = []
     for number in range(1, count + 1):
         values = suggest(space, trials, own, seed=seed)

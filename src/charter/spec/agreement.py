@@ -187,6 +187,11 @@ def _audits(parts: Parts, say: Say) -> None:
         if audit.use in seen:
             say(path, f"audit '{audit.use}' stands twice; keep one")
         seen.add(audit.use)
+    trackers: list[Use] = []
+    for path, tracker in parts.each("tracking").items():
+        if tracker in trackers:
+            say(path, f"tracker '{tracker.use}' stands twice with the same options; keep one")
+        trackers.append(tracker)
     formats: set[str] = set()
     for path, name in parts.each("release", "formats").items():
         if name in formats:

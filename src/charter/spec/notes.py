@@ -118,4 +118,11 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
                 said.append((path, str(error)))
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
+    if charter.training.search is not None and find_spec("optuna") is None:
+        said.append((("training", "search"), str(MissingExtraError("training.search", "search"))))
+    for at, use in enumerate(charter.tracking):
+        try:
+            plugins.make("tracker", use.use, use.options)
+        except MissingExtraError as error:
+            said.append((("tracking", at), str(error)))
     return said

@@ -232,6 +232,7 @@ CHINESE: Mapping[str, str] = {
     "hours": "{value} 小时",
     "stage_prepare": "准备数据",
     "stage_release": "发布",
+    "stage_tracking": "跟踪",
     "stage_trial": "第 {number} 次试验",
     "stage_train": "训练",
     "stage_export": "校准并导出",

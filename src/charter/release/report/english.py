@@ -256,6 +256,7 @@ ENGLISH: Mapping[str, str] = {
     "hours": "{value} h",
     "stage_prepare": "Prepare the data",
     "stage_release": "Release",
+    "stage_tracking": "Tracking",
     "stage_trial": "Trial {number}",
     "stage_train": "Train",
     "stage_export": "Calibrate and export",

@@ -190,6 +190,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ),
     # what a run notes as it goes
     (
+        "tracker {name} failed and is told nothing more ({why}); the run goes on without it",
+        "跟踪器 {name} 出错，不再向它报告（{why}）；运行照常继续",
+    ),
+    (
         "every setting of training.search was tried, after {n#} trials",
         "training.search 的全部设置在 {n} 次试验后都已试过",
     ),
