@@ -139,6 +139,7 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
         "task": "Tasks (`task`)",
         "audit": "Audits (`audits`)",
         "exporter": "Formats (`release.formats`)",
+        "tracker": "Trackers (`tracking`)",
     }
     yield f"## {titles[kind]}\n"
     for name in plugins.BUILT_IN[kind]:
