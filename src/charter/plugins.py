@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from charter.errors import OptionError
 
-Kind = Literal["source", "preparation", "input", "adapter", "task", "audit", "exporter"]
+Kind = Literal["source", "preparation", "input", "adapter", "task", "audit", "exporter", "tracker"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
@@ -64,6 +64,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "calibration": "charter.audits.calibration:calibration",
         },
         "exporter": {"safetensors": "charter.models.exports:safetensors"},
+        "tracker": {
+            "wandb": "charter.tracking.weights_and_biases:wandb",
+            "mlflow": "charter.tracking.mlflow:mlflow",
+        },
     }
 )
 
@@ -94,6 +98,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "attribution",
         ),
         "exporter": ("onnx", "onnx-int8", "openvino-int8"),
+        "tracker": (),
     }
 )
 

@@ -16,6 +16,8 @@ from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.searching import check_search, search_settings
+from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
 from charter.release.bundle import Contents, check_destination, pack
 from charter.release.judge import judge, released
 from charter.release.manifest import read_manifest
@@ -75,14 +77,25 @@ def run(
     place = (release_to or folder / "release").absolute()
     sign_with = _key(charter.release.sign, folder)
     _check_release(charter, place, sign_with, draft=draft)
+    check_search(charter)
+    trackers = make_trackers(charter)
     tell: OnProgress = on_progress or _silent
-    with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
+    with (
+        begin_run(kept, run_name(charter.name), charter.digest, on_event) as going,
+        tracked(going, charter, folder, trackers) as tracking,
+    ):
         data = prepare_data(going, charter, folder)
-        trained = train_model(going, charter, folder, data, tell, world)
+        searched = search_settings(
+            going, charter, folder, data, tell, lambda trial: told_trial(tracking, trial), world
+        )
+        trained = train_model(
+            going, charter, folder, data, tell, tracking.record, settings=searched.settings, world=world
+        )
+        tracking.catch_up(trained.history)
         exports = [
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
-        findings: list[Finding] = [*data.findings, *trained.findings]
+        findings: list[Finding] = [*data.findings, *searched.findings, *trained.findings]
         tested = []
         for exported in exports:
             held_out = answer_held_out(going, charter, data, trained, exported, tell)
@@ -128,6 +141,7 @@ def run(
         write_text(report, page)
         if not kept_all:
             _tell_of_earlier(going, _destination(charter, place, True))
+        tracking.end(ending_of(record))
         going.finish(record.status, bundle=str(bundle) if bundle else None, report=str(report))
         return Result(going.id, going.folder, record, report, bundle)
 

@@ -133,4 +133,11 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
             said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
+    if charter.training.search is not None and find_spec("optuna") is None:
+        said.append((("training", "search"), str(MissingExtraError("training.search", "search"))))
+    for at, use in enumerate(charter.tracking):
+        try:
+            plugins.make("tracker", use.use, use.options)
+        except MissingExtraError as error:
+            said.append((("tracking", at), str(error)))
     return said

@@ -19,6 +19,7 @@ def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
         ("adapter", ("model", "adapt"), model.get("adapt")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
+        *(("tracker", ("tracking", at), use) for at, use in enumerate(_list(value.get("tracking")))),
     ]
     problems: list[Problem] = []
     for kind, path, use in places:

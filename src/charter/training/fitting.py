@@ -43,11 +43,12 @@ class Validation:
 
 @dataclass(frozen=True)
 class FitProgress:
-    """How far a fit is."""
+    """How far a fit is. seconds: over all sessions."""
 
     step: int
     steps: int
     loss: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,16 @@ def fit(
     world: World = ALONE,
     on_step: Callable[[FitProgress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
+    on_record: Callable[[Mapping[str, Any]], None] | None = None,
+    save_at_end: Callable[[], bool] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> Fitted:
     """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one, and tell it by `on_note`.
 
     A fit that was interrupted, at whatever update, and resumed ends with the weights that it would have had without.
     The other processes of `world` have to `follow` it.
+    `on_record` is told each entry of the history, those of earlier sessions too; what it raises ends the fit.
+    `save_at_end` says whether to leave a checkpoint from which another fit would end at once with the same weights.
 
     Raises:
         DataError: there is nothing to learn from.
@@ -135,20 +140,25 @@ def fit(
         session.resume(on_note)
         try:
             session.evaluate_when_due()  # one that was stopped between an update and its evaluation goes on with that
-            done, steps = session.progress.step, session.steps
+            session.tell(on_record)
             if not session.progress.stopped:
-                job = Job(model, task, examples, settings, plan, session.optimizer.state_dict(), done, half)
+                done, state = session.progress.step, session.optimizer.state_dict()
+                job = Job(model, task, examples, settings, plan, state, done, half)
                 job.hand_out(world)
                 with closing(updates(job, session.optimizer, world)) as loop:
                     for step in loop:
                         session.add(step)
                         session.evaluate_when_due()
+                        session.tell(on_record)
                         session.save_when_due(checkpoint_seconds)
                         if on_step is not None:
-                            on_step(FitProgress(step.step, steps, step.loss))
+                            seconds = time.monotonic() - session.began
+                            on_step(FitProgress(step.step, session.steps, step.loss, seconds))
                         interrupt.check()
                         if session.progress.stopped:
                             break
+            if save_at_end is not None and save_at_end():
+                session.save()
         except KeyboardInterrupt:
             if not interrupt.forced:
                 session.save()
@@ -182,6 +192,7 @@ class _Session:
         self.evaluations = _evaluation_steps(per_epoch, settings)
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
+        self.told = 0
 
     def resume(self, on_note: Callable[[str], None] | None) -> None:
         """Go on from the checkpoint where there is one."""
@@ -192,7 +203,7 @@ class _Session:
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress, self.best = _Progress(**saved.facts), saved.best
         self.began = time.monotonic() - self.progress.seconds
-        if on_note is not None:
+        if on_note is not None and self.progress.step < self.steps and not self.progress.stopped:
             on_note(f"goes on from update {self.progress.step} of {self.steps}")
 
     def save(self) -> None:
@@ -211,6 +222,13 @@ class _Session:
         self.progress.add(step)
         if step.step % max(self.steps // LOGGED_POINTS, 1) == 0 or step.step == self.steps:
             _log_loss(self.progress, step.learning_rate, self.writer)
+
+    def tell(self, on_record: Callable[[Mapping[str, Any]], None] | None) -> None:
+        """Tell the entries of the history that were not told yet."""
+        for entry in self.progress.history[self.told :]:
+            self.told += 1
+            if on_record is not None:
+                on_record(entry)
 
     def evaluate_when_due(self) -> None:
         """Score validation after the updates that ask for it, keep the best weights, and say when patience is over."""

@@ -21,6 +21,7 @@ from charter.release.report.parts import (
     Table,
 )
 from charter.release.report.performance import finding_table
+from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
 
 DIGEST = 16
@@ -50,7 +51,7 @@ def learning_section(record: Record, say: Wording) -> Section:
     charter, found = record.charter, findings_of(record)
     told = {one.metric: one for one in found if one.area == "training"}
     value = {name: one.value or 0.0 for name, one in told.items()}
-    training = charter.training
+    training = settings_of(record)
     adapt = f"adapt_{charter.model.adapt.use}"
     items = [(say("adapt"), Cell(say(adapt) if say.has(adapt) else charter.model.adapt.use))]
     if value.get("parameters"):

@@ -15,6 +15,7 @@ from charter.release.report.origin import (
 )
 from charter.release.report.performance import performance_sections
 from charter.release.report.rows import data_section
+from charter.release.report.trials import search_sections
 from charter.release.report.view import limits_section, opening
 from charter.release.report.wording import Wording
 from charter.release.report.words import Language
@@ -36,6 +37,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         *performance_sections(record, say),
         data_section(record, say),
         learning_section(record, say),
+        *search_sections(record, say),
         provenance_section(record, say),
         findings_section(record, say),
         glossary_section(record, say),

@@ -168,7 +168,35 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("the best {metric} on validation", "验证集上 {metric} 最高的一次"),
     ("no validation rows: the last update", "没有验证行：取最后一次更新"),
     ("share of the training texts' tokens", "占训练文本词元的比例"),
+    (
+        "the best of {n#} trials on the rows that chose it, so it is too high",
+        "{n} 次试验中在用来选择的行上最好的一次，因此偏高",
+    ),
+    ("the test split says how good the model is", "模型究竟如何，由测试集说明"),
+    ("the highest score on validation, the earliest of equals", "验证集上得分最高的一次，同分取最早的"),
+    (
+        "the loss is no number any more at update {a#} of {b#}: lower training.learning_rate, or set training.max_grad_norm",
+        "在第 {a} 次更新（共 {b} 次）时损失已不是数：请降低 training.learning_rate，或设定 training.max_grad_norm",
+    ),
+    (
+        "the validation loss is no number any more after update {a#}: lower training.learning_rate, or set "
+        "training.max_grad_norm",
+        "在第 {a} 次更新之后验证损失已不是数：请降低 training.learning_rate，或设定 training.max_grad_norm",
+    ),
+    (
+        "after the last update {n#} weights are no numbers any more, such as {name}: lower training.learning_rate, or set "
+        "training.max_grad_norm",
+        "最后一次更新之后有 {n} 组权重已不是数，例如 {name}：请降低 training.learning_rate，或设定 training.max_grad_norm",
+    ),
     # what a run notes as it goes
+    (
+        "tracker {name} failed and is told nothing more ({why}); the run goes on without it",
+        "跟踪器 {name} 出错，不再向它报告（{why}）；运行照常继续",
+    ),
+    (
+        "every setting of training.search was tried, after {n#} trials",
+        "training.search 的全部设置在 {n} 次试验后都已试过",
+    ),
     ("goes on from update {a#} of {b#}", "从第 {a} 次更新继续，共 {b} 次"),
     (
         "the checkpoint can't be read or is of another model, so training starts anew; it is now {place}",
@@ -271,6 +299,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("seconds", "秒"),
     ("share", "比例"),
     ("pairs", "对"),
+    ("trials", "次试验"),
+    ("trial", "试验序号"),
     ("classes", "个类别"),
     ("decisions", "个判断"),
 )

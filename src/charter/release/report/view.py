@@ -8,6 +8,7 @@ from charter.release.record import Record
 from charter.release.report import plots
 from charter.release.report.evidence import findings_of, first, headline
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
+from charter.release.report.trials import tried_line
 from charter.release.report.wording import Wording, interval, number, read_limit
 from charter.release.report.words import Language
 from charter.runs.findings import Finding
@@ -92,7 +93,7 @@ def _why(record: Record, say: Wording) -> str:
 
 
 def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
-    """The rows it was measured on, whether it beats the cheap baseline, and how many charters were judged before."""
+    """The rows it was measured on, whether it beats the cheap baseline, how many settings were tried, charters judged."""
     found = findings_of(record)
     train, test = first(found, "data", "rows", split="train"), first(found, "data", "rows", split="test")
     lines = []
@@ -108,7 +109,7 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
             key, gain = beats(one), f"{number(one.value or 0, signed=True)} ({interval(one, signed=True)})"
             name = say.name(one.slice["baseline"])
             lines.append(say(key, baseline=name, metric=say.metric(headline(record)), gain=gain))
-    return (*lines, _judged(record, say))
+    return (*lines, *tried_line(record, say), _judged(record, say))
 
 
 def beats(gain: Finding) -> str:
