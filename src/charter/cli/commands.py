@@ -176,6 +176,47 @@ def report(
 
 
 @app.command()
+def compare(
+    run: Annotated[
+        list[str],
+        typer.Argument(
+            help="two or more: a run's id or its beginning, a charter's name (its newest run), a run's folder, a bundle, "
+            "or a charter file; the others are compared with the first",
+        ),
+    ],
+    charter: CharterOption = Path("charter.yaml"),
+    store: StoreOption = None,
+    page: Annotated[
+        Path | None, typer.Option(help="where the page goes (default: comparisons/ in the store)")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="of the intervals; 1 - it is the level of the tests")
+    ] = 0.95,
+    as_json: Annotated[bool, typer.Option("--json", help="print the comparison as JSON")] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option(help="the language here and of the page: en or zh (default: the first charter's)"),
+    ] = None,
+) -> None:
+    """Compare judged runs: scores, a paired test on the same test rows, cost, limits, what their charters say otherwise."""
+    from charter.cli.comparing import page_place, show_comparison, write_page
+    from charter.cli.reporting import language_of, store_of
+    from charter.pipeline.comparing import compare as compare_runs
+    from charter.runs.store import Store
+
+    language, place = language_of(lang), store_of(charter, store)
+    comparison = compare_runs(run, store=place, confidence=confidence)
+    if page is None and Store(place).is_marked():
+        page = page_place(place, [one.record.run_id for one in comparison.runs])
+    if page is not None:
+        write_page(comparison, page, language)
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(), ensure_ascii=False, indent=1))
+    else:
+        show_comparison(comparison, page, language)
+
+
+@app.command()
 def predict(
     bundle: Annotated[Path, typer.Argument(help="a released bundle")],
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,

@@ -16,11 +16,13 @@ from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
 from charter.release.bundle import Contents, check_destination, pack
+from charter.release.displays import Findings, Plots, Verdicts, plots_of
 from charter.release.judge import judge, released
 from charter.release.manifest import read_manifest
 from charter.release.record import Record, write_record
 from charter.release.report import render
 from charter.release.report.misjudged import misjudged
+from charter.release.report.notebook import record_html
 from charter.release.signing import check_key
 from charter.runs.digest import value_digest
 from charter.runs.files import write_text
@@ -30,7 +32,7 @@ from charter.runs.store import Store
 from charter.spec.model import Charter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """How a run ended. `bundle` is None when nothing was packed; `report` is the HTML page."""
 
@@ -44,6 +46,28 @@ class Result:
     def released(self) -> bool:
         """Whether every limit was kept, so that the model was released."""
         return self.record.status == "released"
+
+    @property
+    def findings(self) -> Findings:
+        """Everything that was measured, to be filtered, read as a table, shown in a notebook."""
+        return Findings(self.record.findings, self.record.charter.report.language)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Every limit's verdict."""
+        return Verdicts(self.record.verdicts, self.record.charter.report.language)
+
+    @property
+    def plots(self) -> Plots:
+        """The report's plots by name."""
+        return plots_of(self.record)
+
+    def __repr__(self) -> str:
+        return f"<Result of {self.run_id}: {self.record.status}; report {self.report}>"
+
+    def _repr_html_(self) -> str:
+        bundle = [("term_bundle", str(self.bundle))] if self.bundle is not None else []
+        return record_html(self.record, paths=[("term_report", str(self.report)), *bundle])
 
 
 def run(

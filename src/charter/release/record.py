@@ -14,7 +14,7 @@ from charter.spec.model import Charter
 Status = Literal["released", "refused", "draft"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Record:
     """What a run came to.
 
@@ -38,6 +38,15 @@ class Record:
     stages: tuple[Mapping[str, Any], ...]
     judged_before: Mapping[str, Any]
     examples: Mapping[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        kept = sum(one.outcome == "kept" for one in self.verdicts)
+        return f"<Record of {self.run_id}: {self.status}, {kept} of {len(self.verdicts)} limits kept>"
+
+    def _repr_html_(self) -> str:
+        from charter.release.report.notebook import record_html
+
+        return record_html(self)
 
     def as_json(self) -> dict[str, Any]:
         """The record as JSON; `read_record` reads it back to an equal value."""

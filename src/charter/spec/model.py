@@ -336,3 +336,10 @@ class Charter(Section):
             self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
         )
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from charter.spec.writing import written
+
+        return f"<pre>{escape(written(self))}</pre>"
