@@ -169,6 +169,22 @@ def test_the_command_writes_a_page_and_prints_a_table_or_json(runs, capsys):
     assert {"macro_f1", "accuracy"} <= {one["metric"] for one in read["pairs"][0]["differences"]}
 
 
+def test_report_takes_the_newest_run_of_the_charters_name_not_of_the_store(runs, capsys):
+    assert run_command(["report", "--charter", str(runs.folder / "longer.yaml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["run_id"] == runs.results["longer"].run_id
+    assert (
+        run_command(["report", "--store", str(runs.store), "--json"]) == 0
+    )  # a store alone: whatever is newest
+    newest = max(runs.store.glob("*/record.json"), key=lambda path: path.stat().st_mtime)
+    assert json.loads(capsys.readouterr().out)["run_id"] == newest.parent.name
+    other = runs.folder / "other.yaml"
+    other.write_text(
+        (runs.folder / "longer.yaml").read_text(encoding="utf-8").replace("longer", "unknown"), "utf-8"
+    )
+    assert run_command(["report", "--charter", str(other)]) == 2
+    assert "judged runs of: plain, longer, elsewhere" in capsys.readouterr().err
+
+
 def test_no_text_of_a_row_stands_in_a_comparison(comparison):
     told = render_comparison(comparison) + json.dumps(comparison.as_json())
     assert "example.org" not in told

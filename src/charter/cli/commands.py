@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+DEFAULT_CHARTER = Path("charter.yaml")
 CharterFile = Annotated[Path, typer.Argument(help="the charter file", show_default=True)]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="where runs are kept (default: runs/ beside the charter)")
@@ -154,22 +155,43 @@ def report(
     run_id: Annotated[
         str | None, typer.Argument(help="the run, or the beginning of its id (default: newest)")
     ] = None,
-    charter: CharterOption = Path("charter.yaml"),
+    charter: CharterOption = DEFAULT_CHARTER,
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
+    datasheet: Annotated[
+        bool, typer.Option("--datasheet", help="print the datasheet of the run's data as Markdown")
+    ] = False,
+    croissant: Annotated[
+        bool, typer.Option("--croissant", help="print the Croissant metadata of the run's data as JSON-LD")
+    ] = False,
+    open_questions: Annotated[
+        Path | None,
+        typer.Option(help="write the datasheet's open questions to this YAML file, to be answered"),
+    ] = None,
     lang: Annotated[
         str | None, typer.Option(help="the language here and of the page: en or zh (default: the charter's)")
     ] = None,
 ) -> None:
     """Show a run's evidence: a summary here, and the path of the page."""
+    from charter.cli import reporting
     from charter.cli.reporting import language_of, page_of, record_of, store_of
     from charter.cli.showing import show_summary
     from charter.release.report import as_json as evidence
 
     language = language_of(lang)
-    past, record = record_of(store_of(charter, store), run_id)
-    if as_json:
-        typer.echo(json.dumps(evidence(record), ensure_ascii=False, indent=1))
+    named = None if store is not None and charter == DEFAULT_CHARTER else reporting.name_of(charter)
+    past, record = record_of(store_of(charter, store), run_id, named)
+    if as_json or croissant:
+        value = evidence(record) if as_json else reporting.croissant_of(record)
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+        return
+    if datasheet:
+        from charter.release.datasheet import datasheet_markdown
+
+        typer.echo(datasheet_markdown(record, language=language), nl=False)
+        return
+    if open_questions is not None:
+        typer.echo(reporting.write_open_questions(record, open_questions, language))
         return
     page = page_of(past, record, language)
     show_summary(record, report=page, bundle=past.record.get("bundle"), language=language)

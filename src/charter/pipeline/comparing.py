@@ -14,14 +14,13 @@ from charter.errors import CharterError, StoreError
 from charter.release.bundle import read_bundle
 from charter.release.comparison import Compared, Comparison, Pair, adjusted, labels
 from charter.release.manifest import MANIFEST
-from charter.release.record import Record, read_record
+from charter.release.record import RECORD, Record, newest_judged, read_record
 from charter.runs.run import PastRun, find_run, list_runs, run_name
 from charter.runs.store import Artifact, Store
 from charter.spec.document import read_document
 from charter.tasks import restore
 from charter.tasks.outputs import from_frame
 
-RECORD = "record.json"
 CONFIDENCE, RESAMPLES = 0.95, 2000
 
 
@@ -85,28 +84,6 @@ def find_judged(reference: str | Path, store: Store) -> Found:
     text = str(reference)
     past = _by_id(store, text) or newest_judged(store, text)
     return Found(_judged_record(past.folder, past.id), store)
-
-
-def newest_judged(store: Store, name: str | None = None) -> PastRun:
-    """The newest run that was judged (of a charter's name).
-
-    Raises:
-        StoreError: there is none, with the names that there are.
-    """
-    judged = [run for run in list_runs(store) if (run.folder / RECORD).exists()]
-    matching = [run for run in judged if name is None or run.name == run_name(name)]
-    if matching:
-        return matching[-1]
-    if name is None or not judged:
-        find_run(
-            store, name=name if name is None else run_name(name)
-        )  # says where it looked, or the newest run's end
-        raise StoreError(f"no run in {store.root} was judged yet")
-    known = ", ".join(dict.fromkeys(run.name for run in judged))
-    raise StoreError(
-        f"'{name}' is no judged run, run folder, bundle or charter here; {store.root} has judged runs of: {known}. "
-        "`charter runs` lists them all"
-    )
 
 
 def _by_id(store: Store, text: str) -> PastRun | None:

@@ -16,19 +16,22 @@ from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
 from charter.release.bundle import Contents, check_destination, pack
+from charter.release.croissant import croissant, files_beside
+from charter.release.datasheet import datasheet_markdown
 from charter.release.displays import Findings, Plots, Verdicts, plots_of
 from charter.release.judge import judge, released
 from charter.release.manifest import read_manifest
-from charter.release.record import Record, write_record
+from charter.release.record import RECORD, Record, write_record
 from charter.release.report import render
 from charter.release.report.misjudged import misjudged
 from charter.release.report.notebook import record_html
 from charter.release.signing import check_key
 from charter.runs.digest import value_digest
-from charter.runs.files import write_text
+from charter.runs.files import write_json, write_text
 from charter.runs.findings import Finding
 from charter.runs.run import Event, Run, begin_run, charters_judged, judged_before, note_judged, run_name
 from charter.runs.store import Store
+from charter.spec.datasheet import read_answers
 from charter.spec.model import Charter
 
 
@@ -96,6 +99,7 @@ def run(
     place = (release_to or folder / "release").absolute()
     sign_with = _key(charter.release.sign, folder)
     _check_release(charter, place, sign_with, draft=draft)
+    answers = _datasheet(charter, folder)
     tell: OnProgress = on_progress or _silent
     with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
         data = prepare_data(going, charter, folder)
@@ -131,6 +135,7 @@ def run(
             stages=tuple(going.record["stages"]),
             judged_before=before,
             examples=_examples(charter, data, trained, tested[0]),
+            datasheet=answers,
         )
         page, bundle = render(record), None
         if kept_all or draft:
@@ -145,7 +150,9 @@ def run(
             bundle = pack(contents, _destination(charter, place, kept_all))
         # Only now: a run that ends before its bundle is in place must not leave a record or a page that says "released".
         report = going.folder / "report.html"
-        write_record(going.folder / "record.json", record)
+        write_record(going.folder / RECORD, record)
+        write_text(going.folder / "datasheet.md", datasheet_markdown(record))
+        write_json(going.folder / "croissant.json", croissant(record, beside=files_beside(record)))
         write_text(report, page)
         if not kept_all:
             _tell_of_earlier(going, _destination(charter, place, True))
@@ -158,6 +165,12 @@ def _examples(charter: Charter, data: PreparedData, trained: Trained, test: Answ
     if charter.report.examples != "masked":
         return None
     return misjudged(trained.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
+
+
+def _datasheet(charter: Charter, folder: Path) -> dict[str, Any] | None:
+    """A person's answers to the datasheet's questions, where the charter names them."""
+    name = charter.data.datasheet
+    return None if name is None else {"file": name, "answers": read_answers(folder / name)}
 
 
 def _destination(charter: Charter, place: Path, kept_all: bool) -> Path:

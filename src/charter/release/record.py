@@ -9,9 +9,13 @@ from charter.errors import StoreError
 from charter.release.judge import Verdict
 from charter.runs.files import read_json, write_json
 from charter.runs.findings import Finding, read_finding
+from charter.runs.run import PastRun, find_run, list_runs, run_name
+from charter.runs.store import Store
 from charter.spec.model import Charter
 
 Status = Literal["released", "refused", "draft"]
+RECORD = "record.json"
+"""A judged run's record in its folder, and in a bundle's `charter` folder."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,6 +27,7 @@ class Record:
     stages: the run's stages with key, digest, seconds and whether it was reused.
     judged_before: how many other charters were judged before on this test split (`this_split`) and on this data
     (`this_data`), and which (`charters`).
+    datasheet: a person's answers to the datasheet's questions, {"file": name, "answers": {section: {question: text}}}.
     examples: misjudged test rows with masked text, where the charter asks for them; else None, and no row's text is
     in the record.
     """
@@ -38,6 +43,7 @@ class Record:
     stages: tuple[Mapping[str, Any], ...]
     judged_before: Mapping[str, Any]
     examples: Mapping[str, Any] | None = None
+    datasheet: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         kept = sum(one.outcome == "kept" for one in self.verdicts)
@@ -63,7 +69,8 @@ class Record:
             "stages": [dict(stage) for stage in self.stages],
             "judged_before": dict(self.judged_before),
         }
-        return value if self.examples is None else {**value, "examples": dict(self.examples)}
+        told = {"examples": self.examples, "datasheet": self.datasheet}
+        return {**value, **{name: dict(one) for name, one in told.items() if one is not None}}
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -93,6 +100,7 @@ def read_record(path: Path) -> Record:
             stages=tuple(value["stages"]),
             judged_before=value["judged_before"],
             examples=value.get("examples"),
+            datasheet=value.get("datasheet"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
@@ -111,4 +119,26 @@ def read_verdict(value: Mapping[str, Any]) -> Verdict:
         because=value["because"],
         finding=None if finding is None else read_finding(finding),
         unjudged=tuple(value.get("unjudged", ())),
+    )
+
+
+def newest_judged(store: Store, name: str | None = None) -> PastRun:
+    """The newest run that was judged (of a charter's name).
+
+    Raises:
+        StoreError: there is none, with the names that there are.
+    """
+    judged = [run for run in list_runs(store) if (run.folder / RECORD).exists()]
+    matching = [run for run in judged if name is None or run.name == run_name(name)]
+    if matching:
+        return matching[-1]
+    if name is None or not judged:
+        find_run(
+            store, name=name if name is None else run_name(name)
+        )  # says where it looked, or the newest run's end
+        raise StoreError(f"no run in {store.root} was judged yet")
+    known = ", ".join(dict.fromkeys(run.name for run in judged))
+    raise StoreError(
+        f"'{name}' is no judged run, run folder, bundle or charter here; {store.root} has judged runs of: {known}. "
+        "`charter runs` lists them all"
     )

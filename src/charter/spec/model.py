@@ -140,6 +140,9 @@ class Data(Section):
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
     licence: str | None = Field(None, description="the data's licence")
+    datasheet: str | None = Field(
+        None, min_length=1, description="a YAML file with a person's answers to the datasheet's questions"
+    )
     encoding: str = Field(
         "utf-8", description="text encoding of csv, tsv, jsonl and conll files, such as gb18030"
     )
