@@ -1,5 +1,6 @@
 """Comparing real runs: found by every name, paired only on the same rows, told in both languages, as page and as JSON."""
 
+import dataclasses
 import json
 import shutil
 from dataclasses import dataclass
@@ -207,9 +208,32 @@ def test_runs_of_one_name_are_told_apart_by_the_end_of_their_ids(runs):
     assert found.changes() == ()
 
 
+def test_taggers_are_paired_sentence_by_sentence(entity_run):
+    first = entity_run.folder / "charter.yaml"
+    second = entity_run.folder / "second.yaml"
+    text = first.read_text(encoding="utf-8")
+    second.write_text(text.replace("name: places", "name: second").replace("epochs: 1", "epochs: 3"), "utf-8")
+    charter.run(second)
+    found = charter.compare([first, second], store=entity_run.folder / "runs")
+    pairing = found.pairs[0].pairing
+    assert pairing.rows == 60
+    names = {one.metric for one in pairing.differences}
+    assert {"micro_f1", "macro_f1", "accuracy", "negative_log_likelihood"} <= names
+    assert all(
+        "McNemar" not in one.test for one in pairing.differences
+    )  # a sentence is not right or wrong as a whole
+    assert "micro F1" in render_comparison(found).replace("Micro", "micro")
+
+
 @pytest.fixture(scope="module")
 def pages(comparison, tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
+    name = "ein_sehr_langer_name_ohne_jede_luecke_" * 2 + "v1"
+    long = [
+        dataclasses.replace(run, label=f"<b>{name}</b>{place}") for place, run in enumerate(comparison.runs)
+    ]
+    longer = dataclasses.replace(comparison, runs=tuple(long))
+    (folder / "long.html").write_text(render_comparison(longer), encoding="utf-8")
     for language in ("en", "zh"):
         (folder / f"{language}.html").write_text(
             render_comparison(comparison, language=language), encoding="utf-8"
@@ -222,7 +246,7 @@ in_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not i
 
 @pytest.mark.page
 @in_browser
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["en", "zh", "long"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_asks_nothing_overflows_nowhere_and_is_accessible(browser, pages, language, scheme, width):  # noqa: F811

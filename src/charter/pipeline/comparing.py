@@ -42,8 +42,8 @@ def compare(
 ) -> Comparison:
     """Compare judged runs with the first of them.
 
-    runs: each a run's id or the beginning of it, a charter's name (its newest judged run), a run's folder, a bundle, or a
-    charter file. `store` is where ids and names are looked up. confidence: of intervals, and 1 - it the level of the tests.
+    runs: each a run's id or the beginning of it, a charter's name (its newest judged run), a run's folder, a bundle, a
+    charter file or its folder. `store` is where ids and names are looked up. confidence: of intervals, and 1 - it the level of the tests.
 
     Raises:
         CharterError: fewer than two runs, one named twice, one that is not found or was never judged, a changed bundle.
@@ -77,6 +77,8 @@ def find_judged(reference: str | Path, store: Store) -> Found:
         return Found(record, _store_of_bundle(path, record, store), bundle.folder)
     if (path / "run.json").is_file():
         return Found(_judged_record(path, path.name), Store(path.absolute().parent))
+    if (path / "charter.yaml").is_file():
+        path = path / "charter.yaml"
     if path.is_file():
         name = read_document(path).value.get("name")
         beside = Store(path.absolute().parent / "runs")
