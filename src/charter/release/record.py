@@ -128,17 +128,18 @@ def newest_judged(store: Store, name: str | None = None) -> PastRun:
     Raises:
         StoreError: there is none, with the names that there are.
     """
-    judged = [run for run in list_runs(store) if (run.folder / RECORD).exists()]
-    matching = [run for run in judged if name is None or run.name == run_name(name)]
-    if matching:
-        return matching[-1]
-    if name is None or not judged:
-        find_run(
-            store, name=name if name is None else run_name(name)
-        )  # says where it looked, or the newest run's end
-        raise StoreError(f"no run in {store.root} was judged yet")
-    known = ", ".join(dict.fromkeys(run.name for run in judged))
+    runs = [run for run in list_runs(store) if name is None or run.name == run_name(name)]
+    judged = [run for run in runs if (run.folder / RECORD).exists()]
+    if judged:
+        return judged[-1]
+    if runs:
+        raise StoreError(
+            f"run {runs[-1].id} ended as '{runs[-1].status}' before it was judged: it has no report"
+        )
+    known = [run.name for run in list_runs(store) if (run.folder / RECORD).exists()]
+    if not known:
+        find_run(store, name=name)  # says where it looked
     raise StoreError(
-        f"'{name}' is no judged run, run folder, bundle or charter here; {store.root} has judged runs of: {known}. "
-        "`charter runs` lists them all"
+        f"'{name}' is no judged run, run folder, bundle or charter here; {store.root} has judged runs of: "
+        f"{', '.join(dict.fromkeys(known))}. `charter runs` lists them all"
     )
