@@ -123,6 +123,9 @@ class Data(Section):
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
     licence: str | None = Field(None, description="the data's licence")
+    datasheet: str | None = Field(
+        None, min_length=1, description="a YAML file with a person's answers to the datasheet's questions"
+    )
     encoding: str = Field(
         "utf-8", description="text encoding of csv, tsv, jsonl and conll files, such as gb18030"
     )
@@ -323,3 +326,10 @@ class Charter(Section):
             self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
         )
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from charter.spec.writing import written
+
+        return f"<pre>{escape(written(self))}</pre>"

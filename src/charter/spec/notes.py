@@ -7,14 +7,12 @@ from typing import Any
 from charter import plugins
 from charter.errors import MissingExtraError, Problem
 from charter.spec.agreement import lacks_validation
+from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
 from charter.spec.metrics import keeps_anything
 from charter.spec.model import Charter
 from charter.spec.parts import Parts
 from charter.spec.places import base_folder
-
-TO_SAY = "TO SAY:"
-"""How `charter init` marks what only its user knows."""
 
 
 def notes(document: Document, charter: Charter) -> list[Problem]:

@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from charter.errors import CharterError
+from charter.errors import CharterError, CharterFileError
 from charter.spec.agreement import RESERVED, Say, all_roles, published
+from charter.spec.datasheet import read_answers
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
 from charter.spec.parts import Parts
@@ -28,6 +29,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
     """Say what is not where the charter says; relative paths start from `folder`."""
     _sources(parts, folder, say)
     _evaluation_sets(parts, folder, say)
+    _datasheet(parts, folder, say)
     _base(parts, folder, say)
     key: str | None = parts.one("release", "sign")
     if key is not None:
@@ -116,6 +118,30 @@ def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say)
     for path, column in named.items():
         if column in problems and column not in RESERVED:
             say(path, problems[column])
+
+
+def _datasheet(parts: Parts, folder: Path, say: Say) -> None:
+    """The answers must be there, and be answers to the datasheet's questions."""
+    path: str | None = parts.one("data", "datasheet")
+    if path is None:
+        return
+    if path.startswith("~"):
+        say(("data", "datasheet"), f"{found(path)}; {_TILDE}")
+        return
+    try:
+        if not (folder / path).is_file():
+            write = f"charter report --open-questions {path}"
+            say(
+                ("data", "datasheet"),
+                f"no such file, looked for {folder / path}; `{write}` writes one after a run",
+            )
+            return
+        read_answers(folder / path)
+    except CharterFileError as error:
+        for problem in error.problems:
+            say(("data", "datasheet"), str(problem))
+    except (OSError, ValueError):
+        say(("data", "datasheet"), f"{found(path)}, which is no path on this machine")
 
 
 def _base(parts: Parts, folder: Path, say: Say) -> None:

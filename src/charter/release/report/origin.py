@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from charter.release.datasheet import fact
 from charter.release.record import Record
 from charter.release.report import plots
 from charter.release.report.evidence import findings_of, headline
@@ -39,6 +40,8 @@ def purpose_section(record: Record, say: Wording) -> Section:
         (say("data_public"), Cell(say("public" if data.public else "not_public"))),
         (say("licence"), _own(data.licence, say)),
     ]
+    term, told = fact(record, say.language)
+    items.append((term, Cell(told)))
     return Section("purpose", say("purpose"), [Facts(items)])
 
 

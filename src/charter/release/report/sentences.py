@@ -223,6 +223,28 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "probabilities of a linear model on words, trained without the row's unit",
         "概率来自基于词的线性模型，训练时不含该行所在的单元",
     ),
+    # comparisons of runs
+    ("their tasks or their classes differ", "任务或类别不同"),
+    ("their tasks differ", "任务不同"),
+    ("they were judged on different test rows", "评判所用的测试行不同"),
+    ("the truth of the same rows differs between them", "同样的行在两者中的真实值不同"),
+    ("what run {run} answered on each row is no longer in the store", "运行 {run} 对每行的回答已不在存储中"),
+    ("approximate randomisation test over rows, {n#} permutations", "按行的近似随机化检验，置换 {n} 次"),
+    (
+        "approximate randomisation test over {u#} units of one person's or of like rows, {n#} permutations",
+        "按 {u} 个单元（同一人的行或相似的行合为一个）的近似随机化检验，置换 {n} 次",
+    ),
+    ("paired bootstrap test over rows, {n#} resamples", "按行的配对自助法检验，重抽样 {n} 次"),
+    (
+        "paired bootstrap test over {u#} units of one person's or of like rows, {n#} resamples",
+        "按 {u} 个单元（同一人的行或相似的行合为一个）的配对自助法检验，重抽样 {n} 次",
+    ),
+    (
+        "McNemar's exact test: {won#} rows right only in the second, {lost#} only in the first",
+        "McNemar 精确检验：只有后者答对的 {won} 行，只有前者答对的 {lost} 行",
+    ),
+    ("widened by Bonett and Price's interval", "以 Bonett 与 Price 的区间加宽"),
+    ("only {d#} of {u#} units were answered differently", "{u} 个单元中只有 {d} 个的回答不同"),
     # splits and values of slices
     ("train", "训练集"),
     ("validation", "验证集"),

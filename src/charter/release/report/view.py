@@ -178,11 +178,17 @@ def confidence(one: Finding) -> str:
 
 def limits_section(record: Record, say: Wording) -> Section:
     """Every limit and demand, how it came out, and why."""
-    headings = [Heading(say(key)) for key in ("limit", "outcome", "measured", "because")]
-    rows = [_limit_row(one, say) for one in record.verdicts]
-    drawn = any(row[2].drawing for row in rows)
+    table = limits_table(record.verdicts, say)
+    drawn = any(row[2].drawing for row in table.rows)
     lead = say("limits_lead") + ((" " if say.language == "en" else "") + say("gauge_key") if drawn else "")
-    return Section("limits", say("limits"), [Text(lead), Table(say("limits"), headings, rows, stacked=True)])
+    return Section("limits", say("limits"), [Text(lead), table])
+
+
+def limits_table(verdicts: Sequence[Verdict], say: Wording) -> Table:
+    """Verdicts as a table, each with its measured value against the bound."""
+    headings = [Heading(say(key)) for key in ("limit", "outcome", "measured", "because")]
+    rows = [_limit_row(one, say) for one in verdicts]
+    return Table(say("limits"), headings, rows, stacked=True)
 
 
 def _limit_row(one: Verdict, say: Wording) -> list[Cell]:
