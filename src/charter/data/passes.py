@@ -308,16 +308,24 @@ def _divided_by_chunks(rows: Rows, columns: Columns, name: str, one: Preparation
 
 
 def _divided_narrow(rows: Rows, columns: Columns, name: str, one: Preparation) -> PreparedRows:
+    """Rows are told apart by their place: several may have the number of the row that they were made from."""
     its_own = pl.col(SPLIT).is_in(one.splits or ())
-    before = rows.narrow(columns).filter(its_own)
+    before = rows.narrow(columns).with_row_index(_AT).filter(its_own)
     outcome = _applied_divided(before, columns, name, one)
-    parts = Parts(rows.parts.folder)
+    if _AT not in outcome.frame.columns:
+        raise TypeError(f"preparation '{name}' gives other columns than it was given")
     target = [column for column in (columns.target,) if column in before.columns]
+    parts = Parts(rows.parts.folder)
+    start = 0
     for chunk in rows.chunks():
-        own = chunk.filter(its_own).drop(target)
-        after = own.join(outcome.frame.select(ROW, *target), on=ROW, how="inner", maintain_order="left_right")
+        own = chunk.with_row_index(_AT, offset=start).filter(its_own).drop(target)
+        after = own.join(outcome.frame.select(_AT, *target), on=_AT, how="inner", maintain_order="left_right")
         parts.add(_together(after, chunk, its_own))
+        start += chunk.height
     return _accounted(Rows.of_parts(parts), name, outcome)
+
+
+_AT = "_at"
 
 
 def _divided_whole(rows: Rows, columns: Columns, name: str, one: Preparation) -> PreparedRows:

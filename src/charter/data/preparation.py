@@ -1,6 +1,5 @@
 """Preparations: what happens to rows between reading and learning. Every row that goes has its reason."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -113,14 +112,7 @@ def made_preparations(uses: Sequence[Use], folder: Path = Path()) -> list[Named]
     Raises:
         OptionError: an unknown plug-in or option.
     """
-    return [(use.use, _made(use, folder)) for use in uses]
-
-
-def _made(use: Use, folder: Path) -> Preparation:
-    parameters = inspect.signature(plugins.load("preparation", use.use)).parameters.values()
-    takes = any(one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for one in parameters)
-    one: Preparation = plugins.make("preparation", use.use, use.options, *((folder,) if takes else ()))
-    return one
+    return [(use.use, plugins.make("preparation", use.use, use.options, folder)) for use in uses]
 
 
 def prepare_again(
