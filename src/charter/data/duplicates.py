@@ -28,8 +28,12 @@ def drop_exact_duplicates(
     """
 
     def over(rows: Rows, columns: Columns) -> Outcome:
-        text = pl.Series("_key", likeness_of(rows, columns).numbers(rows))
-        keyed = rows.collect(rows.there(ROW, columns.target)).with_columns(text)
+        numbers = likeness_of(rows, columns).numbers(rows)
+        several = np.bincount(numbers)[numbers] > 1 if len(numbers) else np.zeros(0, dtype=bool)
+        again = rows.only(several)  # most texts stand once: they are not looked at
+        keyed = again.collect(rows.there(ROW, columns.target)).with_columns(
+            pl.Series("_key", numbers[several])
+        )
         first = pl.col(ROW) == pl.col(ROW).min().over("_key")
         keyed = keyed.with_columns(_differs(columns.target, keyed).alias("_differs"))
         keep = first & ~pl.col("_differs") if conflicting == "drop" else first
@@ -40,7 +44,8 @@ def drop_exact_duplicates(
             .alias("reason")
         )
         dropped = keyed.filter(~keep).select(ROW, reason)
-        return Outcome(keyed.filter(keep).select(ROW), dropped, {})
+        kept = pl.DataFrame({ROW: rows.without(dropped[ROW]).numbers})
+        return Outcome(kept, dropped, {})
 
     return Preparation(row_wise=False, over=_among_training_rows(over))
 
