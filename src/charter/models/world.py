@@ -45,7 +45,7 @@ class World:
         if self.size == 1:
             return loss
         learning = [one for one in model.parameters() if one.requires_grad]
-        sparse = [one for one in learning if one.grad is not None and one.grad.is_sparse]
+        sparse: list[Any] = [module.weight for module in model.modules() if getattr(module, "sparse", False)]
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad.to_dense() for one in learning]
         flat = torch.cat([*(one.flatten() for one in gradients), gradients[0].new_tensor([loss])])
         with _together():
@@ -53,8 +53,8 @@ class World:
         sums = torch.split(flat, [one.numel() for one in gradients] + [1])
         for one, gradient, total in zip(learning, gradients, sums[:-1], strict=True):
             one.grad = gradient.copy_(total.view_as(gradient))
-        for one in sparse:
-            one.grad = _by_row(one.grad)
+        for weight in sparse:
+            weight.grad = _by_row(weight.grad)
         return float(sums[-1])
 
     def goes_on(self, yes: bool = True) -> bool:
@@ -95,7 +95,9 @@ def _by_row(gradient: "Tensor | None") -> "Tensor":
 
     assert gradient is not None
     rows = gradient.abs().amax(dim=1).nonzero().flatten()
-    return torch.sparse_coo_tensor(rows[None], gradient[rows], gradient.shape)
+    return torch.sparse_coo_tensor(
+        rows[None], gradient[rows], gradient.shape, is_coalesced=True, check_invariants=True
+    )
 
 
 @contextmanager
@@ -129,12 +131,17 @@ def joined() -> Iterator[World]:
         return
     import torch
     import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     try:
-        dist.init_process_group(backend, timeout=PATIENCE)
+        store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+        # torchrun's store still holds the addresses of the processes that it restarted
+        own = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        dist.init_process_group(backend, timeout=PATIENCE, store=own, rank=rank, world_size=size)
     except (ValueError, RuntimeError) as error:
         raise TrainingError(f"the processes of torchrun can't find one another: {error}") from None
     world = World(dist.get_rank(), dist.get_world_size())
