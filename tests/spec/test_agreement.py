@@ -192,7 +192,7 @@ def test_the_metrics_known_to_check_are_those_that_the_tasks_measure(task):
     if task.name == "classification":
         names |= {(metric, label) for metric in ("auroc", "auprc") for label in ("", "a")}
     assert {name for name, label in names if not label} == set(metrics.OVERALL["performance"][task.name])
-    assert {name for name, label in names if label} == set(metrics.PER_CLASS[task.name])
+    assert {name for name, label in names if label} == set(metrics.per_class("performance", task.name))
 
 
 def test_economies_under_a_privacy_budget_are_refused():

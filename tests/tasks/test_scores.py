@@ -41,7 +41,7 @@ def test_classification_scores_are_those_of_scikit_learn(classes):
         metrics.recall_score(truth, guess, labels=[1], average="macro")
     )
     np.testing.assert_array_equal(
-        task.confusion(outputs, rows, COLUMNS), metrics.confusion_matrix(truth, guess)
+        task.picture(outputs, rows, COLUMNS)["counts"], metrics.confusion_matrix(truth, guess)
     )
 
 

@@ -28,7 +28,7 @@ def drop_exact_duplicates(
     """
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        keyed = frame.with_columns(folded(frame[columns.text]).alias("_key"))
+        keyed = frame.with_columns(folded(columns.texts(frame)).alias("_key"))
         first = pl.col(ROW) == pl.col(ROW).min().over("_key")
         differs = _differs(columns.target, keyed)
         keyed = keyed.with_columns(differs.alias("_differs"))
@@ -85,7 +85,7 @@ def drop_near_duplicates(
     """
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        gone = _redundant(frame[columns.text], similarity)
+        gone = _redundant(columns.texts(frame), similarity)
         if not gone.any():
             return Outcome(frame, nothing_dropped(), {})
         mask = pl.Series(gone)

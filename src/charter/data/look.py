@@ -15,8 +15,9 @@ from charter.data.files import file_bytes, files_of, is_pattern, is_undecoded
 from charter.data.hub import columns_of
 from charter.data.pii import count_pii
 from charter.data.reading import ENDINGS, Location, find_location
-from charter.data.roles import as_label, as_time
+from charter.data.roles import as_time
 from charter.data.table import Asked, Table
+from charter.data.targets import as_label
 from charter.errors import DataError
 
 MOST_ROWS = 20_000

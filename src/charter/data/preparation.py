@@ -92,17 +92,14 @@ def _run(
     for name, one in made:
         outcome = one.apply(frame, columns)
         _check_account(name, frame, outcome)
-        if spans or (follow and frame.schema[columns.text] == pl.String):
+        if spans or (follow and len(columns.inputs) == 1 and frame.schema[columns.text] == pl.String):
             now = _chains(frame, outcome, columns)
             chains |= {row: chains.get(row, ()) + chain for row, chain in now.items()}
             outcome = _with_spans_moved(outcome, columns, now) if spans else outcome
         frame = outcome.frame
         dropped.append(outcome.dropped.select(ROW, pl.lit(name).alias("by"), "reason"))
         counts.append((name, outcome.counts))
-    if isinstance(frame.schema[columns.text], pl.List):
-        empty = pl.col(columns.text).list.len() == 0
-    else:
-        empty = pl.col(columns.text).str.strip_chars() == ""
+    empty = columns.without_text(frame)
     gone = frame.filter(empty).select(
         ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
     )

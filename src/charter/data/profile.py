@@ -42,7 +42,11 @@ def profile(
             yield finding("rows", size, frame.height, {"split": split})
         yield from _labels(frame, columns, finding)
         for column in columns.kept:
-            if column in frame.columns and column not in (columns.target, *columns.inputs):
+            if column in frame.columns and column not in (
+                columns.target,
+                *columns.indicators,
+                *columns.inputs,
+            ):
                 missing = frame[column].null_count() / max(frame.height, 1)
                 yield finding("missing_share", missing, frame.height, {"column": column}, "share")
         for column in columns.groups:
@@ -58,22 +62,36 @@ def profile(
 
 
 def _labels(frame: pl.DataFrame, columns: Columns, finding: object) -> Iterator[Finding]:
-    """The share of each class in each split (for tags and spans: of the entities' tags)."""
+    """The share of each class in each split: of the rows, for tags and spans of the tags; or what numbers are like."""
     target = str(columns.target)
+    if columns.form.target == "number":
+        yield from _numbers(frame, target, finding)
+        return
     for split in SPLITS:
         part = frame.filter(pl.col(SPLIT) == split)[target]
+        rows = len(part)
         if isinstance(part.dtype, pl.List):
             part = part.explode(empty_as_null=False, keep_nulls=False)
             if isinstance(part.dtype, pl.Struct):
                 part = part.struct.field("label")
-        total = len(part)
+        total = rows if columns.form.target == "labels" else len(part)
         for label, count in part.value_counts().sort(part.name).iter_rows():
             where = {"split": split, "class": str(label)}
             yield finding("label_share", count / total, total, where, "share")  # type: ignore[operator]
 
 
+def _numbers(frame: pl.DataFrame, target: str, finding: object) -> Iterator[Finding]:
+    """Mean and standard deviation of a number in each split; single values, the ends too, are told of no row."""
+    for split in SPLITS:
+        part = frame.filter(pl.col(SPLIT) == split)[target].cast(pl.Float64)
+        for name, value in (("mean", part.mean()), ("standard deviation", part.std())):
+            if value is not None:
+                where = {"split": split, "statistic": name}
+                yield finding("target", value, len(part), where, "")  # type: ignore[operator]
+
+
 def _lengths(frame: pl.DataFrame, columns: Columns) -> pl.Series:
-    texts = frame[columns.text]
+    texts = columns.texts(frame)
     if isinstance(texts.dtype, pl.List):
         texts = texts.list.join(" ")
     return texts.str.len_chars()

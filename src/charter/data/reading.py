@@ -122,8 +122,12 @@ def absent_columns(location: str, folder: Path, columns: Columns, encoding: str)
     return {column: problems[column] for column in columns.kept if column in problems}
 
 
-def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:
+def read_source(
+    data: Data, folder: Path, *, columns: Columns | None = None, needs_target: bool = True
+) -> Read:
     """Read everything that `data.source` names; relative paths start from `folder`.
+
+    columns: as `Columns.of` the data and what its task asks; without it the target is read as it is found.
 
     The subject column holds codes from here on ("person 1", in the order of their first rows): who a row is about is
     told to nothing that comes after reading, only that rows are about one person.
@@ -131,7 +135,7 @@ def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:
     Raises:
         DataError: a source that can't be read, or lacks a column.
     """
-    asked = Asked(Columns.of(data), data.encoding, needs_target)
+    asked = Asked(columns or Columns.of(data), data.encoding, needs_target)
     tables: list[Table] = []
     for split, location in _parts(data).items():
         found = find_location(location)
@@ -167,13 +171,13 @@ def read_files(paths: Sequence[Path], columns: Columns, *, encoding: str = "utf-
     return _joined(tables, asked)
 
 
-def source_digest(data: Data, folder: Path) -> str:
+def source_digest(data: Data, folder: Path, columns: Columns | None = None) -> str:
     """What names the bytes that `read_source` reads, whatever their paths.
 
     Raises:
         DataError: a source that can't be read.
     """
-    asked = Asked(Columns.of(data), data.encoding)
+    asked = Asked(columns or Columns.of(data), data.encoding)
     parts = {}
     for split, location in _parts(data).items():
         found = find_location(location)

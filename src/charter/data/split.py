@@ -42,7 +42,7 @@ def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
     Raises:
         DataError: a split leaves nothing to train on or nothing to test on.
     """
-    found = near_likes(frame[columns.text], split.similarity)
+    found = near_likes(columns.texts(frame), split.similarity)
     pairs = found.pairs
     units = _units(frame, columns, np.concatenate([pairs, found.assumed]))
     if columns.split is not None:
@@ -79,12 +79,12 @@ def random_split_leakage(frame: pl.DataFrame, columns: Columns, split: Split) ->
     """
     if SPLIT in frame.columns or columns.split is not None or split.time is not None:
         return []
-    pairs = near_pairs(frame[columns.text], split.similarity)
+    pairs = near_pairs(columns.texts(frame), split.similarity)
     n = frame.height
     order = np.random.default_rng(split.seed).permutation(n)
     in_test = np.zeros(n, dtype=bool)
     in_test[order[: round(_fractions(split)["test"] * n)]] = True
-    leaked = _like_in_training(frame[columns.text], pairs, in_test, ~in_test)
+    leaked = _like_in_training(columns.texts(frame), pairs, in_test, ~in_test)
     return [
         Finding(
             "data",
@@ -193,10 +193,30 @@ def _whole_quotas(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> NDA
     return quotas
 
 
+NUMBER_PARTS = 10
+
+
 def _strata(frame: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
+    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), the tenth that a number is in."""
     target = columns.target
-    if target is None or target not in frame.columns or frame.schema[target] != pl.String:
-        return np.zeros(frame.height, dtype=np.int64)
+    none = np.zeros(frame.height, dtype=np.int64)
+    if target is None or target not in frame.columns or frame.height == 0:
+        return none
+    kind = frame.schema[target]
+    if columns.form.target == "labels":
+        counts = frame[target].explode(empty_as_null=False, keep_nulls=False).value_counts()
+        order = counts.sort(["count", target])[target].to_list()
+        place = {label: number for number, label in enumerate(order)}
+        rarest = [
+            min((place[label] for label in cell), default=len(order)) for cell in frame[target].to_list()
+        ]
+        return np.asarray(rarest, dtype=np.int64)
+    if kind == pl.Float64:
+        ranks = frame[target].rank("average").to_numpy()
+        tenth: NDArray[np.int64] = np.floor((ranks - 0.5) / frame.height * NUMBER_PARTS).astype(np.int64)
+        return tenth
+    if kind != pl.String:
+        return none
     return frame[target].rank("dense").to_numpy().astype(np.int64) - 1
 
 
@@ -275,7 +295,7 @@ def _leakage(
         held_out = (frame[SPLIT] == name).to_numpy()
         if not held_out.any():
             continue
-        like = _like_in_training(frame[columns.text], pairs, held_out, training)
+        like = _like_in_training(columns.texts(frame), pairs, held_out, training)
         leaked = {"similar text": int(like.sum())}
         if columns.subject is not None:
             people = frame.filter(pl.Series(training))[columns.subject].drop_nulls().unique()

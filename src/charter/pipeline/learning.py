@@ -136,8 +136,10 @@ def _train(
         on_note=lambda text: run.note("train", text),
     )
     safetensors = plugins.make("exporter", "safetensors", {})
-    safetensors.export(adapter.merge(fitted.model), tokenizer, files / "model")
-    write_json(files / "task.json", task.state())
+    merged = adapter.merge(fitted.model)
+    finished = task.finished(merged)
+    safetensors.export(merged, tokenizer, files / "model")
+    write_json(files / "task.json", finished.state())
     write_json(files / "history.json", list(fitted.history))
     write_findings(
         files / "findings.jsonl",
@@ -166,7 +168,10 @@ def _training_findings(
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
         finding("truncated_texts", train.truncated, "rows", "count"),
         finding("unknown_tokens", unknown, "share", "share of the training texts' tokens"),
-        finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count"),
+        *(
+            [finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count")]
+            * bool(seen)
+        ),
         finding("parameters", fitted.parameters, "parameters", "count"),
         finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),
     ]

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter, Use
+from charter.tasks.task import Task
 
-VERSION = 3
+VERSION = 4
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 
@@ -49,12 +50,13 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
     Raises:
         DataError: the source can't be read, too many of its rows are bad, or the split leaves nothing to learn from.
     """
-    columns = Columns.of(charter.data)
-    source = source_digest(charter.data, folder)
+    task: Task = plugins.make("task", charter.task.use, charter.task.options)
+    columns = Columns.of(charter.data, task.form)
+    source = source_digest(charter.data, folder, columns)
     stage = Stage(
         "prepare",
         VERSION,
-        options=_options(charter),
+        options={**_options(charter), "form": asdict(columns.form)},
         inputs={"source": source},
         libraries=(*LIBRARIES, *distributions(charter.data.prepare, "preparation")),
         seed=charter.data.split.seed,
@@ -101,7 +103,7 @@ def distributions(uses: tuple[Use, ...], kind: plugins.Kind) -> tuple[str, ...]:
 
 
 def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run: Run) -> None:
-    read = read_source(charter.data, folder)
+    read = read_source(charter.data, folder, columns=columns)
     write_rejects(files / "rejects.jsonl", read.rejects)
     rejects_file = run.folder / "rejects.jsonl"
     write_rejects(rejects_file, read.rejects)

@@ -146,7 +146,7 @@ def _files(story: _Story) -> Iterator[Line]:
     ]
     for name in differ:
         yield Line(False, f"{name} is not what the record says")
-    if story.labels != list(story.preparation["task"]["labels"]):
+    if story.labels != list(story.preparation["task"]["outputs"]):
         yield Line(False, "the labels of config.json are not those of the task")
     elif not differ:
         yield Line(True, "findings, verdicts, provenance, preparation and labels agree with the record")

@@ -39,13 +39,15 @@ class Manifest(BaseModel):
 
 
 class TaskState(BaseModel):
-    """What a task is rebuilt from."""
+    """What a task is rebuilt from. outputs: what config.json names its head's outputs."""
 
     model_config = ConfigDict(frozen=True)
 
     use: Text
     options: dict[str, Any]
-    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: tuple[str, ...]
+    outputs: Annotated[tuple[str, ...], Field(min_length=1)]
+    fitted: dict[str, Any] = {}
 
 
 class Preparation(BaseModel):

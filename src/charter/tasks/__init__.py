@@ -1,6 +1,5 @@
 """Tasks: everything that depends on what is predicted."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,5 @@ __all__ = ["Task", "restore"]
 
 def restore(state: Mapping[str, Any]) -> Task:
     """The fitted task that `Task.state` described."""
-    task = plugins.make("task", state["use"], state["options"])
-    restored: Task = dataclasses.replace(task, labels=tuple(state["labels"]))
-    return restored
+    task: Task = plugins.make("task", state["use"], state["options"])
+    return task.restored(state)

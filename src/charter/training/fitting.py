@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from charter.data.batch import IGNORED, Examples
+from charter.data.batch import Examples
 from charter.data.columns import Columns
 from charter.errors import DataError, TrainingError
 from charter.models.device import pick_device
 from charter.models.inference import predict_outputs
 from charter.privacy.plan import StepPlan
 from charter.spec.model import Training
-from charter.tasks.task import Outputs, Task
+from charter.tasks.task import Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
 from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step, schedule, train
@@ -74,7 +74,7 @@ class _Progress:
     evaluated: int = 0
     seconds: float = 0.0
     best_step: int = 0
-    best_score: float = -1.0
+    best_score: float = float("-inf")
     without_gain: int = 0
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -299,7 +299,7 @@ def _evaluate(
         outputs = predict_outputs(model, task, validation.examples, on_batch=lambda *_: check())
         totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
         score = float(np.nan_to_num(task.scores(totals)[task.headline, ""]))
-        loss = _loss(task, outputs, validation)
+        loss = task.mean_loss(outputs, validation.rows, validation.columns)
         if not np.isfinite(loss):
             raise TrainingError(
                 f"the validation loss is no number any more after update {progress.step}: "
@@ -319,13 +319,6 @@ def _evaluate(
     return False
 
 
-def _loss(task: Task, outputs: Outputs, validation: Validation) -> float:
-    """Mean negative log-likelihood of the decisions, in nats."""
-    told = task.confidences(outputs, validation.rows, validation.columns)
-    likely = told.probabilities[np.arange(len(told.truth)), told.truth]
-    return float(-np.log(np.clip(likely, 1e-30, None)).mean())
-
-
 def _log_loss(progress: _Progress, learning_rate: float, writer: Any) -> None:
     loss = progress.loss_sum / progress.loss_count
     progress.loss_sum, progress.loss_count = 0.0, 0
@@ -339,16 +332,14 @@ def _log_loss(progress: _Progress, learning_rate: float, writer: Any) -> None:
 def _class_weights(
     task: Task, examples: Examples, settings: Training, device: "torch.device"
 ) -> "Tensor | None":
-    """Inverse class frequencies of the training decisions, with mean 1 over them; None where not asked for."""
+    """What the task makes of `training.class_weights`; None where it is not asked for."""
     import torch
 
     if settings.class_weights is None or examples.targets is None:
         return None
-    targets = (
-        examples.targets if isinstance(examples.targets, np.ndarray) else np.concatenate(examples.targets)
-    )
-    counts = np.bincount(targets[targets != IGNORED], minlength=len(task.labels))
-    weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    weights = task.balance(examples)
+    if weights is None:
+        raise DataError(f"training.class_weights: task {task.name} has no classes to weigh; remove the key")
     return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
