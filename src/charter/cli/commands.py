@@ -179,6 +179,10 @@ def report(
 def predict(
     bundle: Annotated[Path, typer.Argument(help="a released bundle")],
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="NAME=TEXT: an input of a bundle that reads several; one of each"),
+    ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll; may be repeated"),
@@ -197,12 +201,14 @@ def predict(
     ] = False,
 ) -> None:
     """Answer texts, or the rows of a file, with a released bundle."""
-    from charter.cli.answering import answer_files, answer_texts, open_bundle
+    from charter.cli.answering import answer_files, answer_texts, open_bundle, row_of
 
-    if bool(text) == bool(file):
-        raise CharterError("give either --text or --file, once or more")
+    if sum(map(bool, (text, inputs, file))) != 1:
+        raise CharterError("give one of --text, --input or --file, once or more")
     answerer = open_bundle(bundle, key=key, allow_refused=allow_refused)
-    if text:
+    if inputs:
+        answer_texts(answerer, [row_of(inputs)], as_json=as_json)
+    elif text:
         answer_texts(answerer, text, as_json=as_json)
     elif file:
         answer_files(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)

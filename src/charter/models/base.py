@@ -112,9 +112,8 @@ def load_tokenizer(folder: Path, *, words: bool = False) -> Any:
         raise ModelError(f"the tokenizer in {folder} knows no word at all; get a whole copy")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if (
-        int(read_config(folder).get("type_vocab_size") or 0) < 2
-    ):  # such a base can't tell the texts of a pair apart
+    config = read_config(folder) if (folder / "config.json").is_file() else {}
+    if int(config.get("type_vocab_size") or 0) < 2:  # such a base can't tell the texts of a pair apart
         tokenizer.model_input_names = [one for one in tokenizer.model_input_names if one != "token_type_ids"]
     return tokenizer
 
@@ -149,7 +148,7 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
             base.folder,
             id2label=outputs,
             label2id={name: number for number, name in outputs.items()},
-            **({"problem_type": head.problem_type} if head.problem_type else {}),
+            problem_type=head.problem_type,
             trust_remote_code=False,
             local_files_only=True,
         )

@@ -56,11 +56,11 @@ _OF_TEXTS = ("majority", "tfidf_logistic_regression")
 BASELINES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("classification", "text_pair_classification"), _OF_TEXTS),
     **dict.fromkeys(("multi_label_classification", "ordinal"), _OF_TEXTS),
-    "regression": ("mean", "tfidf_ridge"),
+    "regression": ("training_mean", "tfidf_ridge"),
     "token_classification": ("majority", "word_features_logistic_regression"),
 }
 """Task -> the baselines that the audit `performance` measures beside the model: a trivial one, then a strong one."""
-TRIVIAL = ("majority", "mean")
+TRIVIAL = ("majority", "training_mean")
 """Baselines that learn nothing of the texts."""
 OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {},

@@ -259,8 +259,7 @@ def _number(label: str) -> float | None:
 
 def above(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, classes - 1): the probability of a class above k, from the logits of each step."""
-    shares: NDArray[np.float64] = np.cumprod(sigmoid(logits), axis=1)
-    return shares
+    return np.asarray(np.cumprod(sigmoid(logits), axis=1), dtype=np.float64)
 
 
 def class_shares(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -246,7 +246,7 @@ class Regression(Task):
             told = baselines.tfidf_numbers(train, test, columns, truth, seed)
             return list(told.astype(np.float32)[:, None])
 
-        trivial = baselines.Baseline("mean", [mean] * test.height)
+        trivial = baselines.Baseline("training_mean", [mean] * test.height)
         return [trivial, baselines.made(baselines.Cheap("tfidf_ridge", outputs))]
 
     def mistakes(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mistakes:
