@@ -60,7 +60,7 @@ def test_intervals_hold_the_share_that_they_promise():
     inside = []
     for seed in range(40):
         task, rows, outputs, _ = numbered(n=400, seed=seed)
-        settled = task.settle(lambda split, r=rows, o=outputs: HeldOut(r[:99], o[:99]), COLUMNS)
+        settled = task.settle(lambda _, r=rows, o=outputs: HeldOut(r[:99], o[:99]), COLUMNS)
         told = settled.intervals(outputs[99:], rows[99:], COLUMNS)
         inside.append(((told.low <= told.truth) & (told.truth <= told.high)).mean())
     # of 99 calibration rows the 90th smallest error covers 0.9 on average (Lei et al. 2018, theorem 2.2)

@@ -54,9 +54,17 @@ def init(
     ],
     out: Annotated[Path, typer.Option(help="the charter to write")] = Path("charter.yaml"),
     name: Annotated[str | None, typer.Option(help="the model's name (default: from the file's name)")] = None,
-    text: Annotated[str | None, typer.Option(help="the column that holds the text")] = None,
-    target: Annotated[str | None, typer.Option(help="the column to predict")] = None,
-    task: Annotated[str | None, typer.Option(help="classification or token_classification")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="the column that holds the text; may be repeated, for a pair or a title and a body"
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="the column to predict; may be repeated, for columns of 0 and 1, one per label"),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="the task, such as classification or regression")] = None,
     base: Annotated[
         str, typer.Option(help="the base model: sample:NAME, a folder or a hub id")
     ] = "sample:minilm",
@@ -78,7 +86,8 @@ def init(
     from charter.cli.starting import Wishes, start
 
     groups = tuple(group) if group else None
-    wishes = Wishes(name, text, target, task, base, groups, subject, encoding, validation, test)
+    texts, targets = tuple(text) if text else None, tuple(target) if target else None
+    wishes = Wishes(name, texts, targets, task, base, groups, subject, encoding, validation, test)
     start(data, out, wishes, ask=not yes, force=force)
 
 

@@ -6,7 +6,7 @@ from charter.data.columns import TARGET, Columns
 from charter.errors import DataError
 
 PRESENT = ("1", "true", "yes", "y", "t")
-ABSENT = ("0", "false", "no", "n", "f", "")
+ABSENT = ("0", "false", "no", "n", "f")
 
 
 def as_target(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
