@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from charter.data.batch import Batch, Examples
 from charter.data.columns import Columns, Form, SplitName
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 FEWEST_POSITIVES = 10
 """A threshold of its own is tuned for a label that occurs so often on the held-out rows."""
-Share = Annotated[float, Field(gt=0, lt=1)]
+Threshold = Annotated[
+    Annotated[float, Field(gt=0, lt=1), Tag("[share]")] | Annotated[Literal["tuned"], Tag("[word]")],
+    # by the value's kind, so that a problem is told of the form that was meant only
+    Discriminator(lambda value: "[word]" if isinstance(value, str) else "[share]"),
+]
 
 
 def multi_label_classification(
@@ -32,7 +36,7 @@ def multi_label_classification(
         Field(min_length=1, description="what stands between labels where a cell is one text, such as ','"),
     ] = None,
     threshold: Annotated[
-        Share | Literal["tuned"],
+        Threshold,
         Field(
             description="a label is answered from this probability on; 'tuned': each label's own, best in F1 on validation "
             "and calibration rows"
