@@ -235,7 +235,7 @@ def test_the_metrics_known_to_check_are_those_that_the_tasks_measure(task):
         (
             ("{use: classification}", "{use: multi_label_classification, threshold: 1.5}"),
             "task.threshold",
-            "less than 1",
+            "below 1",
         ),
     ],
 )

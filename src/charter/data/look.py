@@ -198,7 +198,7 @@ def _separator(cells: pl.Series) -> str:
         if share < 0.02 or not len(parts):
             continue
         few = parts.n_unique() <= min(MOST_LABELS, max(2, len(cells) // 10))
-        if few and float(str(parts.str.len_chars().mean())) <= 30 and parts.n_unique() < cells.n_unique():
+        if few and float(str(parts.str.len_chars().mean())) <= 30 and parts.n_unique() <= cells.n_unique():
             return mark
     return ""
 
