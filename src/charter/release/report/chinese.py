@@ -126,6 +126,7 @@ CHINESE: Mapping[str, str] = {
     ),
     "calibration_classes": "各标签的校准，由差到好",
     "reliability_of": "可靠性：{label}",
+    "came_true_labels": "实际带有标签的比例",
     "came_true": "实际带有该标签的比例",
     "reliability": "可靠性：各概率下的实际正确率。落在对角线上表示概率名副其实；竖线为区间",
     "stated": "所说的概率",

@@ -139,6 +139,7 @@ ENGLISH: Mapping[str, str] = {
     ),
     "calibration_classes": "Calibration of each label, the worst first",
     "reliability_of": "Reliability: {label}",
+    "came_true_labels": "share that has the label",
     "came_true": "share that has it",
     "reliability": (
         "Reliability: the share that was right, by stated probability. On the diagonal probabilities "

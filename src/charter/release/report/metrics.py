@@ -92,8 +92,9 @@ METRICS: Mapping[str, Metric] = {
     "auprc": Metric(
         "AUPRC",
         "AUPRC（精确率召回率曲线下面积）",
-        "Average precision as the model is asked to find more and more of a class; it shows weak spots in rare classes.",
-        "要求模型逐步找出更多该类别内容时的平均精确率；能显出少见类别上的弱点。",
+        "Average precision as the model is asked to find more and more of a class; it shows weak spots in rare classes. Its mean over "
+        "classes is known as mean average precision (mAP).",
+        "要求模型逐步找出更多该类别内容时的平均精确率；能显出少见类别上的弱点。各类别的平均即 mAP。",
     ),
     "expected_calibration_error": Metric(
         "Calibration error (ECE)",

@@ -266,7 +266,9 @@ def _calibration(found: Sequence[Finding], say: Wording) -> Iterator[Section]:
     if curve is None:
         parts.append(table)
     else:
-        drawn = plots.reliability(say("reliability"), curve, say("stated"), say("right"))
+        of_labels = bool(select(found, "calibration", names=("class",)))
+        came_true = say("came_true_labels" if of_labels else "right")
+        drawn = plots.reliability(say("reliability"), curve, say("stated"), came_true)
         parts.append(Pair(table, Figure(drawn, say("reliability"))))
     yield Section("calibration", say("calibration"), [*parts, *_calibration_of_classes(found, say)])
 
