@@ -141,9 +141,14 @@ def check_roles(frame: pl.DataFrame, columns: Columns, uses: tuple[Use, ...]) ->
     if all(use.use != "mask_pii" for use in uses):
         return
     for key, column in [*(("data.groups", one) for one in columns.groups), ("data.target", columns.target)]:
-        if column is None or column not in frame.columns or frame.schema[column] != pl.String:
+        if column is None or column not in frame.columns:
             continue
-        found = personal_kinds(frame[column].to_list())
+        cells = frame[column]
+        if key == "data.target" and columns.form.target == "labels":
+            cells = cells.explode(empty_as_null=False, keep_nulls=False)
+        if cells.dtype != pl.String:
+            continue
+        found = personal_kinds(cells.to_list())
         if found:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
             raise DataError(
