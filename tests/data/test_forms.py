@@ -122,6 +122,8 @@ def test_three_inputs_stand_in_their_order_and_the_longest_is_cut(tiny_bert):
         tokenizer.decode(whole.ids[0])
         == "[CLS] my seat [SEP] the room [SEP] we found it so warm and clean again [SEP]"
     )
+    joined = tokenizer.sep_token.join(rows[column][0] for column in columns.inputs)
+    assert whole.ids[0].tolist() == tokenizer(joined)["input_ids"], "as the card tells plain transformers to"
     cut = encode_rows(rows, columns, tokenizer, 12)
     assert tokenizer.decode(cut.ids[0]) == "[CLS] my seat [SEP] the room [SEP] we found it so [SEP]"
     assert (whole.truncated, cut.truncated) == (0, 1)

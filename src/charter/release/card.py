@@ -187,7 +187,7 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
     if kind is None:
         yield f"The task `{record.charter.task.use}` comes from a plug-in, which `charter predict` needs installed."
     else:
-        yield "Plain transformers opens the folder too and gives the same probabilities for the same text,"
+        yield "Plain transformers opens the folder too and gives the same numbers for the same text,"
         yield (
             f"but **skips {skipped}**: what these would repair or mask reaches the model as it is."
             if uses
@@ -195,11 +195,9 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
         )
         options = _EACH if record.charter.task.use in EVERY_OUTPUT else ""
         yield from ("", "```python", "from transformers import pipeline", "")
-        yield from (
-            f'answer = pipeline("{kind}", model="FOLDER"{options})',
-            f"print(answer({_asked(record)}))",
-            "```",
-        )
+        yield f'answer = pipeline("{kind}", model="FOLDER"{options})'
+        yield from _asked(record)
+        yield "```"
         yield from _read_as(record, preparation)
     length = preparation.get("max_length")
     if length:
@@ -215,16 +213,15 @@ def _said(record: Record) -> str:
     return " ".join(f"--input {shlex.quote(f'{name}=...')}" for name in inputs)
 
 
-def _asked(record: Record) -> str:
-    """What plain transformers is asked for one row."""
+def _asked(record: Record) -> Iterator[str]:
+    """How plain transformers is asked for one row: a text, a pair, or several texts with the separator between them."""
     inputs = len(record.charter.data.inputs)
-    if inputs == 2:
-        return '{"text": "...", "text_pair": "..."}'
-    return (
-        '"..."'
-        if inputs == 1
-        else '" [SEP] ".join(["..."])  # inputs in their order, the tokenizer\'s separator between them'
-    )
+    if inputs > 2:
+        listed = ", ".join(['"..."'] * inputs)
+        yield f"print(answer(answer.tokenizer.sep_token.join([{listed}])))"
+        return
+    asked = '{"text": "...", "text_pair": "..."}' if inputs == 2 else '"..."'
+    yield f"print(answer({asked}))"
 
 
 def _read_as(record: Record, preparation: Mapping[str, Any]) -> Iterator[str]:
