@@ -39,14 +39,13 @@ class Manifest(BaseModel):
 
 
 class TaskState(BaseModel):
-    """What a task is rebuilt from. outputs: what config.json names its head's outputs."""
+    """What a task is rebuilt from."""
 
     model_config = ConfigDict(frozen=True)
 
     use: Text
     options: dict[str, Any]
     labels: tuple[str, ...]
-    outputs: Annotated[tuple[str, ...], Field(min_length=1)]
     fitted: dict[str, Any] = {}
 
 

@@ -324,7 +324,6 @@ class Task(ABC):
             "use": self.name,
             "options": dict(self.options),
             "labels": list(self.labels),
-            "outputs": list(self.head.outputs),
             "fitted": dict(self.fitted),
         }
 
