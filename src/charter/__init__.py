@@ -6,6 +6,7 @@
     bundle = charter.open_bundle("release/x") # -> Bundle
     charter.answer(bundle, ["a text"])        # -> a Polars table of answers
     charter.verify("release/x", key=None)     # -> Verification
+    charter.compare(["a", "b"])               # -> Comparison: scores, paired tests, costs, limits, differing keys
 
 Importing the package loads nothing heavy; each name is loaded when it is first used.
 """
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
     from charter.pipeline.run import Result
     from charter.release.bundle import Bundle
+    from charter.release.comparison import Comparison
     from charter.release.verification import Verification
     from charter.serving.answers import Given
     from charter.spec.model import Charter
 
-__all__ = ["answer", "open_bundle", "read", "run", "verify"]
+__all__ = ["answer", "compare", "open_bundle", "read", "run", "verify"]
 
 
 def read(path: str | Path) -> "Charter":
@@ -38,11 +40,15 @@ def read(path: str | Path) -> "Charter":
     return spec.read(Path(path))
 
 
-def run(path: str | Path, **options: Any) -> "Result":
-    """Run a charter from its data to its verdict; options as `charter.pipeline.run`."""
-    from charter import pipeline
+def run(path: str | Path, *, progress: bool | None = None, **options: Any) -> "Result":
+    """Run a charter from its data to its verdict; options as `charter.pipeline.run`.
 
-    return pipeline.run(Path(path), **options)
+    progress: show the run as it goes, in a notebook's output or on standard error. None: in a notebook only, unless
+    `on_event` or `on_progress` is given.
+    """
+    from charter.cli.watching import watched
+
+    return watched(Path(path), progress, options)
 
 
 def open_bundle(
@@ -75,3 +81,13 @@ def verify(folder: str | Path, key: str | Path | None = None) -> "Verification":
     from charter.release.verification import verify as check
 
     return check(Path(folder), None if key is None else Path(key))
+
+
+def compare(runs: "Sequence[str | Path]", *, store: str | Path = "runs", **options: Any) -> "Comparison":
+    """Compare judged runs with the first of them; options as `charter.pipeline.comparing.compare`.
+
+    runs: each a run's id or its beginning, a charter's name (its newest run), a run's folder, a bundle, or a charter file.
+    """
+    from charter.pipeline.comparing import compare as compare_runs
+
+    return compare_runs(runs, store=Path(store).absolute(), **options)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from charter.errors import OptionError
 
-Kind = Literal["source", "preparation", "input", "adapter", "task", "audit", "exporter"]
+Kind = Literal["source", "preparation", "input", "adapter", "task", "audit", "exporter", "tracker"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
@@ -40,6 +40,13 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "mask_pii": "charter.data.pii:mask_pii",
             "drop_exact_duplicates": "charter.data.duplicates:drop_exact_duplicates",
             "drop_near_duplicates": "charter.data.duplicates:drop_near_duplicates",
+            "keep_languages": "charter.data.languages:keep_languages",
+            "drop_short": "charter.data.lengths:drop_short",
+            "decontaminate": "charter.data.decontamination:decontaminate",
+            "label_noise": "charter.data.label_noise:label_noise",
+            "cap_per_class": "charter.data.sampling:cap_per_class",
+            "balance": "charter.data.sampling:balance",
+            "augment": "charter.data.augmentation:augment",
         },
         "input": {"text": "charter.data.text:text"},
         "adapter": {
@@ -61,6 +68,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "calibration": "charter.audits.calibration:calibration",
         },
         "exporter": {"safetensors": "charter.models.exports:safetensors"},
+        "tracker": {
+            "wandb": "charter.tracking.weights_and_biases:wandb",
+            "mlflow": "charter.tracking.mlflow:mlflow",
+        },
     }
 )
 
@@ -68,15 +79,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
 PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "source": ("sql", "excel", "folder"),
-        "preparation": (
-            "keep_languages",
-            "drop_short",
-            "cap_per_class",
-            "decontaminate",
-            "label_noise",
-            "balance",
-            "augment",
-        ),
+        "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "adapter": ("gradual",),
         "task": (
@@ -95,6 +98,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "attribution",
         ),
         "exporter": ("onnx", "onnx-int8", "openvino-int8"),
+        "tracker": (),
     }
 )
 
@@ -215,8 +219,11 @@ def distribution(kind: Kind, name: str) -> str:
 
 
 def make(kind: Kind, name: str, options: Mapping[str, Any], *given: Any) -> Any:
-    """Call a plug-in's factory with `given` (what Charter itself hands it) and its checked options."""
-    return load(kind, name)(*given, **resolve(kind, name, options))
+    """Call a plug-in's factory with its checked options, and of `given` (what Charter itself hands) as many as it takes."""
+    factory = load(kind, name)
+    parameters = inspect.signature(factory).parameters.values()
+    takes = sum(one.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for one in parameters)
+    return factory(*given[:takes], **resolve(kind, name, options))
 
 
 def _said(error: ValidationError, known: Sequence[str]) -> str:

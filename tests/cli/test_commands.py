@@ -154,7 +154,7 @@ def test_help_is_one_word_away():
     out = subprocess.run(
         [sys.executable, "-m", "charter", "--help"], capture_output=True, text=True, check=True
     )
-    for command in ("init", "check", "schema", "run", "report", "predict", "verify", "runs", "gc"):
+    for command in ("init", "check", "schema", "run", "report", "compare", "predict", "verify", "runs", "gc"):
         assert command in out.stdout
 
 
@@ -164,7 +164,7 @@ def test_every_command_and_plug_in_is_in_the_docs():
     cli = (HERE / "docs" / "cli.md").read_text(encoding="utf-8")
     assert all(
         f"charter {name}" in cli
-        for name in ("init", "check", "schema", "run", "report", "predict", "verify", "runs", "gc")
+        for name in ("init", "check", "schema", "run", "report", "compare", "predict", "verify", "runs", "gc")
     )
     reference = (HERE / "docs" / "charter.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in reference for kind in plugins.KINDS for name in plugins.BUILT_IN[kind])

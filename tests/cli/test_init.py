@@ -197,6 +197,21 @@ def test_every_supported_shape_gives_a_charter_that_checks(here, monkeypatch):
             assert (charter.data.split.calibration, charter.data.split.test) == (0.05, None)
 
 
+def test_a_second_language_is_said_with_what_would_leave_it_out(here):
+    german = "das Zimmer war schmutzig und niemand am Empfang wollte uns heute helfen"
+    records = rows()
+    for number in range(0, len(records), 10):
+        records[number]["review"] = f"{german} Nummer {number}"
+    write_csv(here / "a.csv", records)
+    init("a.csv")
+    said = Path("charter.yaml").read_text(encoding="utf-8")
+    assert "de 10%; to leave out all but en: {use: keep_languages, languages: [en]}" in said
+    write_csv(here / "a.csv", rows())
+    Path("charter.yaml").unlink()
+    init("a.csv")
+    assert "keep_languages" not in Path("charter.yaml").read_text(encoding="utf-8")
+
+
 def test_the_sample_and_a_charter_in_another_folder(here, capsys):
     (here / "sub").mkdir()
     write_csv(here / "a.csv", rows())

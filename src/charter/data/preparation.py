@@ -1,14 +1,16 @@
-"""Preparations: what happens to rows between reading and splitting. Every row that goes has its reason."""
+"""Preparations: what happens to rows between reading and learning. Every row that goes has its reason."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import polars as pl
 
 from charter import plugins
-from charter.data.columns import ROW, Columns
+from charter.data.columns import ROW, SPLIT, Columns, SplitName
 from charter.data.edits import Chain, aligned, applied, moved_spans
 from charter.errors import DataError
+from charter.runs.findings import Finding
 from charter.spec.model import Use
 
 DROPPED = {ROW: pl.Int64, "reason": pl.String}
@@ -20,12 +22,17 @@ class Outcome:
 
     A preparation that changes texts leaves spans in the target as they are: Charter moves them. `edits` tells, from a
     text as it was, which of its characters became what; without it the two texts are aligned.
+
+    added: how many rows it made, by kind. Only what runs after the split makes rows; each has the row number, the unit
+    and the roles of the row it was made from. findings: what it measured; `on` is filled in when the rows are written.
     """
 
     frame: pl.DataFrame
     dropped: pl.DataFrame
     counts: Mapping[str, int]
     edits: Callable[[str], Chain] | None = None
+    added: Mapping[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 Apply = Callable[[pl.DataFrame, Columns], Outcome]
@@ -34,10 +41,21 @@ Apply = Callable[[pl.DataFrame, Columns], Outcome]
 
 @dataclass(frozen=True)
 class Preparation:
-    """One preparation. Row-wise ones look at each row alone; they run again on new rows in `charter predict`."""
+    """One preparation. Row-wise ones look at each row alone; they run again on new rows in `charter predict`.
+
+    splits: it runs after the rows are divided and sees the rows of these splits only, with SPLIT and UNIT, so that it
+    can't change what a model is judged on; None: it runs before, on all rows.
+    digest: names the bytes that it reads beside the rows; it stands in the artefact's key.
+    """
 
     row_wise: bool
     apply: Apply
+    splits: tuple[SplitName, ...] | None = None
+    digest: Callable[[Columns], str] | None = None
+
+
+Named = tuple[str, Preparation]
+"""A preparation with the name that its drops and counts are told under."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +63,15 @@ class Prepared:
     """Prepared rows; {_row, by, reason} of those dropped; and the counts of each preparation, in order.
 
     chains: by row number, what became of each changed text (only where it was followed).
+    added: {name of a preparation, kind -> rows made}; findings: what preparations measured.
     """
 
     frame: pl.DataFrame
     dropped: pl.DataFrame
     counts: tuple[tuple[str, Mapping[str, int]], ...]
     chains: Mapping[int, Chain] = field(default_factory=dict)
+    added: tuple[tuple[str, Mapping[str, int]], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def nothing_dropped() -> pl.DataFrame:
@@ -58,35 +79,81 @@ def nothing_dropped() -> pl.DataFrame:
     return pl.DataFrame(schema=DROPPED)
 
 
+def made_preparations(uses: Sequence[Use], folder: Path = Path()) -> list[Named]:
+    """The preparations that a charter names. One with a positional parameter is given the folder of relative paths.
+
+    Raises:
+        OptionError: an unknown plug-in or option.
+    """
+    return [(use.use, plugins.make("preparation", use.use, use.options, folder)) for use in uses]
+
+
 def prepare(frame: pl.DataFrame, columns: Columns, uses: Sequence[Use]) -> Prepared:
-    """Run preparations in order; rows that are left without text are dropped at the end.
+    """Run, in order, the preparations that come before the split; rows left without text are dropped at the end.
 
     Spans of characters in the target move with the text; those whose text vanished are left out and counted.
 
     Raises:
         DataError: a plug-in that loses or makes rows without saying so.
     """
-    made = [(use.use, plugins.make("preparation", use.use, use.options)) for use in uses]
-    return _run(frame, columns, made)
+    return _run(frame, columns, [(name, one) for name, one in made_preparations(uses) if one.splits is None])
+
+
+def prepare_divided(
+    frame: pl.DataFrame, columns: Columns, uses: Sequence[Use], folder: Path = Path()
+) -> Prepared:
+    """Run, in order, the preparations that come after the split, each on the rows of its splits. All else stays as it is.
+
+    Raises:
+        DataError: a plug-in that loses or makes rows without saying so; or no training row is left.
+    """
+    dropped = [_no_drops()]
+    counts, added = [], []
+    findings: list[Finding] = []
+    for name, one in made_preparations(uses, folder):
+        if one.splits is None:
+            continue
+        its_own = pl.col(SPLIT).is_in(one.splits)
+        part = frame.filter(its_own)
+        outcome = one.apply(part, columns)
+        _check_made(name, part, outcome)
+        left = outcome.frame.select(frame.columns)
+        frame = pl.concat([left, frame.filter(~its_own)]).sort(ROW, maintain_order=True)
+        dropped.append(_by(name, outcome))
+        counts.append((name, outcome.counts))
+        added.append((name, outcome.added))
+        findings += outcome.findings
+        if not (frame[SPLIT] == "train").any():
+            raise DataError(f"preparation '{name}' leaves no row to train on")
+    return Prepared(frame, pl.concat(dropped), tuple(counts), added=tuple(added), findings=tuple(findings))
 
 
 def prepare_again(
     frame: pl.DataFrame, columns: Columns, uses: Sequence[Use], *, follow: bool = False
 ) -> Prepared:
     """Run the row-wise preparations on new rows; with `follow`, `chains` say what became of each changed text."""
-    made = [(use.use, plugins.make("preparation", use.use, use.options)) for use in uses]
+    made = made_preparations(uses)
     return _run(frame, columns, [(name, one) for name, one in made if one.row_wise], follow=follow)
+
+
+def _no_drops() -> pl.DataFrame:
+    return pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})
+
+
+def _by(name: str, outcome: Outcome) -> pl.DataFrame:
+    return outcome.dropped.select(ROW, pl.lit(name).alias("by"), "reason")
 
 
 def _run(
     frame: pl.DataFrame,
     columns: Columns,
-    made: Sequence[tuple[str, Preparation]],
+    made: Sequence[Named],
     *,
     follow: bool = False,
 ) -> Prepared:
-    dropped = [pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})]
+    dropped = [_no_drops()]
     counts = []
+    findings: list[Finding] = []
     chains: dict[int, Chain] = {}
     spans = _holds_spans(frame, columns)
     for name, one in made:
@@ -97,13 +164,15 @@ def _run(
             chains |= {row: chains.get(row, ()) + chain for row, chain in now.items()}
             outcome = _with_spans_moved(outcome, columns, now) if spans else outcome
         frame = outcome.frame
-        dropped.append(outcome.dropped.select(ROW, pl.lit(name).alias("by"), "reason"))
+        dropped.append(_by(name, outcome))
         counts.append((name, outcome.counts))
+        findings += outcome.findings
     empty = columns.without_text(frame)
     gone = frame.filter(empty).select(
         ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
     )
-    return Prepared(frame.filter(~empty), pl.concat([*dropped, gone]), tuple(counts), chains)
+    left = frame.filter(~empty)
+    return Prepared(left, pl.concat([*dropped, gone]), tuple(counts), chains, findings=tuple(findings))
 
 
 def _holds_spans(frame: pl.DataFrame, columns: Columns) -> bool:
@@ -153,4 +222,16 @@ def _check_account(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
         raise DataError(
             f"preparation '{name}' lost or made rows without saying so: {before.height} came in, "
             f"{outcome.frame.height} went out and {outcome.dropped.height} are said to be dropped"
+        )
+
+
+def _check_made(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
+    """After the split a preparation may make rows, from those it was given; the numbers must agree all the same."""
+    told = before.height - outcome.dropped.height + sum(outcome.added.values())
+    strange = set(outcome.frame[ROW].to_list()) - set(before[ROW].to_list())
+    if outcome.frame.height != told or strange:
+        raise DataError(
+            f"preparation '{name}' lost or made rows without saying so: {before.height} came in, {outcome.dropped.height} "
+            f"are said to be dropped and {sum(outcome.added.values())} to be made, and {outcome.frame.height} went out"
+            + (f", {len(strange)} of rows that did not come in" if strange else "")
         )

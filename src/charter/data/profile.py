@@ -36,6 +36,9 @@ def profile(
                     yield finding("masked", count, read.records, {"type": masked}, "places")
                 else:
                     yield finding("changed", count, read.records, {"preparation": name, "kind": kind})
+        for name, made in prepared.added:
+            for kind, count in made.items():
+                yield finding("rows_added", count, read.records, {"preparation": name, "kind": kind})
         yield finding("rows", frame.height, frame.height)
         for split in SPLITS:
             size = frame.filter(pl.col(SPLIT) == split).height

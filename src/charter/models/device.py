@@ -12,10 +12,12 @@ FASTER = 1.2
 
 
 def pick_device() -> "torch.device":
-    """A CUDA device where there is one, else the CPU."""
+    """A CUDA device where there is one (each process of torchrun its own), else the CPU."""
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device())
 
 
 def pick_half(precision: str, device: "torch.device") -> bool:

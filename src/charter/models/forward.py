@@ -43,7 +43,7 @@ def forward_of(model: Any, *, economies: bool = False) -> Any:
     from charter.models.dropout import coarse
 
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    encoder, head = ENCODERS.get(_known(plain.base_model)), HEADS.get(_known(plain))
+    encoder, head = ENCODERS.get(_known(getattr(plain, "base_model", None))), HEADS.get(_known(plain))
     if encoder is None or head is None or not _is_packable(plain.config):
         return model
     drop = coarse if economies else _as_it_is

@@ -10,6 +10,7 @@ from typing import Any
 from charter import plugins
 from charter.audits.case import Case
 from charter.pipeline.answering import HeldOut
+from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
@@ -93,6 +94,7 @@ def provenance(
             "source_digest": data.artifact.record["inputs"]["source"],
             "prepared_digest": data.artifact.digest,
             "test_digest": data.test_digest,
+            "prepared": prepared_facts(data.artifact),
         },
         "base": {
             "reference": charter.model.base,

@@ -1,8 +1,9 @@
 """Train: from prepared rows to a trained model."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from charter.data.batch import Examples
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
+from charter.models.world import ALONE, World
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.privacy.plan import plain
@@ -19,7 +21,7 @@ from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import Charter
+from charter.spec.model import Charter, Training
 from charter.tasks import restore
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
@@ -41,41 +43,106 @@ class Trained:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True)
+class Lessons:
+    """What a model learns from: the task fitted to the training rows, and the rows encoded.
+
+    unknown: share of the training texts' tokens that the base does not know.
+    """
+
+    task: Task
+    tokenizer: Any
+    train: Examples
+    validation: Validation | None
+    unknown: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Who is told how a fit goes: each update, each note, each entry of its history."""
+
+    on_step: Callable[[FitProgress], None]
+    on_note: Callable[[str], None]
+    on_record: Callable[[Mapping[str, Any]], None]
+
+
 def train_model(
-    run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress
+    run: Run,
+    charter: Charter,
+    folder: Path,
+    data: PreparedData,
+    on_progress: OnProgress,
+    on_record: Callable[[Mapping[str, Any]], None],
+    *,
+    settings: Training,
+    world: World = ALONE,
 ) -> Trained:
-    """Fine-tune the charter's base on the training rows.
+    """Fine-tune the charter's base on the training rows, by these settings.
 
     Raises:
         ModelError, DataError: the base or the rows don't fit the task.
     """
     base = find_base(charter.model.base, charter.model.revision, folder)
-    device = pick_device()
-    half = pick_half(charter.training.precision, device)
-    stage = Stage(
+
+    def make(files: Path, work: Path) -> None:
+        lessons = learn_from(charter, base, data)
+        if lessons.unknown > MANY_UNKNOWN:
+            run.note(
+                "train",
+                f"{lessons.unknown:.0%} of the training texts' tokens are unknown to the base: its vocabulary is of another "
+                "language or script, and it reads little of these texts; name a base of their language",
+            )
+        heard = Heard(
+            lambda step: on_progress(_as_progress(step)), lambda text: run.note("train", text), on_record
+        )
+        logs = run.folder / "tensorboard"
+        fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
+        adapter = _adapter(charter)
+        safetensors = plugins.make("exporter", "safetensors", {})
+        merged = adapter.merge(fitted.model)
+        finished = lessons.task.finished(merged)
+        safetensors.export(merged, lessons.tokenizer, files / "model")
+        write_json(files / "task.json", finished.state())
+        write_json(files / "history.json", list(fitted.history))
+        write_findings(files / "findings.jsonl", _training_findings(fitted, lessons, data))
+
+    artifact = run.step(train_stage(charter, settings, base, data, world), make)
+    task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
+    history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
+    return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
+
+
+def train_stage(
+    charter: Charter, settings: Training, base: Base, data: PreparedData, world: World = ALONE
+) -> Stage:
+    """What a trained model is made from; how its settings were found does not matter."""
+    return Stage(
         "train",
         VERSION,
         options={
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": charter.training.model_dump(mode="json", exclude={"precision"}),
-            "precision": "bf16" if half else "float32",
-            "device": device.type,
+            "training": settings.model_dump(mode="json", exclude={"precision", "search"}),
+            "precision": "bf16" if is_half(settings) else "float32",
+            "device": pick_device().type,
+            "processes": world.size,
             "roles": data.columns.as_json(),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest},
         libraries=model_libraries(charter),
-        seed=charter.training.seed,
+        seed=settings.seed,
     )
 
-    def make(files: Path, work: Path) -> None:
-        _train(charter, base, data, files, work, run, on_progress, half=half)
 
-    artifact = run.step(stage, make)
-    task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
-    history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
-    return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
+def is_half(settings: Training) -> bool:
+    """Whether the passes are made in bf16 on this machine: measured once, so that all trials of a search have the same."""
+    return _half(settings.precision)
+
+
+@cache
+def _half(precision: str) -> bool:
+    return pick_half(precision, pick_device())
 
 
 def model_libraries(charter: Charter) -> tuple[str, ...]:
@@ -84,42 +151,45 @@ def model_libraries(charter: Charter) -> tuple[str, ...]:
     return (*LIBRARIES, *adapt, *task)
 
 
-def _train(
-    charter: Charter,
-    base: Base,
-    data: PreparedData,
-    files: Path,
-    work: Path,
-    run: Run,
-    on_progress: OnProgress,
-    *,
-    half: bool,
-) -> None:
+def learn_from(charter: Charter, base: Base, data: PreparedData) -> Lessons:
+    """The task with its classes, and the training and validation rows encoded: no other row's text is read."""
     unfitted: Task = plugins.make("task", charter.task.use, charter.task.options)
     task = unfitted.fit(data.rows, data.columns)
     tokenizer = load_tokenizer(base.folder, words=task.reads_words)
     length = charter.model.max_length
     train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
-    unknown = unknown_share(tokenizer, train_examples.ids)
-    if unknown > MANY_UNKNOWN:
-        run.note(
-            "train",
-            f"{unknown:.0%} of the training texts' tokens are unknown to the base: its vocabulary is of another language "
-            "or script, and it reads little of these texts; name a base of their language",
-        )
     validation_rows = data.part("validation")
     validation = None
     if validation_rows.height:
         encoded = task.examples(validation_rows, data.columns, tokenizer, length)
         validation = Validation(encoded, validation_rows, data.columns)
-    adapter = plugins.make("adapter", charter.model.adapt.use, charter.model.adapt.options)
-    settings = charter.training
-    model = adapted(base, task, adapter, seed=settings.seed, max_length=length)
-    fitted = fit(
-        model,
-        task,
-        train_examples,
-        validation,
+    return Lessons(task, tokenizer, train_examples, validation, unknown_share(tokenizer, train_examples.ids))
+
+
+def fit_model(
+    charter: Charter,
+    settings: Training,
+    base: Base,
+    lessons: Lessons,
+    heard: Heard,
+    world: World,
+    *,
+    work: Path,
+    logs: Path,
+    save_at_end: Callable[[], bool] | None = None,
+) -> Fitted:
+    """Fit the adapted base by these settings; as `charter.training.fitting.fit`."""
+    return fit(
+        adapted(
+            base,
+            lessons.task,
+            _adapter(charter),
+            seed=settings.seed,
+            max_length=charter.model.max_length,
+        ),
+        lessons.task,
+        lessons.train,
+        lessons.validation,
         settings,
         plain(
             batch_size=settings.batch_size,
@@ -127,33 +197,29 @@ def _train(
             max_grad_norm=settings.max_grad_norm,
             seed=settings.seed,
             tokens_per_batch=settings.tokens_per_batch,
-            lengths=train_examples.lengths,
+            lengths=lessons.train.lengths,
         ),
-        half=half,
+        half=is_half(settings),
+        world=world,
         work=work,
-        logs=run.folder / "tensorboard",
-        on_step=lambda step: on_progress(_as_progress(step)),
-        on_note=lambda text: run.note("train", text),
+        logs=logs,
+        on_step=heard.on_step,
+        on_note=heard.on_note,
+        on_record=heard.on_record,
+        save_at_end=save_at_end,
     )
-    safetensors = plugins.make("exporter", "safetensors", {})
-    merged = adapter.merge(fitted.model)
-    finished = task.finished(merged)
-    safetensors.export(merged, tokenizer, files / "model")
-    write_json(files / "task.json", finished.state())
-    write_json(files / "history.json", list(fitted.history))
-    write_findings(
-        files / "findings.jsonl",
-        _training_findings(fitted, task, train_examples, data, unknown),
-    )
+
+
+def _adapter(charter: Charter) -> Any:
+    return plugins.make("adapter", charter.model.adapt.use, charter.model.adapt.options)
 
 
 def _as_progress(step: FitProgress) -> Progress:
     return Progress("train", step.step, step.steps, f"loss {step.loss:.3f}")
 
 
-def _training_findings(
-    fitted: Fitted, task: Task, train: Examples, data: PreparedData, unknown: float
-) -> list[Finding]:
+def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> list[Finding]:
+    task, train = lessons.task, lessons.train
     on = frame_digest(data.part("train"))
 
     def finding(metric: str, value: float, unit: str, method: str, n: int = len(train)) -> Finding:
@@ -167,7 +233,7 @@ def _training_findings(
         finding("best_step", fitted.best_step, "updates", chosen),
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
         finding("truncated_texts", train.truncated, "rows", "count"),
-        finding("unknown_tokens", unknown, "share", "share of the training texts' tokens"),
+        finding("unknown_tokens", lessons.unknown, "share", "share of the training texts' tokens"),
         *(
             [finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count")]
             * bool(seen)

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import polars as pl
 from charter import plugins
 from charter.data.columns import ROW, SPLIT, Columns
 from charter.data.pii import personal_kinds
-from charter.data.preparation import prepare
+from charter.data.preparation import Prepared, made_preparations, prepare, prepare_divided
 from charter.data.profile import profile
 from charter.data.reading import check_rejects, read_source, sample_rows, source_digest, write_rejects
 from charter.data.split import divide, random_split_leakage
@@ -57,7 +57,7 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
         "prepare",
         VERSION,
         options={**_options(charter), "form": asdict(columns.form)},
-        inputs={"source": source},
+        inputs={"source": source, **_beside(charter, columns, folder)},
         libraries=(*LIBRARIES, *distributions(charter.data.prepare, "preparation")),
         seed=charter.data.split.seed,
     )
@@ -79,6 +79,15 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
         tuple(read_findings(artifact.path / "findings.jsonl")),
         test_digest=value_digest({"source": source, "rows": sorted(test_rows)}),
     )
+
+
+def _beside(charter: Charter, columns: Columns, folder: Path) -> dict[str, str]:
+    """The digests of what preparations read beside the rows, such as evaluation sets."""
+    return {
+        f"{name} {place}": one.digest(columns)
+        for place, (name, one) in enumerate(made_preparations(charter.data.prepare, folder), start=1)
+        if one.digest is not None
+    }
 
 
 def _options(charter: Charter) -> dict[str, Any]:
@@ -120,16 +129,29 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run:
     divided = divide(prepared.frame, columns, charter.data.split)
     for note in divided.notes:
         run.note("prepare", note)
-    rows = divided.frame
+    after = prepare_divided(divided.frame, columns, charter.data.prepare, folder)
+    prepared = _both(prepared, after)
+    rows = after.frame
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)
     on = frame_digest(rows)
     findings = [*profile(read, prepared, rows, columns, on=on), *divided.findings, *naive]
+    findings += [replace(one, on=on) for one in prepared.findings]
     if charter.data.max_rows is not None:
         findings.append(_not_sampled(dropped, read.records, on))
     write_table(files / "rows.parquet", rows)
     write_table(files / "dropped.parquet", dropped)
     write_findings(files / "findings.jsonl", findings)
     write_json(files / "counts.json", {name: dict(counts) for name, counts in prepared.counts})
+
+
+def _both(before: Prepared, after: Prepared) -> Prepared:
+    """What was done before the split and after it, as one account."""
+    return replace(
+        after,
+        dropped=pl.concat([before.dropped, after.dropped]),
+        counts=(*before.counts, *after.counts),
+        findings=(*before.findings, *after.findings),
+    )
 
 
 def check_roles(frame: pl.DataFrame, columns: Columns, uses: tuple[Use, ...]) -> None:

@@ -9,28 +9,36 @@ from typing import Any
 from charter import spec
 from charter.audits.case import Answers
 from charter.errors import BundleError
+from charter.models.world import ALONE, World
 from charter.pipeline.answering import answer_held_out
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.searching import check_search, search_settings
+from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
 from charter.release.bundle import Contents, check_destination, pack
+from charter.release.croissant import croissant, files_beside
+from charter.release.datasheet import datasheet_markdown
+from charter.release.displays import Findings, Plots, Verdicts, plots_of
 from charter.release.judge import judge, released
 from charter.release.manifest import read_manifest
-from charter.release.record import Record, write_record
+from charter.release.record import RECORD, Record, write_record
 from charter.release.report import render
 from charter.release.report.misjudged import misjudged
+from charter.release.report.notebook import record_html
 from charter.release.signing import check_key
 from charter.runs.digest import value_digest
-from charter.runs.files import write_text
+from charter.runs.files import write_json, write_text
 from charter.runs.findings import Finding
 from charter.runs.run import Event, Run, begin_run, charters_judged, judged_before, note_judged, run_name
 from charter.runs.store import Store
+from charter.spec.datasheet import read_answers
 from charter.spec.model import Charter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """How a run ended. `bundle` is None when nothing was packed; `report` is the HTML page."""
 
@@ -45,6 +53,28 @@ class Result:
         """Whether every limit was kept, so that the model was released."""
         return self.record.status == "released"
 
+    @property
+    def findings(self) -> Findings:
+        """Everything that was measured, to be filtered, read as a table, shown in a notebook."""
+        return Findings(self.record.findings, self.record.charter.report.language)
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """Every limit's verdict."""
+        return Verdicts(self.record.verdicts, self.record.charter.report.language)
+
+    @property
+    def plots(self) -> Plots:
+        """The report's plots by name."""
+        return plots_of(self.record)
+
+    def __repr__(self) -> str:
+        return f"<Result of {self.run_id}: {self.record.status}; report {self.report}>"
+
+    def _repr_html_(self) -> str:
+        bundle = [("term_bundle", str(self.bundle))] if self.bundle is not None else []
+        return record_html(self.record, paths=[("term_report", str(self.report)), *bundle])
+
 
 def run(
     charter_file: Path,
@@ -54,12 +84,14 @@ def run(
     draft: bool = False,
     on_event: Callable[[Event], None] | None = None,
     on_progress: OnProgress | None = None,
+    world: World = ALONE,
 ) -> Result:
     """Run a charter from its data to its verdict, and release the model when every limit is kept.
 
     A run that was interrupted goes on where it stopped; a second run of the same charter does no work twice.
     `store` is `runs` and `release_to` is `release` beside the charter file unless told otherwise. With `draft` a
-    model whose limits are not kept is packed as well, marked as refused everywhere.
+    model whose limits are not kept is packed as well, marked as refused everywhere. `world`: the processes that share
+    the training (`charter.models.world.joined`); this is the first of them, the others follow.
 
     Raises:
         CharterFileError: the charter can't be followed; nothing was run.
@@ -72,14 +104,26 @@ def run(
     place = (release_to or folder / "release").absolute()
     sign_with = _key(charter.release.sign, folder)
     _check_release(charter, place, sign_with, draft=draft)
+    check_search(charter)
+    trackers = make_trackers(charter)
+    answers = _datasheet(charter, folder)
     tell: OnProgress = on_progress or _silent
-    with begin_run(kept, run_name(charter.name), charter.digest, on_event) as going:
+    with (
+        begin_run(kept, run_name(charter.name), charter.digest, on_event) as going,
+        tracked(going, charter, folder, trackers) as tracking,
+    ):
         data = prepare_data(going, charter, folder)
-        trained = train_model(going, charter, folder, data, tell)
+        searched = search_settings(
+            going, charter, folder, data, tell, lambda trial: told_trial(tracking, trial), world
+        )
+        trained = train_model(
+            going, charter, folder, data, tell, tracking.record, settings=searched.settings, world=world
+        )
+        tracking.catch_up(trained.history)
         exports = [
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
-        findings: list[Finding] = [*data.findings, *trained.findings]
+        findings: list[Finding] = [*data.findings, *searched.findings, *trained.findings]
         tested = []
         for exported in exports:
             held_out = answer_held_out(going, charter, data, exported, tell)
@@ -107,6 +151,7 @@ def run(
             stages=tuple(going.record["stages"]),
             judged_before=before,
             examples=_examples(charter, data, exports[0], tested[0]),
+            datasheet=answers,
         )
         page, bundle = render(record), None
         if kept_all or draft:
@@ -121,10 +166,13 @@ def run(
             bundle = pack(contents, _destination(charter, place, kept_all))
         # Only now: a run that ends before its bundle is in place must not leave a record or a page that says "released".
         report = going.folder / "report.html"
-        write_record(going.folder / "record.json", record)
+        write_record(going.folder / RECORD, record)
+        write_text(going.folder / "datasheet.md", datasheet_markdown(record))
+        write_json(going.folder / "croissant.json", croissant(record, beside=files_beside(record)))
         write_text(report, page)
         if not kept_all:
             _tell_of_earlier(going, _destination(charter, place, True))
+        tracking.end(ending_of(record))
         going.finish(record.status, bundle=str(bundle) if bundle else None, report=str(report))
         return Result(going.id, going.folder, record, report, bundle)
 
@@ -136,6 +184,12 @@ def _examples(
     if charter.report.examples != "masked":
         return None
     return misjudged(exported.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
+
+
+def _datasheet(charter: Charter, folder: Path) -> dict[str, Any] | None:
+    """A person's answers to the datasheet's questions, where the charter names them."""
+    name = charter.data.datasheet
+    return None if name is None else {"file": name, "answers": read_answers(folder / name)}
 
 
 def _destination(charter: Charter, place: Path, kept_all: bool) -> Path:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.models.world import ALONE, World
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -47,8 +49,10 @@ class StepPlan(ABC):
         """The examples of each update of an epoch (from 0): always the same for the same arguments."""
 
     @abstractmethod
-    def gradient(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> Descent:
-        """Put the gradient of one update over the examples `index` into `.grad`."""
+    def gradient(
+        self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World = ALONE
+    ) -> Descent:
+        """Put the gradient of one update over the examples `index` into `.grad`; the processes of `world` share the work."""
 
     @abstractmethod
     def cost(self, n: int, steps: int) -> Spend:
@@ -69,11 +73,38 @@ def plain(
     tokens_per_batch: about so many tokens in each batch, instead of `batch_size` examples; `lengths` are the tokens of
         each example.
     """
+    reduction = Reduction(micro_batch_size, max_grad_norm)
     if tokens_per_batch is None:
-        return Plain(batch_size, micro_batch_size, max_grad_norm, seed)
+        return Plain(batch_size, reduction, seed)
     if lengths is None:
         raise ValueError("tokens_per_batch needs the lengths of the examples")
-    return PlainByTokens(tokens_per_batch, lengths, micro_batch_size, max_grad_norm, seed)
+    return PlainByTokens(tokens_per_batch, lengths, reduction, seed)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """How the losses of a batch become its gradient: their mean, by parts, each computed by one process of the world.
+
+    A part is `micro_batch_size` examples; where None is asked for, the batch is shared out equally. What is drawn in a part
+    (dropout) depends on the update and on the part, not on the process that computes it.
+    """
+
+    micro_batch_size: int | None
+    max_grad_norm: float | None
+
+    def gradient(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World) -> Descent:
+        """The gradient of the mean loss over `index`, summed up over parts and processes, then clipped."""
+        total = 0.0
+        at_once = self.micro_batch_size or math.ceil(len(index) / world.size)
+        parts = [index[start : start + at_once] for start in range(0, len(index), at_once)]
+        for part in world.share(parts):
+            loss = losses(part).sum() / len(index)
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach())
+        total = world.add_up(model, total)
+        if self.max_grad_norm is None:
+            return Descent(total, math.nan)
+        return Descent(total, clip_gradients(list(model.parameters()), self.max_grad_norm))
 
 
 @dataclass(frozen=True)
@@ -81,8 +112,7 @@ class Plain(StepPlan):
     """Every example once per epoch, in an order drawn anew for each; the last batch may be smaller."""
 
     batch_size: int
-    micro_batch_size: int | None
-    max_grad_norm: float | None
+    reduction: "Reduction"
     seed: int
 
     def steps_per_epoch(self, n: int) -> int:
@@ -95,9 +125,11 @@ class Plain(StepPlan):
         for start in range(0, n, self.batch_size):
             yield order[start : start + self.batch_size]
 
-    def gradient(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> Descent:
+    def gradient(
+        self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World = ALONE
+    ) -> Descent:
         """The gradient of the mean loss, summed up over micro-batches, then clipped."""
-        return _mean_gradient(model, index, losses, self.micro_batch_size, self.max_grad_norm)
+        return self.reduction.gradient(model, index, losses, world)
 
     def cost(self, n: int, steps: int) -> Spend:
         """Nothing is promised: epsilon is infinite."""
@@ -114,8 +146,7 @@ class PlainByTokens(StepPlan):
 
     tokens: int
     lengths: NDArray[np.int64]
-    micro_batch_size: int | None
-    max_grad_norm: float | None
+    reduction: "Reduction"
     seed: int
 
     def steps_per_epoch(self, n: int) -> int:
@@ -133,9 +164,11 @@ class PlainByTokens(StepPlan):
         cuts = np.minimum(np.maximum.accumulate(cuts - fewest) + fewest, n - fewest[::-1])
         yield from np.split(order, cuts)
 
-    def gradient(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> Descent:
+    def gradient(
+        self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World = ALONE
+    ) -> Descent:
         """As `Plain.gradient`."""
-        return _mean_gradient(model, index, losses, self.micro_batch_size, self.max_grad_norm)
+        return self.reduction.gradient(model, index, losses, world)
 
     def cost(self, n: int, steps: int) -> Spend:
         """Nothing is promised: epsilon is infinite."""
@@ -145,24 +178,6 @@ class PlainByTokens(StepPlan):
 
 def _shuffled(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(n)
-
-
-def _mean_gradient(
-    model: "nn.Module",
-    index: NDArray[np.int64],
-    losses: Losses,
-    micro_batch_size: int | None,
-    max_grad_norm: float | None,
-) -> Descent:
-    total = 0.0
-    at_once = micro_batch_size or len(index)
-    for start in range(0, len(index), at_once):
-        part = losses(index[start : start + at_once]).sum() / len(index)
-        part.backward()  # type: ignore[no-untyped-call]
-        total += float(part.detach())
-    if max_grad_norm is None:
-        return Descent(total, math.nan)
-    return Descent(total, clip_gradients(list(model.parameters()), max_grad_norm))
 
 
 def clip_gradients(parameters: "Sequence[Tensor]", max_norm: float) -> float:

@@ -11,7 +11,11 @@ from typing import Any
 
 from charter.errors import BundleError
 from charter.release.card import card
+from charter.release.croissant import croissant
+from charter.release.datasheet import datasheet_markdown
 from charter.release.manifest import (
+    CROISSANT,
+    DATASHEET,
     FORMAT,
     MANIFEST,
     SIGNATURE,
@@ -129,6 +133,8 @@ def _write(contents: Contents, folder: Path) -> None:
     write_json(proof / "record.json", record.as_json())
     write_json(proof / "preparation.json", dict(contents.preparation))
     write_text(proof / "report.html", contents.report)
+    write_text(folder / DATASHEET, datasheet_markdown(record))
+    write_json(folder / CROISSANT, croissant(record))
     files = {name: file_digest(path) for name, path in folder_files(folder).items()}
     manifest = Manifest(
         format=FORMAT,

@@ -9,8 +9,17 @@ from typing import Any
 from charter import spec
 from charter.errors import CharterError, OptionError
 from charter.release.card import card
+from charter.release.croissant import croissant
+from charter.release.datasheet import datasheet_markdown
 from charter.release.judge import Verdict, judge, released
-from charter.release.manifest import PREPARATION, Manifest, model_digest, read_preparation
+from charter.release.manifest import (
+    CROISSANT,
+    DATASHEET,
+    PREPARATION,
+    Manifest,
+    model_digest,
+    read_preparation,
+)
 from charter.release.record import Record, read_record
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
@@ -38,6 +47,8 @@ class _Story:
     labels: list[Any]
     charter_text: str
     card: str
+    datasheet: str
+    croissant: Any
 
 
 def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> list[Line]:
@@ -77,6 +88,8 @@ def _read(folder: Path) -> _Story:
         labels=[named[str(number)] for number in range(len(named))],
         charter_text=(folder / "charter.yaml").read_text(encoding="utf-8"),
         card=(folder / "README.md").read_text(encoding="utf-8"),
+        datasheet=(folder / DATASHEET).read_text(encoding="utf-8"),
+        croissant=read_json(folder / CROISSANT),
     )
 
 
@@ -168,3 +181,7 @@ def _words(story: _Story) -> Iterator[Line]:
         yield Line(False, "charter.yaml is not the charter that was judged")
     same = story.card == card(record, story.preparation)
     yield Line(same, f"the card README.md {'follows' if same else 'does not follow'} from the record")
+    if story.datasheet != datasheet_markdown(record):
+        yield Line(False, f"the datasheet {DATASHEET} does not follow from the record")
+    if story.croissant != croissant(record):
+        yield Line(False, f"the metadata {CROISSANT} do not follow from the record")

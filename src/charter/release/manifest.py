@@ -15,6 +15,8 @@ from charter.spec.model import Use
 MANIFEST = "charter/manifest.json"
 SIGNATURE = "charter/signature.sigstore"
 PREPARATION = "charter/preparation.json"
+DATASHEET = "charter/datasheet.md"
+CROISSANT = "charter/croissant.json"
 FORMAT: Literal[1] = 1
 
 Text = Annotated[str, Field(min_length=1)]

@@ -1,12 +1,17 @@
 """What can be seen only when keys are looked at together: roles of columns, the split, audits and limits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
 
 from charter.spec.document import Path_
 from charter.spec.limits import Limit
+from charter.spec.messages import told
 from charter.spec.metrics import HEADLINES, SLICES, Measuring, is_built_in, why_never, why_pointless
-from charter.spec.model import Use
+from charter.spec.model import Training, Use
 from charter.spec.parts import Parts
+from charter.spec.search import KEYS, Choices
 
 Say = Callable[[Path_, str], None]
 """Notes a problem at a path of the file."""
@@ -19,6 +24,8 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _columns(parts, say)
     _split(parts, say)
     _validation(parts, say)
+    _preparations(parts, say)
+    _search(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 
@@ -171,12 +178,95 @@ def _validation(parts: Parts, say: Say) -> None:
         )
 
 
+BY_CLASS = ("cap_per_class", "label_noise")
+"""Preparations that work by the one class of each row."""
+
+
+def _preparations(parts: Parts, say: Say) -> None:
+    """What works by class needs one class per row; what changes words can't keep tags; columns named must have a role."""
+    task: Use | None = parts.one("task")
+    tags = task is not None and task.use == "token_classification"
+    columns = set(roles(parts).values())
+    for path, use in parts.each("data", "prepare").items():
+        named = {key: use.options.get(key) or () for key in ("by", "keep_shares")}
+        if tags and (use.use in BY_CLASS or (use.use == "balance" and not named["by"])):
+            by = "; name group columns in by, or leave it out" if use.use == "balance" else "; leave it out"
+            say(path, f"{use.use} works by the class of each row, and task {task.use} has a tag per word{by}")  # type: ignore[union-attr]
+        if tags and use.use == "augment":
+            say(
+                path,
+                "augment changes words, and the tags of task token_classification would not fit them; leave it out",
+            )
+        if use.use not in ("balance", "cap_per_class"):
+            continue
+        for key, wanted in named.items():
+            for column in wanted if isinstance(wanted, list | tuple) else ():
+                if column not in columns:
+                    say(
+                        (*path, key),
+                        f"'{column}' has no role, so it is not read: name it in data.groups, or name one of "
+                        f"{', '.join(sorted(columns))}",
+                    )
+
+
+def _search(parts: Parts, say: Say) -> None:
+    """What can't be searched: without validation rows, nothing at all, or a value that the key itself does not accept."""
+    where, stated = ("training", "search"), parts.at("training", "search")
+    if stated is None:
+        return
+    if lacks_validation(parts):
+        say(
+            where,
+            "there are no validation rows to choose by: name data.source.validation, set data.split.validation, such as "
+            "0.1, or remove this key",
+        )
+    if isinstance(stated, dict) and set(stated) <= {"trials", "prune"}:
+        say(
+            where,
+            f"nothing is searched: name a setting, such as learning_rate: [1.0e-5, 1.0e-4]. Known: {', '.join(KEYS)}",
+        )
+    rest = {key: one for key, one in parts.at("training").items() if key != "search"}
+    for key in KEYS:
+        said = parts.one(*where, key) if parts.stands(*where, key) else None
+        if said is None:
+            continue
+        listed, inside = (said.choices, ("choices",)) if isinstance(said, Choices) else (said, ())
+        for at, value in enumerate(listed):
+            for because in _why_not_so_set(rest, key, value):
+                say((*where, key, *inside, at), because)
+
+
+def _why_not_so_set(rest: Mapping[str, Any], key: str, value: Any) -> Iterator[str]:
+    """Why a key of `training` can't hold a value beside the other keys; what is wrong with those is not said here."""
+    wrong = {error["loc"][0] for error in _errors(rest) if error["loc"]}
+    beside = {name: one for name, one in rest.items() if name not in wrong}
+    known = [error["msg"] for error in _errors(beside)]
+    for error in _errors({**beside, key: value}):
+        if error["loc"][:1] == (key,):
+            yield told(error, f"training.{key}", Training.model_fields[key], ())
+        elif not error["loc"] and error["msg"] not in known:
+            yield str(error["ctx"]["error"])
+
+
+def _errors(training: Mapping[str, Any]) -> list[Any]:
+    try:
+        Training.model_validate(training)
+    except ValidationError as error:
+        return list(error.errors(include_url=False))
+    return []
+
+
 def _audits(parts: Parts, say: Say) -> None:
     seen: set[str] = set()
     for path, audit in parts.each("audits").items():
         if audit.use in seen:
             say(path, f"audit '{audit.use}' stands twice; keep one")
         seen.add(audit.use)
+    trackers: list[Use] = []
+    for path, tracker in parts.each("tracking").items():
+        if tracker in trackers:
+            say(path, f"tracker '{tracker.use}' stands twice with the same options; keep one")
+        trackers.append(tracker)
     formats: set[str] = set()
     for path, name in parts.each("release", "formats").items():
         if name in formats:

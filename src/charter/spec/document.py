@@ -86,8 +86,10 @@ def read_document(path: Path) -> Document:
     return parse_document(text, path)
 
 
-def parse_document(text: str, path: Path) -> Document:
-    """Read a charter's text; `path` is what problems name.
+def parse_document(
+    text: str, path: Path, *, what: str = "a charter", form: str = "name: ..., data: ..."
+) -> Document:
+    """Read a charter's text; `path` is what problems name, `what` and `form` what the file is and how it looks.
 
     Raises:
         CharterFileError: it is no YAML, or its top is no mapping.
@@ -97,9 +99,7 @@ def parse_document(text: str, path: Path) -> Document:
         raise _refused(path, 1, "the file is empty; `charter init DATA` writes a charter")
     if not isinstance(node, yaml.MappingNode):
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
-        raise _refused(
-            path, node.start_mark.line + 1, f"a charter is a mapping (name: ..., data: ...), this is {kind}"
-        )
+        raise _refused(path, node.start_mark.line + 1, f"{what} is a mapping ({form}), this is {kind}")
     walk = _Walk(path)
     value = walk.value(node, (), 0)
     if walk.problems:

@@ -20,6 +20,7 @@ EXAMPLES: Mapping[str, str] = {
     "model.base": 'base: "sample:minilm"',
     "task": "task: {use: classification}",
     "training": "training: {epochs: 3}",
+    "training.search": "search: {learning_rate: [1.0e-5, 1.0e-4], trials: 12}",
     "purpose": "purpose: {intended_use: TEXT}",
     "release": "release: {formats: [safetensors]}",
     "report": "report: {language: en}",

@@ -23,32 +23,15 @@ from pydantic import (
     model_validator,
 )
 
+from charter.spec.fields import Count, Fraction, Number, Section, Truth, Whole
 from charter.spec.limits import Limit, parse_limit
+from charter.spec.search import Search
 
 Name = Annotated[
     str, Field(pattern=r"^[\w][\w.\-]{0,79}$", description="letters of any script, digits, and . _ - inside")
 ]
 Column = Annotated[str, Field(min_length=1, pattern=r"^_?([^_].*)?$")]
 Modality = str
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-# Strict: the file is YAML 1.2, so `yes` and "2000" are text, never a truth value or a number.
-Truth = Annotated[bool, Field(strict=True)]
-Number = Annotated[float, Field(strict=True)]
-Whole = Annotated[int, Field(strict=True), BeforeValidator(_whole)]
-"""A whole number; 1e3 is one, as it is for JSON Schema."""
-Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
-Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
-
-
-class Section(BaseModel):
-    """A part of the charter: frozen, no unknown key, every key told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, protected_namespaces=())
 
 
 class Use(BaseModel):
@@ -148,6 +131,9 @@ class Data(Section):
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
     licence: str | None = Field(None, description="the data's licence")
+    datasheet: str | None = Field(
+        None, min_length=1, description="a YAML file with a person's answers to the datasheet's questions"
+    )
     encoding: str = Field(
         "utf-8", description="text encoding of csv, tsv, jsonl and conll files, such as gb18030"
     )
@@ -162,6 +148,11 @@ class Data(Section):
         description="preparations, in order",
     )
     split: Split = Field(Split(), description="how rows are divided")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The column to predict, or the columns of 0 and 1 that together are it."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
 
 class Model(Section):
@@ -215,6 +206,7 @@ class Training(Section):
         "row-lazy Adam on the word embedding",
     )
     seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
+    search: Search | None = Field(None, description="settings to try on validation; the best are kept")
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> Self:
@@ -324,6 +316,9 @@ class Charter(Section):
         (), description="judged on the interval's worse end unless judge: point"
     )
     release: Release = Field(Release(), description="what is released, and how it is signed")
+    tracking: tuple[Use, ...] = Field(
+        (), description="trackers that are told of the run: wandb, mlflow (TensorBoard always is)"
+    )
     report: Report = Field(Report(), description="what the report shows")
 
     @model_validator(mode="after")
@@ -347,3 +342,10 @@ class Charter(Section):
             self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":")
         )
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from charter.spec.writing import written
+
+        return f"<pre>{escape(written(self))}</pre>"

@@ -7,14 +7,12 @@ from typing import Any
 from charter import plugins
 from charter.errors import MissingExtraError, Problem
 from charter.spec.agreement import lacks_validation
+from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
 from charter.spec.metrics import keeps_anything
 from charter.spec.model import Charter
 from charter.spec.parts import Parts
 from charter.spec.places import base_folder
-
-TO_SAY = "TO SAY:"
-"""How `charter init` marks what only its user knows."""
 
 
 def notes(document: Document, charter: Charter) -> list[Problem]:
@@ -23,6 +21,7 @@ def notes(document: Document, charter: Charter) -> list[Problem]:
         *_placeholders(document),
         *_release(charter),
         *_training(document),
+        *_balanced_twice(charter),
         *_installed(document, charter),
     ]
     return sorted(document.problem(path, message) for path, message in said)
@@ -99,6 +98,17 @@ def _training(document: Document) -> list[tuple[Path_, str]]:
     return []
 
 
+def _balanced_twice(charter: Charter) -> list[tuple[Path_, str]]:
+    balances = any(
+        use.use == "balance" and use.options.get("by", [charter.data.target]) == [charter.data.target]
+        for use in charter.data.prepare
+    )
+    if balances and charter.training.class_weights is not None:
+        said = "data.prepare balances the classes already (balance), so they are weighed twice; keep one of the two"
+        return [(("training", "class_weights"), said)]
+    return []
+
+
 def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     """What this machine still lacks for a run."""
     said: list[tuple[Path_, str]] = []
@@ -116,6 +126,16 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
                 )
             except MissingExtraError as error:
                 said.append((path, str(error)))
+    for at, use in enumerate(charter.data.prepare):
+        if use.use == "keep_languages" and find_spec("fasttext") is None:
+            said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
+    if charter.training.search is not None and find_spec("optuna") is None:
+        said.append((("training", "search"), str(MissingExtraError("training.search", "search"))))
+    for at, use in enumerate(charter.tracking):
+        try:
+            plugins.make("tracker", use.use, use.options)
+        except MissingExtraError as error:
+            said.append((("tracking", at), str(error)))
     return said

@@ -5,7 +5,8 @@ Checks across keys read these, so that one mistyped number hides no other proble
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from typing import Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
@@ -72,7 +73,7 @@ def field_at(path: tuple[str, ...]) -> FieldInfo:
     """The model's field of a key."""
     model: Any = Charter
     for step in path[:-1]:
-        model = model.model_fields[step].annotation
+        model = section_of(model.model_fields[step].annotation)
     found: FieldInfo = model.model_fields[path[-1]]
     return found
 
@@ -82,11 +83,18 @@ def section_at(path: Path_) -> type[BaseModel] | None:
     model: Any = Charter
     for step in path:
         field = model.model_fields.get(step) if isinstance(step, str) else None
-        model = field.annotation if field is not None else None
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        model = section_of(field.annotation) if field is not None else None
+        if model is None:
             return None
     found: type[BaseModel] = model
     return found
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section that a field's type holds, or null may stand for; None where it holds something else."""
+    several = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    sections = [one for one in several if isinstance(one, type) and issubclass(one, BaseModel)]
+    return sections[0] if len(sections) == 1 and set(several) <= {*sections, NoneType} else None
 
 
 def _read(adapter: TypeAdapter[Any], value: Any) -> Any:

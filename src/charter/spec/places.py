@@ -10,8 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from charter.errors import CharterError
+from charter.errors import CharterError, CharterFileError
 from charter.spec.agreement import RESERVED, Say, all_roles, published
+from charter.spec.datasheet import read_answers
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
 from charter.spec.parts import Parts
@@ -27,6 +28,8 @@ _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 def check_places(parts: Parts, folder: Path, say: Say) -> None:
     """Say what is not where the charter says; relative paths start from `folder`."""
     _sources(parts, folder, say)
+    _evaluation_sets(parts, folder, say)
+    _datasheet(parts, folder, say)
     _base(parts, folder, say)
     key: str | None = parts.one("release", "sign")
     if key is not None:
@@ -68,6 +71,37 @@ def _locations(parts: Parts) -> dict[Path_, str]:
     return {("data", "source", name): places[name] for name in published(parts) if places.get(name)}
 
 
+def _evaluation_sets(parts: Parts, folder: Path, say: Say) -> None:
+    """The sets that decontaminate compares with, and their text columns."""
+    reading, table = _room("charter.data.reading"), _room("charter.data.columns")
+    own = next(iter(parts.keys("data", "inputs")), "text")
+    for path, use in parts.each("data", "prepare").items():
+        against, columns = use.options.get("against"), use.options.get("columns") or {}
+        if use.use != "decontaminate" or not isinstance(against, dict) or not isinstance(columns, dict):
+            continue
+        for name, location in against.items():
+            at, column = (*path, "against", name), columns.get(name, own)
+            if not (isinstance(location, str) and isinstance(column, str)):
+                continue
+            try:
+                reading.check_location(location, folder)
+                asked = table.Columns({column: "text"})
+                problems = reading.absent_columns(
+                    location, folder, asked, str(use.options.get("encoding") or "utf-8")
+                )
+            except CharterError as error:
+                say(at, str(error).removeprefix(f"data.source '{location}': "))
+                continue
+            except (OSError, ValueError, RuntimeError) as error:
+                say(at, f"{found(location)}, which is no path on this machine ({type(error).__name__})")
+                continue
+            for problem in problems.values():
+                say(
+                    at,
+                    f"{problem.rstrip('.')}; name the text column of this set: columns: {{{name}: COLUMN}}",
+                )
+
+
 def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say) -> None:
     """The columns named must be in the files."""
     columns, reading = _room("charter.data.columns"), _room("charter.data.reading")
@@ -87,6 +121,30 @@ def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say)
     for path, column in named.items():
         if column in problems and column not in RESERVED:
             say(path, problems[column])
+
+
+def _datasheet(parts: Parts, folder: Path, say: Say) -> None:
+    """The answers must be there, and be answers to the datasheet's questions."""
+    path: str | None = parts.one("data", "datasheet")
+    if path is None:
+        return
+    if path.startswith("~"):
+        say(("data", "datasheet"), f"{found(path)}; {_TILDE}")
+        return
+    try:
+        if not (folder / path).is_file():
+            write = f"charter report --open-questions {path}"
+            say(
+                ("data", "datasheet"),
+                f"no such file, looked for {folder / path}; `{write}` writes one after a run",
+            )
+            return
+        read_answers(folder / path)
+    except CharterFileError as error:
+        for problem in error.problems:
+            say(("data", "datasheet"), str(problem))
+    except (OSError, ValueError):
+        say(("data", "datasheet"), f"{found(path)}, which is no path on this machine")
 
 
 def _base(parts: Parts, folder: Path, say: Say) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from charter import plugins
 from charter.spec import metrics
 from charter.spec.model import Charter
+from charter.spec.parts import section_of
 
 HEAD = """\
 # The charter file
@@ -38,12 +39,9 @@ def reference() -> str:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) and name != "task":
             parts += _section(name, field.annotation, schema["$defs"])
             for inner, one in field.annotation.model_fields.items():
-                if (
-                    isinstance(one.annotation, type)
-                    and issubclass(one.annotation, BaseModel)
-                    and inner != "adapt"
-                ):
-                    parts += _section(f"{name}.{inner}", one.annotation, schema["$defs"])
+                section = section_of(one.annotation)
+                if section is not None and inner != "adapt":
+                    parts += _section(f"{name}.{inner}", section, schema["$defs"])
     parts += _limits()
     for kind in plugins.KINDS:
         parts += _plugin_tables(kind)
@@ -112,6 +110,8 @@ def _type(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     kind = schema.get("type", "value")
+    if "prefixItems" in schema:
+        return f"list of {len(schema['prefixItems'])} {_type(schema['prefixItems'][0], definitions)}s"
     if kind == "array":
         return f"list of {_type(schema.get('items', {}), definitions)}"
     names = {
@@ -139,6 +139,7 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
         "task": "Tasks (`task`)",
         "audit": "Audits (`audits`)",
         "exporter": "Formats (`release.formats`)",
+        "tracker": "Trackers (`tracking`)",
     }
     yield f"## {titles[kind]}\n"
     for name in plugins.BUILT_IN[kind]:

@@ -12,7 +12,7 @@ def json_schema() -> dict[str, Any]:
     schema = Charter.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
-    for kind in ("preparation", "adapter", "task", "audit"):
+    for kind in ("preparation", "adapter", "task", "audit", "tracker"):
         definitions[kind] = {"oneOf": [_use(kind, name, definitions) for name in plugins.names(kind)]}
     definitions["Data"]["properties"]["prepare"]["items"] = {"$ref": "#/$defs/preparation"}
     inputs, modality = definitions["Data"]["properties"]["inputs"], {"enum": list(plugins.names("input"))}
@@ -22,6 +22,7 @@ def json_schema() -> dict[str, Any]:
     definitions["Release"]["properties"]["formats"]["items"] = {"enum": list(plugins.names("exporter"))}
     schema["properties"]["task"] = {"$ref": "#/$defs/task"}
     schema["properties"]["audits"]["items"] = {"$ref": "#/$defs/audit"}
+    schema["properties"]["tracking"]["items"] = {"$ref": "#/$defs/tracker"}
     for key in ("pretraining", "federation", "privacy"):
         schema["properties"][key] = dict(_NOT_BUILT)
     for where, keys in PLANNED_KEYS.items():

@@ -19,6 +19,7 @@ def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
         ("adapter", ("model", "adapt"), model.get("adapt")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
+        *(("tracker", ("tracking", at), use) for at, use in enumerate(_list(value.get("tracking")))),
     ]
     problems: list[Problem] = []
     for kind, path, use in places:
@@ -41,12 +42,17 @@ def _one_use(document: Document, kind: plugins.Kind, path: Path_, use: Mapping[s
     name = use["use"]
     if name not in plugins.names(kind):
         return [document.problem((*path, "use"), plugins.unknown(kind, name))]
+    options = {key: one for key, one in use.items() if key != "use"}
     try:
-        plugins.check_options(kind, name, {key: one for key, one in use.items() if key != "use"})
+        plugins.check_options(kind, name, options)
+        if kind == "preparation":  # quick to make; only it knows which of its options go together
+            plugins.make(kind, name, options)
     except ValidationError as error:
         details = [detail for detail in error.errors(include_url=False) if not is_ghost(detail)]
         return [_option_problem(document, kind, path, name, detail) for detail in details]
-    except (TypeError, ImportError, AttributeError, NameError, OptionError) as error:
+    except OptionError as error:
+        return [document.problem((*path, "use"), str(error))]
+    except (TypeError, ImportError, AttributeError, NameError) as error:
         return [document.problem((*path, "use"), f"the plug-in can't be loaded: {error}")]
     return []
 

@@ -177,10 +177,9 @@ class Regression(Task):
         )
 
     def tally(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.float64]:
-        """(n, 8): 1, absolute and squared error, and of the standardised truth y and answer p: y, p, y², p², yp."""
-        truth, told = self._truth(rows, columns), self._numbers(outputs)
-        y, p = (truth - self.centre) / self.spread, (told - self.centre) / self.spread
-        wrong = np.abs(told - truth)
+        """(n, 8): 1, absolute and squared error, and of the truth y and the answer p: y, p, y², p², yp."""
+        y, p = self._truth(rows, columns), self._numbers(outputs)
+        wrong = np.abs(p - y)
         return np.stack([np.ones(len(y)), wrong, wrong**2, y, p, y * y, p * p, y * p], axis=1)
 
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
@@ -188,11 +187,10 @@ class Regression(Task):
         n, absolute, squared, y, p, yy, pp, yp = np.moveaxis(totals, -1, 0)
         around, told = yy - divided(y * y, n), pp - divided(p * p, n)
         shared = yp - divided(y * p, n)
-        tiny = 1e-12 * np.maximum(n, 1)
-        both = np.where((around > tiny) & (told > tiny), around * told, 0.0)
-        unexplained = squared / self.spread**2
+        varies, moves = around > 1e-12 * yy, told > 1e-12 * pp  # less is rounding
+        both = np.where(varies & moves, around * told, 0.0)
         return {
-            ("r2", ""): 1 - divided(unexplained, np.where(around > tiny, around, 0.0)),
+            ("r2", ""): 1 - divided(squared, np.where(varies, around, 0.0)),
             ("mae", ""): divided(absolute, n),
             ("rmse", ""): np.sqrt(divided(squared, n)),
             ("pearson", ""): divided(shared, np.sqrt(both)),

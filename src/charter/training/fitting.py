@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,17 @@ from charter.data.columns import Columns
 from charter.errors import DataError, TrainingError
 from charter.models.device import pick_device
 from charter.models.inference import predict_outputs
+from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
 from charter.spec.model import Training
 from charter.tasks.task import Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
 from charter.training.interrupt import Interrupt, held_back
-from charter.training.loop import Step, schedule, train
+from charter.training.loop import Step
 from charter.training.optimizers import optimizers_of
+from charter.training.sharing import Job, updates
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
 LOGGED_POINTS = 200
@@ -41,11 +43,12 @@ class Validation:
 
 @dataclass(frozen=True)
 class FitProgress:
-    """How far a fit is."""
+    """How far a fit is. seconds: over all sessions."""
 
     step: int
     steps: int
     loss: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,19 @@ def fit(
     work: Path,
     logs: Path,
     half: bool = False,
+    world: World = ALONE,
     on_step: Callable[[FitProgress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
+    on_record: Callable[[Mapping[str, Any]], None] | None = None,
+    save_at_end: Callable[[], bool] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> Fitted:
     """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one, and tell it by `on_note`.
 
     A fit that was interrupted, at whatever update, and resumed ends with the weights that it would have had without.
+    The other processes of `world` have to `follow` it.
+    `on_record` is told each entry of the history, those of earlier sessions too; what it raises ends the fit.
+    `save_at_end` says whether to leave a checkpoint from which another fit would end at once with the same weights.
 
     Raises:
         DataError: there is nothing to learn from.
@@ -125,39 +134,31 @@ def fit(
             "training.early_stopping needs validation rows, and data.split leaves none; give them, or take it out"
         )
     per_epoch = plan.steps_per_epoch(len(examples))
-    steps = settings.epochs * per_epoch
     model.to(pick_device())
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
         session = _Session(model, task, validation, settings, per_epoch, work, logs, interrupt)
         session.resume(on_note)
         try:
             session.evaluate_when_due()  # one that was stopped between an update and its evaluation goes on with that
-            rate = schedule(
-                settings.schedule, peak=settings.learning_rate, warmup=settings.warmup, steps=steps
-            )
-            loop = train(
-                model,
-                task,
-                examples,
-                plan,
-                optimizer=session.optimizer,
-                learning_rate=rate,
-                steps=session.progress.step if session.progress.stopped else steps,
-                done=session.progress.step,
-                seed=settings.seed,
-                economies=settings.economies,
-                half=half,
-                class_weights=_class_weights(task, examples, settings, next(model.parameters()).device),
-            )
-            for step in loop:
-                session.add(step)
-                session.evaluate_when_due()
-                session.save_when_due(checkpoint_seconds)
-                if on_step is not None:
-                    on_step(FitProgress(step.step, steps, step.loss))
-                interrupt.check()
-                if session.progress.stopped:
-                    break
+            session.tell(on_record)
+            if not session.progress.stopped:
+                done, state = session.progress.step, session.optimizer.state_dict()
+                job = Job(model, task, examples, settings, plan, state, done, half)
+                job.hand_out(world)
+                with closing(updates(job, session.optimizer, world)) as loop:
+                    for step in loop:
+                        session.add(step)
+                        session.evaluate_when_due()
+                        session.tell(on_record)
+                        session.save_when_due(checkpoint_seconds)
+                        if on_step is not None:
+                            seconds = time.monotonic() - session.began
+                            on_step(FitProgress(step.step, session.steps, step.loss, seconds))
+                        interrupt.check()
+                        if session.progress.stopped:
+                            break
+            if save_at_end is not None and save_at_end():
+                session.save()
         except KeyboardInterrupt:
             if not interrupt.forced:
                 session.save()
@@ -191,6 +192,7 @@ class _Session:
         self.evaluations = _evaluation_steps(per_epoch, settings)
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
+        self.told = 0
 
     def resume(self, on_note: Callable[[str], None] | None) -> None:
         """Go on from the checkpoint where there is one."""
@@ -201,7 +203,7 @@ class _Session:
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress, self.best = _Progress(**saved.facts), saved.best
         self.began = time.monotonic() - self.progress.seconds
-        if on_note is not None:
+        if on_note is not None and self.progress.step < self.steps and not self.progress.stopped:
             on_note(f"goes on from update {self.progress.step} of {self.steps}")
 
     def save(self) -> None:
@@ -220,6 +222,13 @@ class _Session:
         self.progress.add(step)
         if step.step % max(self.steps // LOGGED_POINTS, 1) == 0 or step.step == self.steps:
             _log_loss(self.progress, step.learning_rate, self.writer)
+
+    def tell(self, on_record: Callable[[Mapping[str, Any]], None] | None) -> None:
+        """Tell the entries of the history that were not told yet."""
+        for entry in self.progress.history[self.told :]:
+            self.told += 1
+            if on_record is not None:
+                on_record(entry)
 
     def evaluate_when_due(self) -> None:
         """Score validation after the updates that ask for it, keep the best weights, and say when patience is over."""
@@ -327,20 +336,6 @@ def _log_loss(progress: _Progress, learning_rate: float, writer: Any) -> None:
     )
     writer.add_scalar("train/loss", loss, progress.step)
     writer.add_scalar("train/learning_rate", learning_rate, progress.step)
-
-
-def _class_weights(
-    task: Task, examples: Examples, settings: Training, device: "torch.device"
-) -> "Tensor | None":
-    """What the task makes of `training.class_weights`; None where it is not asked for."""
-    import torch
-
-    if settings.class_weights is None or examples.targets is None:
-        return None
-    weights = task.balance(examples)
-    if weights is None:
-        raise DataError(f"training.class_weights: task {task.name} has no classes to weigh; remove the key")
-    return torch.tensor(weights, dtype=torch.float32, device=device)
 
 
 def _writer(logs: Path) -> Any:

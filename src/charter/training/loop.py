@@ -1,7 +1,7 @@
 """The one training loop: a generator of steps. The caller logs, evaluates, saves and stops."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from charter.data.batch import Examples
 from charter.errors import TrainingError
 from charter.models.forward import forward_of
 from charter.models.inference import on_device
+from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
 from charter.tasks.task import Task
 from charter.training.optimizers import Optimizers
@@ -47,13 +48,15 @@ def train(
     class_weights: "Tensor | None" = None,
     economies: bool = False,
     half: bool = False,
-) -> Iterator[Step]:
+    world: World = ALONE,
+) -> Generator[Step]:
     """Make the updates `done` + 1 to `steps`, one per item.
 
     What an update does depends on the weights, the optimizer's state and its number only (every draw is seeded by
-    `seed` and that number), so a run that goes on from a checkpoint ends with the same weights. `learning_rate` maps
-    an update's number, from 0, to its rate. Between items the caller may evaluate, save, or stop. `economies`: as in
-    `forward_of`. `half`: the passes are computed in bfloat16 (autocast), weights and sums stay as they are.
+    `seed`, that number and the examples), so a run that goes on from a checkpoint ends with the same weights.
+    `learning_rate` maps an update's number, from 0, to its rate. Between items the caller may evaluate, save, or stop.
+    All processes of `world` make the same updates; when the caller of the first one stops, all stop.
+    economies: as in `forward_of`. half: the passes are computed in bfloat16 (autocast); weights and sums are not.
 
     Raises:
         TrainingError: the loss is no finite number any more.
@@ -63,8 +66,10 @@ def train(
     device = next(model.parameters()).device
     forward = forward_of(model, economies=economies)
     per_epoch = plan.steps_per_epoch(len(examples))
+    update = done
 
     def losses(index: NDArray[np.int64]) -> "Tensor":
+        torch.manual_seed(int(np.random.SeedSequence([seed, update, int(index[0])]).generate_state(1)[0]))
         batch = on_device(examples.batch(index), device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             return task.loss(forward, batch, class_weights) * batch.weights
@@ -73,22 +78,28 @@ def train(
         first = epoch * per_epoch
         todo = islice(plan.batches(len(examples), epoch), max(done - first, 0), steps - first)
         for number, index in enumerate(todo, start=max(done, first)):
-            torch.manual_seed(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+            if not world.goes_on():
+                return
+            update = number
             model.train()
             optimizer.zero_grad()
             rate = learning_rate(number)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            descent = plan.gradient(model, index, losses)
+            descent = plan.gradient(model, index, losses, world)
             if not math.isfinite(descent.loss):
                 raise TrainingError(
                     f"the loss is no number any more at update {number + 1} of {steps}: "
                     "lower training.learning_rate, or set training.max_grad_norm"
                 )
             optimizer.step()
-            yield Step(
-                number + 1, (number + 1) / per_epoch, descent.loss, descent.gradient_norm, rate, len(index)
-            )
+            step, epochs = number + 1, (number + 1) / per_epoch
+            try:
+                yield Step(step, epochs, descent.loss, descent.gradient_norm, rate, len(index))
+            except GeneratorExit:
+                if step < steps:  # after the last update nobody waits for more
+                    world.goes_on(False)
+                raise
 
 
 def schedule(kind: str, *, peak: float, warmup: float, steps: int) -> Callable[[int], float]:

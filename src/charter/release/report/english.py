@@ -195,6 +195,12 @@ ENGLISH: Mapping[str, str] = {
     "missing": "Missing",
     "column": "Column",
     "group_sizes": "Rows by {column}",
+    "added": "added",
+    "doubtful_caption": "Training labels that are probably wrong",
+    "doubtful": "Doubtful",
+    "doubtful_rows": "Row numbers, the most doubtful first",
+    "doubtful_share": "Calibrated to all training rows, {share} of the labels are contradicted. Hard rows are among them, so "
+    "fewer are wrong: look at the row.",
     "changed_caption": "Repaired",
     "changed": "What",
     "masked_caption": "Masked personal data",
@@ -232,6 +238,38 @@ ENGLISH: Mapping[str, str] = {
     "not_trained": "Classes without training rows",
     "truncated": "Texts cut",
     "truncated_of": "{count} of {all} training texts were longer than {length} tokens",
+    "tried": (
+        "{count} settings were tried and the best chosen on {rows} validation rows; only the model of the best was scored on "
+        "the test rows."
+    ),
+    "search": "How its settings were found",
+    "search_lead": (
+        "{count} settings were tried. Each trial learned from the training rows and was scored on {rows} validation rows; "
+        "trial {best} was the best. No trial saw a test or calibration row."
+    ),
+    "search_trials": "Trials",
+    "search_states": "{complete} complete, {pruned} stopped early, {failed} failed; at most {asked} were asked for",
+    "search_prune": "Stopping early",
+    "prune_None": "never",
+    "prune_median": "a trial whose score is below the median of those before it",
+    "prune_successive_halving": "a trial that is not among the best quarter at a rung (successive halving)",
+    "search_score": "{metric} of the best on validation",
+    "search_optimistic": (
+        "the highest of {count} on the rows that chose it, so it is too high; only test rows can tell how good the model is"
+    ),
+    "search_beside": (
+        "the highest of {count} on the rows that chose it, so it is too high; on the test rows, which chose nothing: {test}"
+    ),
+    "search_by_trial": "Score on validation by trial; the line is the best so far, hollow points were stopped early",
+    "search_by_value": "{metric} on validation by {setting}; hollow points were stopped early",
+    "logarithmic": "by order of magnitude",
+    "trial": "Trial",
+    "trials_caption": "Every trial, {metric} on the validation rows",
+    "evaluations": "Evaluations",
+    "trial_best": "the best",
+    "trial_complete": "complete",
+    "trial_pruned": "stopped early",
+    "trial_failed": "failed",
     "time_caption": "Time by stage",
     "stage": "Stage",
     "time": "Time",
@@ -243,6 +281,8 @@ ENGLISH: Mapping[str, str] = {
     "hours": "{value} h",
     "stage_prepare": "Prepare the data",
     "stage_release": "Release",
+    "stage_tracking": "Tracking",
+    "stage_trial": "Trial {number}",
     "stage_train": "Train",
     "stage_export": "Calibrate and export",
     "stage_answer": "Answer the held-out rows",

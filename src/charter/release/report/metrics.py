@@ -220,6 +220,19 @@ METRICS: Mapping[str, Metric] = {
         "How many rows lie where, by their true number and the answer; on the diagonal both are alike.",
         "按真实值与回答统计各处的行数；在对角线上两者相近。",
     ),
+    "label_noise_share": Metric(
+        "Contradicted labels",
+        "受反对的标签",
+        "The share of training labels that a simple model contradicts confidently. Hard rows are among them: fewer are wrong.",
+        "训练标签中被一个简单模型有把握地反对的比例；其中也有难例，真正标错的更少。",
+    ),
+    "label_noise_candidates": Metric(
+        "Doubtful labels",
+        "存疑的标签",
+        "Training rows whose label a simple model, trained without them, contradicts confidently. Hard rows are among them.",
+        "用不含这些行训练的简单模型有把握地反对其标签的训练行；其中也有难例。",
+        share=False,
+    ),
     "headline_gain": Metric(
         "Gain over the baseline",
         "相对基线的提升",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from charter.release.datasheet import fact
 from charter.release.record import Record
 from charter.release.report import plots
 from charter.release.report.evidence import findings_of, headline
@@ -21,6 +22,7 @@ from charter.release.report.parts import (
     Table,
 )
 from charter.release.report.performance import finding_table
+from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
 
 DIGEST = 16
@@ -38,6 +40,8 @@ def purpose_section(record: Record, say: Wording) -> Section:
         (say("data_public"), Cell(say("public" if data.public else "not_public"))),
         (say("licence"), _own(data.licence, say)),
     ]
+    term, told = fact(record, say.language)
+    items.append((term, Cell(told)))
     return Section("purpose", say("purpose"), [Facts(items)])
 
 
@@ -50,7 +54,7 @@ def learning_section(record: Record, say: Wording) -> Section:
     charter, found = record.charter, findings_of(record)
     told = {one.metric: one for one in found if one.area == "training"}
     value = {name: one.value or 0.0 for name, one in told.items()}
-    training = charter.training
+    training = settings_of(record)
     adapt = f"adapt_{charter.model.adapt.use}"
     items = [(say("adapt"), Cell(say(adapt) if say.has(adapt) else charter.model.adapt.use))]
     if value.get("parameters"):

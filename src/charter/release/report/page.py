@@ -15,6 +15,7 @@ from charter.release.report.origin import (
 )
 from charter.release.report.performance import performance_sections
 from charter.release.report.rows import data_section
+from charter.release.report.trials import search_sections
 from charter.release.report.view import limits_section, opening
 from charter.release.report.wording import Wording
 from charter.release.report.words import Language
@@ -26,9 +27,6 @@ def render(record: Record, *, language: Language | None = None) -> str:
     Everything that comes from data or charter is escaped. The page's policy allows its own style sheet, by its digest,
     and nothing else.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
     say = Wording(language or record.charter.report.language)
     sections = [
         limits_section(record, say),
@@ -36,10 +34,40 @@ def render(record: Record, *, language: Language | None = None) -> str:
         *performance_sections(record, say),
         data_section(record, say),
         learning_section(record, say),
+        *search_sections(record, say),
         provenance_section(record, say),
         findings_section(record, say),
         glossary_section(record, say),
     ]
+    return written(
+        "report.html",
+        say=say,
+        record=record,
+        opening=opening(record, say),
+        sections=sections,
+    )
+
+
+def written(template: str, **values: object) -> str:
+    """A page from its template, with the style sheet and its digest."""
+    style = _style("report.css")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return _rendered(template, style, style_digest=digest, **values)
+
+
+def fragment(template: str, **values: object) -> str:
+    """What a notebook shows, from its template, with its own style sheet."""
+    return _rendered(template, _style("notebook.css"), **values)
+
+
+def _style(name: str) -> str:
+    return "\n" + resources.files("charter.release").joinpath(f"templates/{name}").read_text("utf-8")
+
+
+def _rendered(template: str, style: str, **values: object) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
     environment = Environment(
         loader=PackageLoader("charter.release"),
         autoescape=True,
@@ -48,14 +76,4 @@ def render(record: Record, *, language: Language | None = None) -> str:
         lstrip_blocks=True,
     )
     environment.filters["drawing"] = Markup  # SVG made by `plots`, which escapes every word itself
-    style = "\n" + resources.files("charter.release").joinpath("templates/report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("report.html").render(
-        say=say,
-        record=record,
-        opening=opening(record, say),
-        sections=sections,
-        marked=marked,
-        style=Markup(style),
-        style_digest=digest,
-    )
+    return environment.get_template(template).render(style=Markup(style), marked=marked, **values)

@@ -11,7 +11,7 @@ class Cell:
 
     kind: "" words; "number" aligned to the right; "own" words of the charter or the data, never translated; "code" an
     identifier; "kept", "broken" or "none" an outcome. drawing: an SVG that stands in the cell; link: the place on the
-    page that explains its text.
+    page that explains its text. bar: (done, total) of a bar that stands before the text, which says the same in numbers.
     """
 
     text: str
@@ -19,6 +19,7 @@ class Cell:
     kind: str = ""
     drawing: str = ""
     link: str = ""
+    bar: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ def data_section(record: Record, say: Wording) -> Section:
         *_lengths(found, say),
         *_missing(found, say),
         *_changed(found, say),
+        *_doubted(found, say),
         *_masked(record, found, say),
     ]
     small += _groups(record, found, say)
@@ -49,6 +50,10 @@ def _flow(found: Sequence[Finding], say: Wording) -> Table:
         why = say.said(one.slice.get("reason", ""))
         name = one.slice.get("preparation", "")
         rows.append(_step(say("dropped"), why, one, total, say, note=say("by_preparation", name=name)))
+    for one in found:
+        if one.metric == "rows_added":
+            why, name = say.said(one.slice.get("kind", "")), one.slice.get("preparation", "")
+            rows.append(_step(say("added"), why, one, total, say, note=say("by_preparation", name=name)))
     used = first(found, "data", "rows")
     if used is not None:
         rows.append(_step(say("used"), "", used, total, say))
@@ -167,6 +172,43 @@ def _changed(found: Sequence[Finding], say: Wording) -> Iterator[object]:
             for one in changed
         ]
         yield Table(say("changed_caption"), headings, rows, narrow=True, title=say("changed_caption"))
+
+
+SHOWN_ROWS = 12
+"""Row numbers that stand in the table of doubtful labels; the findings list more."""
+
+
+def _doubted(found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    """Training rows whose label is probably wrong, by class: how many, and the numbers of the most doubtful."""
+    doubted = select(found, "data", "label_noise_candidates", ("class",))
+    if not doubted:
+        return
+    headings = [Heading(say("class")), Heading(say("doubtful"), number=True)]
+    headings += [Heading(say("share"), number=True), Heading(say("doubtful_rows"))]
+    rows = []
+    for one in doubted:
+        if one.value is None:
+            rows.append(
+                [Cell(one.slice["class"], kind="own"), Cell("–", kind="number"), Cell("–", kind="number")]
+            )
+            rows[-1].append(Cell(say.said(one.because)))
+            continue
+        numbers = [str(number) for number in (one.attachment or {}).get("rows", [])]
+        more = " …" if len(numbers) > SHOWN_ROWS else ""
+        rows.append(
+            [
+                Cell(one.slice["class"], kind="own"),
+                Cell(say.count(one.value), kind="number"),
+                Cell(say.share(one.value / max(one.n or 0, 1)), kind="number"),
+                Cell(" ".join(numbers[:SHOWN_ROWS]) + more, kind="code"),
+            ]
+        )
+    caption = say("doubtful_caption")
+    yield Table(caption, headings, rows, narrow=True, title=caption)
+    share = first(found, "data", "label_noise_share")
+    if share is not None and share.value is not None:
+        said = say("doubtful_share", share=say.share(share.value))
+        yield Text(f"{said} {say('method_of', method=say.said(share.method))}", soft=True)
 
 
 def _masked(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:

@@ -182,7 +182,35 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("the best {metric} on validation", "验证集上 {metric} 最高的一次"),
     ("no validation rows: the last update", "没有验证行：取最后一次更新"),
     ("share of the training texts' tokens", "占训练文本词元的比例"),
+    (
+        "the best of {n#} trials on the rows that chose it, so it is too high",
+        "{n} 次试验中在用来选择的行上最好的一次，因此偏高",
+    ),
+    ("the test split says how good the model is", "模型究竟如何，由测试集说明"),
+    ("the highest score on validation, the earliest of equals", "验证集上得分最高的一次，同分取最早的"),
+    (
+        "the loss is no number any more at update {a#} of {b#}: lower training.learning_rate, or set training.max_grad_norm",
+        "在第 {a} 次更新（共 {b} 次）时损失已不是数：请降低 training.learning_rate，或设定 training.max_grad_norm",
+    ),
+    (
+        "the validation loss is no number any more after update {a#}: lower training.learning_rate, or set "
+        "training.max_grad_norm",
+        "在第 {a} 次更新之后验证损失已不是数：请降低 training.learning_rate，或设定 training.max_grad_norm",
+    ),
+    (
+        "after the last update {n#} weights are no numbers any more, such as {name}: lower training.learning_rate, or set "
+        "training.max_grad_norm",
+        "最后一次更新之后有 {n} 组权重已不是数，例如 {name}：请降低 training.learning_rate，或设定 training.max_grad_norm",
+    ),
     # what a run notes as it goes
+    (
+        "tracker {name} failed and is told nothing more ({why}); the run goes on without it",
+        "跟踪器 {name} 出错，不再向它报告（{why}）；运行照常继续",
+    ),
+    (
+        "every setting of training.search was tried, after {n#} trials",
+        "training.search 的全部设置在 {n} 次试验后都已试过",
+    ),
     ("goes on from update {a#} of {b#}", "从第 {a} 次更新继续，共 {b} 次"),
     (
         "the checkpoint can't be read or is of another model, so training starts anew; it is now {place}",
@@ -204,6 +232,33 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "{bundle} 仍是运行 {run} 的发布包，不属于这次运行",
     ),
     ("{bundle} is still an earlier bundle, not of this one", "{bundle} 仍是先前的发布包，不属于这次运行"),
+    ("confident learning (Northcutt et al. 2021)", "置信学习（Northcutt 等人，2021）"),
+    (
+        "probabilities of a linear model on words, trained without the row's unit",
+        "概率来自基于词的线性模型，训练时不含该行所在的单元",
+    ),
+    # comparisons of runs
+    ("their tasks or their classes differ", "任务或类别不同"),
+    ("their tasks differ", "任务不同"),
+    ("they were judged on different test rows", "评判所用的测试行不同"),
+    ("the truth of the same rows differs between them", "同样的行在两者中的真实值不同"),
+    ("what run {run} answered on each row is no longer in the store", "运行 {run} 对每行的回答已不在存储中"),
+    ("approximate randomisation test over rows, {n#} permutations", "按行的近似随机化检验，置换 {n} 次"),
+    (
+        "approximate randomisation test over {u#} units of one person's or of like rows, {n#} permutations",
+        "按 {u} 个单元（同一人的行或相似的行合为一个）的近似随机化检验，置换 {n} 次",
+    ),
+    ("paired bootstrap test over rows, {n#} resamples", "按行的配对自助法检验，重抽样 {n} 次"),
+    (
+        "paired bootstrap test over {u#} units of one person's or of like rows, {n#} resamples",
+        "按 {u} 个单元（同一人的行或相似的行合为一个）的配对自助法检验，重抽样 {n} 次",
+    ),
+    (
+        "McNemar's exact test: {won#} rows right only in the second, {lost#} only in the first",
+        "McNemar 精确检验：只有后者答对的 {won} 行，只有前者答对的 {lost} 行",
+    ),
+    ("widened by Bonett and Price's interval", "以 Bonett 与 Price 的区间加宽"),
+    ("only {d#} of {u#} units were answered differently", "{u} 个单元中只有 {d} 个的回答不同"),
     # splits and values of slices
     ("train", "训练集"),
     ("validation", "验证集"),
@@ -230,6 +285,26 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("similar text (at least {s#})", "文本相似（不低于 {s}）"),
     ("left out by sampling", "抽样时未选中"),
     ("no text is left", "没有剩下文本"),
+    ("another language ({code})", "其他语言（{code}）"),
+    ("fewer than {n#} words", "少于 {n} 个词"),
+    ("fewer than {n#} characters", "少于 {n} 个字符"),
+    ("in evaluation set '{name}': {why!}", "见于评测集“{name}”：{why}"),
+    ("{n#} words in a row", "有连续 {n} 个词相同"),
+    ("its class has more than {n#} training rows", "该类别的训练行超过 {n} 行"),
+    ("left out to balance the training rows", "为平衡训练行而舍去"),
+    ("its label is probably wrong (confident learning)", "标签很可能有误（置信学习）"),
+    # rows that were made, and what a preparation left
+    ("repeated to balance the training rows", "为平衡训练行而重复"),
+    ("augmented: {method!}", "数据增强：{method}"),
+    ("delete", "删词"),
+    ("swap", "换位"),
+    ("typos", "错字"),
+    ("left: {what!}", "保留：{what}"),
+    ("too short to tell its language", "太短，无法判断语言"),
+    ("its language is not certain", "语言不确定"),
+    ("texts too short to be changed", "文本太短，无法改动"),
+    ("classes or groups still rarer than asked for", "仍比要求少见的类别或群体"),
+    ("rows of evaluation set '{name}' that can't be read", "评测集“{name}”中无法读取的行"),
     ("no text in column '{column}'", "列“{column}”没有文本"),
     ("no number in column '{column}'", "列“{column}”没有数值"),
     (
@@ -270,6 +345,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("seconds", "秒"),
     ("share", "比例"),
     ("pairs", "对"),
+    ("trials", "次试验"),
+    ("trial", "试验序号"),
     ("classes", "个类别"),
     ("decisions", "个判断"),
 )

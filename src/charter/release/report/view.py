@@ -8,6 +8,7 @@ from charter.release.record import Record
 from charter.release.report import plots
 from charter.release.report.evidence import findings_of, first, headline
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
+from charter.release.report.trials import tried_line
 from charter.release.report.wording import Wording, interval, number, read_limit
 from charter.release.report.words import Language
 from charter.runs.findings import Finding
@@ -93,7 +94,7 @@ def _why(record: Record, say: Wording) -> str:
 
 
 def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
-    """The rows it was measured on, whether it beats the cheap baseline, and how many charters were judged before."""
+    """The rows it was measured on, whether it beats the cheap baseline, how many settings were tried, charters judged."""
     found = findings_of(record)
     train, test = first(found, "data", "rows", split="train"), first(found, "data", "rows", split="test")
     lines = []
@@ -109,7 +110,7 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
             key, gain = beats(one), f"{number(one.value or 0, signed=True)} ({interval(one, signed=True)})"
             name = say.name(one.slice["baseline"])
             lines.append(say(key, baseline=name, metric=say.metric(headline(record)), gain=gain))
-    return (*lines, _judged(record, say))
+    return (*lines, *tried_line(record, say), _judged(record, say))
 
 
 def beats(gain: Finding) -> str:
@@ -197,11 +198,17 @@ def confidence(one: Finding) -> str:
 
 def limits_section(record: Record, say: Wording) -> Section:
     """Every limit and demand, how it came out, and why."""
-    headings = [Heading(say(key)) for key in ("limit", "outcome", "measured", "because")]
-    rows = [_limit_row(one, say) for one in record.verdicts]
-    drawn = any(row[2].drawing for row in rows)
+    table = limits_table(record.verdicts, say)
+    drawn = any(row[2].drawing for row in table.rows)
     lead = say("limits_lead") + ((" " if say.language == "en" else "") + say("gauge_key") if drawn else "")
-    return Section("limits", say("limits"), [Text(lead), Table(say("limits"), headings, rows, stacked=True)])
+    return Section("limits", say("limits"), [Text(lead), table])
+
+
+def limits_table(verdicts: Sequence[Verdict], say: Wording) -> Table:
+    """Verdicts as a table, each with its measured value against the bound."""
+    headings = [Heading(say(key)) for key in ("limit", "outcome", "measured", "because")]
+    rows = [_limit_row(one, say) for one in verdicts]
+    return Table(say("limits"), headings, rows, stacked=True)
 
 
 def _limit_row(one: Verdict, say: Wording) -> list[Cell]:

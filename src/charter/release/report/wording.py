@@ -82,6 +82,8 @@ class Wording:
         kind, _, rest = name.partition(" ")
         if kind == "audit" and rest:
             return self("stage_audit", name=self.said(rest))
+        if kind == "trial" and rest:
+            return self("stage_trial", number=rest)
         return self(f"stage_{name}") if self.has(f"stage_{name}") else name
 
     def limit(self, text: str) -> str:

@@ -1,0 +1,163 @@
+"""The processes that train one model together, started by torchrun: who they are, and what they tell one another.
+
+The first process (rank 0) makes the whole run. The others wait for the fits that it hands out, share the work of every
+update, and keep nothing.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from charter.errors import CharterError, TrainingError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+PATIENCE = timedelta(days=30)
+"""How long the others wait for a fit. A process that died is noticed by torchrun, which ends or restarts all."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One of `size` processes. Sums and messages reach all; in a world of one they cost nothing."""
+
+    rank: int = 0
+    size: int = 1
+
+    def share(self, parts: "Sequence[Any]") -> "Sequence[Any]":
+        """The parts of an update that this process computes."""
+        return parts[self.rank :: self.size]
+
+    def add_up(self, model: "nn.Module", loss: float) -> float:
+        """Make every gradient the sum of all processes' gradients; gives the sum of their losses.
+
+        A parameter that learns and has no gradient anywhere ends with zeros.
+
+        Raises:
+            TrainingError: a process is gone.
+        """
+        import torch
+        import torch.distributed as dist
+
+        if self.size == 1:
+            return loss
+        learning = [one for one in model.parameters() if one.requires_grad]
+        sparse: list[Any] = [module.weight for module in model.modules() if getattr(module, "sparse", False)]
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad.to_dense() for one in learning]
+        flat = torch.cat([*(one.flatten() for one in gradients), gradients[0].new_tensor([loss])])
+        with _together():
+            dist.all_reduce(flat)
+        sums = torch.split(flat, [one.numel() for one in gradients] + [1])
+        for one, gradient, total in zip(learning, gradients, sums[:-1], strict=True):
+            one.grad = gradient.copy_(total.view_as(gradient))
+        for weight in sparse:
+            weight.grad = _by_row(weight.grad)
+        return float(sums[-1])
+
+    def goes_on(self, yes: bool = True) -> bool:
+        """Whether there is another update: the first process says, the others hear it.
+
+        Raises:
+            TrainingError: a process is gone.
+        """
+        import torch
+        import torch.distributed as dist
+
+        if self.size == 1:
+            return yes
+        told = torch.tensor([int(yes)])
+        with _together():
+            dist.broadcast(told, 0)
+        return bool(told)
+
+    def tell(self, job: Any = None) -> Any:
+        """What the first process tells all; the others' argument is not read.
+
+        Raises:
+            TrainingError: a process is gone.
+        """
+        import torch.distributed as dist
+
+        if self.size == 1:
+            return job
+        told = [job if self.rank == 0 else None]
+        with _together():
+            dist.broadcast_object_list(told, 0)
+        return told[0]
+
+
+def _by_row(gradient: "Tensor | None") -> "Tensor":
+    """A gradient whose rows are mostly zero, as those rows that are not."""
+    import torch
+
+    assert gradient is not None
+    rows = gradient.abs().amax(dim=1).nonzero().flatten()
+    return torch.sparse_coo_tensor(
+        rows[None], gradient[rows], gradient.shape, is_coalesced=True, check_invariants=True
+    )
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise TrainingError(
+            "another process of this training is gone; start it again, and it goes on from its last checkpoint "
+            f"({str(error).splitlines()[0][:200]})"
+        ) from None
+
+
+ALONE = World()
+
+
+def started_together() -> bool:
+    """Whether torchrun started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """The world that torchrun started, or a world of one.
+
+    Raises:
+        TrainingError: the processes can't find one another.
+    """
+    if not started_together():
+        yield ALONE
+        return
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+        # torchrun's store still holds the addresses of the processes that it restarted
+        own = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        dist.init_process_group(backend, timeout=PATIENCE, store=own, rank=rank, world_size=size)
+    except (ValueError, RuntimeError) as error:
+        raise TrainingError(f"the processes of torchrun can't find one another: {error}") from None
+    world = World(dist.get_rank(), dist.get_world_size())
+    try:
+        yield world
+    except (CharterError, KeyboardInterrupt):
+        _dismiss(world)
+        raise
+    else:
+        _dismiss(world)
+    finally:
+        dist.destroy_process_group()
+
+
+def _dismiss(world: World) -> None:
+    """Let the others go, if they are still there."""
+    if world.rank == 0:
+        with suppress(TrainingError):
+            world.tell(None)
