@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from charter.release.bundle import Bundle
     from charter.release.comparison import Comparison
     from charter.release.verification import Verification
+    from charter.serving.answers import Given
     from charter.spec.model import Charter
 
 __all__ = ["answer", "compare", "open_bundle", "read", "run", "verify"]
@@ -65,8 +66,11 @@ def open_bundle(
     return read_bundle(Path(folder), key=None if key is None else Path(key), allow_refused=allow_refused)
 
 
-def answer(bundle: "Bundle", texts: "str | Sequence[str | None]") -> "pl.DataFrame":
-    """What a bundle's model answers to texts (or one text), prepared as its training rows were; a row each, in order."""
+def answer(bundle: "Bundle", texts: "str | Mapping[str, str | None] | Sequence[Given]") -> "pl.DataFrame":
+    """What a bundle's model answers to texts (or one text), prepared as its training rows were; a row each, in order.
+
+    For a bundle of several inputs each row is a mapping, input -> text.
+    """
     from charter.serving.answers import open_answerer
 
     return open_answerer(bundle).answer_texts(texts)

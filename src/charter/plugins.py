@@ -57,6 +57,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         },
         "task": {
             "classification": "charter.tasks.classification:classification",
+            "text_pair_classification": "charter.tasks.classification:text_pair_classification",
+            "multi_label_classification": "charter.tasks.multi_label_classification:multi_label_classification",
+            "ordinal": "charter.tasks.ordinal:ordinal",
+            "regression": "charter.tasks.regression:regression",
             "token_classification": "charter.tasks.token_classification:token_classification",
         },
         "audit": {
@@ -79,10 +83,6 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "input": ("image", "audio", "series", "tabular"),
         "adapter": ("gradual",),
         "task": (
-            "multi_label_classification",
-            "regression",
-            "ordinal",
-            "text_pair_classification",
             "question_answering",
             "sentence_embedding",
             "multiple_choice",

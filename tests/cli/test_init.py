@@ -63,12 +63,14 @@ def test_every_column_is_said_with_what_it_is_taken_for_and_why(here, capsys):
     assert (charter.name, data.source, dict(data.inputs)) == ("reviews", "reviews.csv", {"review": "text"})
     assert (data.target, data.groups, data.subject) == ("stars", ("gender",), "user_id")
     assert "80 persons in 240 rows" in out
-    assert "5 ratings" in out
+    assert "5 ordered ratings" in out
+    assert charter.task.use == "ordinal"
     assert "age (" in out, "a group of many values is named, not taken"
     assert "1 EMAIL" in out
     assert "ann@" not in out + Path("charter.yaml").read_text(encoding="utf-8")
     assert "split: {time: ...}" in out
-    assert {str(one) for one in charter.limits} >= {"accuracy[gender=*] >= 0.5", "macro_f1 >= 0.6"}
+    limits = {"quadratic_weighted_kappa >= 0.5", "quadratic_weighted_kappa[gender=*] >= 0.4"}
+    assert {str(one) for one in charter.limits} >= limits
     assert "mask_pii" in [use.use for use in data.prepare]
 
 
@@ -279,3 +281,67 @@ def test_init_loads_no_torch(here):
         "loaded = {'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules); assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def numbered(change):
+    """Rows with more columns, made of their number."""
+    return [{**one, **change(number)} for number, one in enumerate(rows())]
+
+
+def kept(record, *names):
+    return {name: record[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("change", "names", "task", "target"),
+    [
+        (lambda n: {"score": round(n * 0.37, 2)}, ("review", "score"), "regression", "score"),
+        (
+            lambda n: {"tags": "|".join(["a", "b", "c"][: n % 4])},
+            ("review", "tags"),
+            "multi_label_classification",
+            "tags",
+        ),
+        (
+            lambda n: {"toxic": n % 2, "insult": int(n % 3 == 0), "threat": int(n % 7 == 0)},
+            ("review", "toxic", "insult", "threat"),
+            "multi_label_classification",
+            ("toxic", "insult", "threat"),
+        ),
+        (
+            lambda n: {
+                "premise": f"room {n} was warm and clean",
+                "hypothesis": f"it was cold {n}",
+                "label": "ab"[n % 2],
+            },
+            ("premise", "hypothesis", "label"),
+            "text_pair_classification",
+            "label",
+        ),
+    ],
+)
+def test_the_task_follows_from_what_the_target_holds(here, change, names, task, target):
+    write_csv(here / "x.csv", [kept(one, *names) for one in numbered(change)])
+    charter = init("x.csv")
+    assert (charter.task.use, charter.data.target) == (task, target)
+    if task == "text_pair_classification":
+        assert tuple(charter.data.inputs) == ("premise", "hypothesis")
+        assert "drop_near_duplicates" not in [use.use for use in charter.data.prepare]
+    if "|" in str(charter.task.options.get("separator")):
+        assert charter.task.options["separator"] == "|"
+
+
+def test_lists_of_labels_are_several_labels_and_lists_of_words_are_not(here):
+    lines = [
+        {"text": one["review"], "labels": ["joy", "fear", "anger"][: number % 4]}
+        for number, one in enumerate(rows())
+    ]
+    Path("x.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert init("x.jsonl").task.use == "multi_label_classification"
+
+
+def test_several_texts_and_targets_are_named_by_repeating_the_option(here):
+    write_csv(here / "x.csv", numbered(lambda n: {"toxic": n % 2, "insult": int(n % 3 == 0)}))
+    charter = init("x.csv", "--text", "gender", "--text", "review", "--target", "toxic", "--target", "insult")
+    assert tuple(charter.data.inputs) == ("gender", "review")
+    assert charter.data.target == ("toxic", "insult")

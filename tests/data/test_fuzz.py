@@ -147,4 +147,4 @@ def looked(name: str, folder: Path) -> None:
     look = look_at(name, folder)
     roles = guess_roles(look)
     if roles.text.column is not None:
-        text_look(look, roles.text.column)
+        text_look(look, roles.text.columns)

@@ -21,7 +21,7 @@ class CapitalWords(TokenClassification):
         texts = rows[columns.text].to_list()
         ids = tuple(np.ones(2, dtype=np.int64) for _ in texts)
         cut = sum(len(text) > 40 for text in texts)
-        return Examples(ids, None, None, rows[ROW].to_numpy(), cut, 0)
+        return Examples(ids, None, rows[ROW].to_numpy(), cut, 0)
 
     def outputs(self, model, batch, examples):  # noqa: ARG002
         return [np.zeros((1, 1), dtype=np.float32) for _ in batch.index]

@@ -3,14 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from charter.data.columns import Columns
 from charter.errors import CharterFileError
 from charter.spec import check, metrics, parse_document
 from charter.spec.model import Charter
-from charter.tasks.classification import Classification
+from charter.tasks.classification import Classification, text_pair_classification
+from charter.tasks.multi_label_classification import MultiLabelClassification
+from charter.tasks.ordinal import Ordinal
+from charter.tasks.regression import Regression
 from charter.tasks.token_classification import TokenClassification
+
+PAIR = Columns(inputs={"x": "text", "y": "text"}, target="z")
 
 
 def text_of(
@@ -184,15 +191,76 @@ def test_a_group_called_as_a_slice_of_findings_is_refused(name):
 
 
 @pytest.mark.parametrize(
-    "task", [Classification(labels=("a", "b")), TokenClassification(labels=("O", "B-X", "I-X"))]
+    "task",
+    [
+        Classification(labels=("a", "b")),
+        text_pair_classification().fit(
+            pl.DataFrame({"x": ["t", "t"], "y": ["t", "t"], "z": ["a", "b"]}), PAIR
+        ),
+        MultiLabelClassification(labels=("a", "b")),
+        Ordinal(labels=("a", "b")),
+        Regression(),
+        TokenClassification(labels=("O", "B-X", "I-X")),
+    ],
+    ids=lambda task: task.name,
 )
 def test_the_metrics_known_to_check_are_those_that_the_tasks_measure(task):
-    width = {"classification": 6, "token_classification": 5}[task.name]
-    names = set(task.scores(np.ones(width)))
-    if task.name == "classification":
+    widths = {"multi_label_classification": 9, "ordinal": 9, "regression": 8, "token_classification": 5}
+    names = set(task.scores(np.ones(widths.get(task.name, 6))))
+    if task.name in ("classification", "text_pair_classification", "multi_label_classification"):
         names |= {(metric, label) for metric in ("auroc", "auprc") for label in ("", "a")}
+    names |= {("spearman", "")} if task.name == "regression" else set()
     assert {name for name, label in names if not label} == set(metrics.OVERALL["performance"][task.name])
-    assert {name for name, label in names if label} == set(metrics.PER_CLASS[task.name])
+    assert {name for name, label in names if label} == set(metrics.per_class("performance", task.name))
+    assert metrics.HEADLINES[task.name] == task.headline
+    assert set(metrics.OVERALL["calibration"]) == set(metrics.BASELINES) == set(metrics.HEADLINES)
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        (("target: sentiment", "target: [a, b]"), "data.target", "one per label, are the target of task"),
+        (("use: classification", "use: text_pair_classification"), "data.inputs", "a pair of texts"),
+        (
+            ("{use: classification}", "{use: token_classification}"),
+            "data.inputs",
+            "finds entities in one text",
+        ),
+        (("{use: classification}", "{use: regression}"), "training.class_weights", "no classes to weigh"),
+        (
+            ("{use: classification}", "{use: multi_label_classification, threshold: half}"),
+            "task.threshold",
+            "tuned",
+        ),
+        (
+            ("{use: classification}", "{use: multi_label_classification, threshold: 1.5}"),
+            "task.threshold",
+            "below 1",
+        ),
+    ],
+)
+def test_inputs_and_targets_that_a_task_can_t_take_are_refused(change, path, words):
+    rest = "training: {class_weights: balanced}\n"
+    text = text_of("hf:owner/name", rest=rest).replace(*change)
+    if path == "data.inputs" and "entities" in words:
+        text = text.replace("{text: text}", "{text: text, other: text}")
+    assert words in said(text)[path]
+
+
+def test_columns_of_0_and_1_need_no_separator_and_each_stands_once():
+    task = "{use: multi_label_classification, separator: ','}"
+    wrong = said(
+        text_of("hf:owner/name").replace("{use: classification}", task).replace("sentiment", "[a, a]")
+    )
+    assert "stands twice" in wrong["data.target"]
+    assert "nothing to part" in wrong["task.separator"]
+
+
+def test_several_inputs_and_targets_pass_where_the_task_reads_them():
+    text = text_of("hf:owner/name").replace("{text: text}", "{title: text, body: text, end: text}")
+    assert tuple(checked(text).data.inputs) == ("title", "body", "end")
+    several = text.replace("use: classification", "use: multi_label_classification")
+    assert checked(several.replace("sentiment", "[a, b]")).data.target == ("a", "b")
 
 
 def test_economies_under_a_privacy_budget_are_refused():

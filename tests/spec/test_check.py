@@ -25,7 +25,7 @@ data:
   prepair: []
   prepare: [{use: mask_pi}, {use: mask_pii, locale: [en]}, {use: drop_near_duplicates, similarity: 3}]
 model: {base: "sample:minilm"}
-task: {use: regression}
+task: {use: masked_language_modelling}
 training: {learning_rate: 1e-5, search: {}}
 privacy: {epsilon: 8, delta: 1e-5}
 audits: [{use: performance, confidense: 0.9}]
@@ -55,7 +55,11 @@ def test_every_problem_is_said_at_once_with_its_line_and_the_nearest_word():
 
 
 def test_problems_across_keys_and_of_places_are_said():
-    text = BAD.replace("  prepair: []\n", "").replace("regression", "classification").split("training:")[0]
+    text = (
+        BAD.replace("  prepair: []\n", "")
+        .replace("masked_language_modelling", "classification")
+        .split("training:")[0]
+    )
     text = (
         text[: text.index("  prepare:")]
         + text[text.index("model:") :]

@@ -10,6 +10,7 @@ import pytest
 from sklearn import metrics
 
 from charter.data.columns import ROW, Columns
+from charter.errors import OptionError
 from charter.tasks import restore
 from charter.tasks.classification import classification
 from charter.tasks.entities import entities, split_words
@@ -41,7 +42,7 @@ def test_classification_scores_are_those_of_scikit_learn(classes):
         metrics.recall_score(truth, guess, labels=[1], average="macro")
     )
     np.testing.assert_array_equal(
-        task.confusion(outputs, rows, COLUMNS), metrics.confusion_matrix(truth, guess)
+        task.picture(outputs, rows, COLUMNS)["counts"], metrics.confusion_matrix(truth, guess)
     )
 
 
@@ -145,3 +146,8 @@ def test_words_that_the_model_never_read_are_no_entities_and_no_decisions():
     assert len(task.confidences([output], rows, COLUMNS).truth) == 2
     assert [one["start"] for one in task.decode([output], rows, COLUMNS)["entities"][0]] == [0]
     assert task.scores(task.tally([output], rows, COLUMNS)[0].astype(float))["recall", "X"] == 0.5
+
+
+def test_a_state_that_is_not_of_the_task_is_refused_with_its_name():
+    with pytest.raises(OptionError, match="task 'regression'"):
+        restore({"use": "regression", "options": {}, "labels": [], "fitted": {"half": 3}})

@@ -2,21 +2,33 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from charter.audits.case import Answers, Audit, Case
+from charter.audits.case import Answers, Audit, Case, by_group
 from charter.audits.measuring import TOGETHER
-from charter.audits.resampling import Interval, Resampling, clusters, effective, weight_chunks, wilson
+from charter.audits.resampling import (
+    Interval,
+    Resampling,
+    clusters,
+    effective,
+    percentile,
+    resampled_totals,
+    summed,
+    weight_chunks,
+    widened,
+    wilson,
+)
 from charter.runs.findings import Finding
 from charter.tasks.task import Confidences
 
 FEWEST_UNITS = 20
 """Fewer independent rows or persons have no bootstrap to speak of."""
+OF_INTERVALS = ("interval_coverage", "interval_width")
 METRICS = ("expected_calibration_error", "brier", "negative_log_likelihood")
 
 
@@ -27,34 +39,90 @@ def calibration(
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="confidence of the intervals")] = 0.95,
     minimum_n: Annotated[int, Field(ge=2, description="fewer rows are no evidence")] = 100,
 ) -> Audit:
-    """Expected calibration error (debiased), Brier score and likelihood with intervals, before and after the temperature."""
+    """Whether probabilities, or intervals, mean what they say: ECE (debiased), Brier score and likelihood, or coverage."""
 
     def measure(case: Case) -> list[Finding]:
         how = Resampling(resamples, confidence, case.seed)
         test = case.answers["test"]
+        told = case.task.confidences(test.outputs, test.rows, case.columns)
+        if told is None:
+            return _of_intervals(case, how, minimum_n)
         found = list(_scored(case, test, how, bins, minimum_n, {}))
         if case.temperature.value != 1.0:
             hot = [np.asarray(one) * np.float32(case.temperature.value) for one in test.outputs]
             before = Answers(test.rows, hot, test.digest)
             found += _scored(case, before, how, bins, minimum_n, {"temperature": "before"})
         found.append(_temperature(case))
-        for column in case.columns.groups:
-            values = test.rows[column].fill_null("(missing)")
-            for value in sorted(values.unique().to_list()):
-                mask = values == value
-                index = np.flatnonzero(mask.to_numpy())
-                part = Answers(
-                    test.rows.filter(mask), [test.outputs[at] for at in index.tolist()], test.digest
-                )
-                found += _scored(case, part, how, bins, minimum_n, {column: value})
+        if told.of is not None:
+            for index, label in enumerate(case.task.labels):
+                found += _scored(case, test, how, bins, minimum_n, {"class": label}, only=index)
+        for where, part in by_group(case, test):
+            found += _scored(case, part, how, bins, minimum_n, where)
         return found
 
     return measure
 
 
+def _of_intervals(case: Case, how: Resampling, minimum_n: int) -> list[Finding]:
+    """How often the truth lies within the interval of its answer, and how wide the intervals are; by group too."""
+    test = case.answers["test"]
+    found = list(_covered(case, test, how, minimum_n, {}))
+    for where, part in by_group(case, test):
+        found += _covered(case, part, how, minimum_n, where)
+    return found
+
+
+def _covered(
+    case: Case, answers: Answers, how: Resampling, minimum_n: int, where: Mapping[str, str]
+) -> Iterator[Finding]:
+    rows = answers.rows
+    told = case.task.intervals(answers.outputs, rows, case.columns)
+    common: dict[str, Any] = {
+        "n": rows.height,
+        "slice": where,
+        "of": case.of,
+        "on": answers.digest,
+        "split": "test",
+    }
+    unit_of_row = clusters(rows, case.columns.subject)
+    worth = effective(np.bincount(unit_of_row)) if rows.height else 0.0
+    because = ""
+    if told is None:
+        because = f"task {case.task.name} states no probabilities, and no intervals: too few rows were left to fit them on"
+    elif rows.height < minimum_n:
+        because = f"insufficient evidence: {rows.height} rows, at least {minimum_n} are needed"
+    elif worth < FEWEST_UNITS:
+        because = (
+            f"insufficient evidence: {rows.height} rows, worth {worth:.1f} independent ones, "
+            f"at least {FEWEST_UNITS} are needed"
+        )
+    if because or told is None:
+        for metric in OF_INTERVALS:
+            yield Finding("calibration", metric, None, because=because, **common)
+        return
+    inside = ((told.low <= told.truth) & (told.truth <= told.high)).astype(np.float64)
+    columns = np.stack([np.ones(len(inside)), inside, told.high - told.low], axis=1)
+    tally = summed(columns, unit_of_row)
+    totals = resampled_totals(tally, how)
+    unit = "rows" if len(tally) == rows.height else f"{len(tally)} {TOGETHER}"
+    for metric, place in zip(OF_INTERVALS, (1, 2), strict=True):
+        value = float(columns[:, place].mean())
+        one = percentile(value, totals[:, place] / totals[:, 0], how, unit)
+        if metric == "interval_coverage":
+            one = widened(one, worth, how.confidence)
+        method = f"{told.said}; {one.method}"
+        yield Finding(
+            "calibration", metric, one.value, low=one.low, high=one.high, confidence=how.confidence, method=method,
+            **common,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Decisions:
-    """What is binned and summed: one entry per decision; `unit` is the bootstrap unit that each belongs to."""
+    """What is binned and summed: one entry per decision; `unit` is the bootstrap unit that each belongs to.
+
+    confidence: the probability that was stated; right: whether that came true. events: they are of labels' presence.
+    """
 
     confidence: NDArray[np.float64]
     right: NDArray[np.float64]
@@ -63,23 +131,40 @@ class _Decisions:
     bin: NDArray[np.int64]
     unit: NDArray[np.int64]
     bins: int
+    events: bool
 
 
 def _decisions(told: Confidences, unit_of_example: NDArray[np.int64], bins: int) -> _Decisions:
     shares, truth = told.probabilities, told.truth
-    at = np.arange(len(truth))
-    confidence = shares.max(axis=1)
     hit = np.zeros_like(shares)
-    hit[at, truth] = 1.0
+    hit[np.arange(len(truth)), truth] = 1.0
     bins = max(2, min(bins, len(truth) // 10))
+    confidence = told.stated
     return _Decisions(
         confidence,
-        (shares.argmax(axis=1) == truth).astype(np.float64),
+        told.came_true.astype(np.float64),
         ((shares - hit) ** 2).sum(axis=1),
-        -np.log(np.clip(shares[at, truth], 1e-30, None)),
+        -told.likelihood(),
         _equal_mass(confidence, bins),
         unit_of_example[told.example],
         bins,
+        told.of is not None,
+    )
+
+
+def _only(told: Confidences, label: int | None) -> Confidences:
+    """The decisions on one label."""
+    if label is None or told.of is None:
+        return told
+    own = told.of == label
+    answer = None if told.answer is None else told.answer[own]
+    return replace(
+        told,
+        logits=told.logits[own],
+        truth=told.truth[own],
+        example=told.example[own],
+        answer=answer,
+        of=told.of[own],
     )
 
 
@@ -90,8 +175,15 @@ def _equal_mass(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]
 
 
 def _scored(
-    case: Case, answers: Answers, how: Resampling, bins: int, minimum_n: int, where: Mapping[str, str]
+    case: Case,
+    answers: Answers,
+    how: Resampling,
+    bins: int,
+    minimum_n: int,
+    where: Mapping[str, str],
+    only: int | None = None,
 ) -> Iterator[Finding]:
+    """The findings on some rows; `only` on the presence of one label."""
     rows = answers.rows
     common: dict[str, Any] = {
         "n": rows.height,
@@ -115,7 +207,9 @@ def _scored(
         for metric in METRICS:
             yield Finding("calibration", metric, None, because=because, **common)
         return
-    data = _decisions(case.task.confidences(answers.outputs, rows, case.columns), unit_of_row, bins)
+    told = case.task.confidences(answers.outputs, rows, case.columns)
+    assert told is not None
+    data = _decisions(_only(told, only), unit_of_row, bins)
     intervals = _intervals(data, how)
     units = int(data.unit.max()) + 1
     unit = "rows" if units == rows.height else f"{units} {TOGETHER}"
@@ -165,7 +259,8 @@ def _widened(data: _Decisions, found: dict[str, Interval], how: Resampling) -> d
     """Where fewer than 10 decisions are wrong (or right), resamples hardly vary: what Wilson's interval of accuracy allows.
 
     An ECE is never less than the gap between mean confidence and accuracy. Each wrong decision more would cost, at the
-    mean confidence c with the rest on the truth, 2c^2 in Brier score and -log(1 - c) in likelihood.
+    mean confidence c with the rest on the truth, 2c^2 in Brier score and -log(1 - c) in likelihood; of a rare label each
+    presence more, 2(1 - c)^2 and -log(c).
     """
     units = effective(np.bincount(data.unit))
     told, right = float(data.confidence.mean()), float(data.right.mean())
@@ -173,12 +268,13 @@ def _widened(data: _Decisions, found: dict[str, Interval], how: Resampling) -> d
         return found
     near = wilson(right * units, units, how.confidence)
     assert near.low is not None and near.high is not None
-    unseen = max(right - near.low, 0.0)
-    told = min(told, 1 - 1e-6)
+    rare = data.events and right < 0.5
+    unseen = max(near.high - right if rare else right - near.low, 0.0)
+    gap = min(1 - told if rare else told, 1 - 1e-6)
     reach = {
         "expected_calibration_error": max(abs(told - near.low), abs(told - near.high)),
-        "brier": found["brier"].value + unseen * 2 * told**2,
-        "negative_log_likelihood": found["negative_log_likelihood"].value - unseen * math.log(1 - told),
+        "brier": found["brier"].value + unseen * 2 * gap**2,
+        "negative_log_likelihood": found["negative_log_likelihood"].value - unseen * math.log(1 - gap),
     }
     said = "; widened by Wilson's interval of the accuracy"
     return {

@@ -1,8 +1,9 @@
 """What an audit is given, and what an audit is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from charter.data.columns import Columns, SplitName
@@ -52,3 +53,14 @@ class Case:
 
 
 Audit = Callable[[Case], list[Finding]]
+
+
+def by_group(case: Case, test: Answers) -> Iterator[tuple[dict[str, str], Answers]]:
+    """The answers to the rows of each value of each group column; rows without a value are a group of their own."""
+    for column in case.columns.groups:
+        values = test.rows[column].fill_null("(missing)")
+        for value in sorted(values.unique().to_list()):
+            mask = values == value
+            index = np.flatnonzero(mask.to_numpy())
+            outputs = [test.outputs[at] for at in index.tolist()]
+            yield {column: value}, Answers(test.rows.filter(mask), outputs, test.digest)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Evidence:
 class Measured:
     """Scores of one model on some rows, their values in each resample, and what each rests on.
 
-    tally: (units, m) the task's counts, summed up by bootstrap unit. unit: what was resampled, in words.
+    tally: (units, m) the task's sums, added up by bootstrap unit. unit: what was resampled, in words.
     """
 
     task: Task
@@ -44,7 +45,7 @@ class Measured:
     resampled: Mapping[ScoreName, NDArray[np.float64]]
     evidence: Mapping[ScoreName, Evidence]
     rows: Evidence
-    tally: NDArray[np.int64]
+    tally: NDArray[Any]
     unit: str
     of: str
     on: str
@@ -92,7 +93,7 @@ def interval(one: Measured, name: ScoreName, how: Resampling) -> Interval:
         return _averaged(one, found, _parts(one, one.task.averages[metric]), how)
     if not label and metric in one.task.correlations:
         return _correlation(one, found, _parts(one, one.task.correlations[metric]), how)
-    if name in one.evidence:
+    if name in one.evidence and metric not in one.task.magnitudes:
         return widened(found, one.evidence[name].units, how.confidence)
     return found
 

@@ -19,7 +19,7 @@ from charter.audits.resampling import (
     weight_chunks,
 )
 from charter.data.columns import ROW, Columns
-from charter.tasks.task import Confidences, Outputs, ScoreName, Task
+from charter.tasks.task import Outputs, ScoreName, Task
 
 PERMUTATIONS = 9_999
 FEW_UNITS = 10
@@ -69,7 +69,7 @@ class Pairing:
 
 def why_unpaired(one: Answered, other: Answered) -> str:
     """Why two models' answers can't be paired row by row; empty where they can."""
-    if one.task.state() != other.task.state():
+    if (one.task.name, one.task.labels) != (other.task.name, other.task.labels):
         return "their tasks or their classes differ"
     if not np.array_equal(one.rows[ROW].to_numpy(), other.rows[ROW].to_numpy()):
         return "they were judged on different test rows"
@@ -98,7 +98,9 @@ def paired(one: Answered, other: Answered, how: Resampling) -> Pairing:
     said = "rows" if units == one.rows.height else f"{units} {TOGETHER}"
     differing = int((tallies[0] != tallies[1]).any(axis=1).sum())
     found = _counted(tallies[0], tallies[1], one.task.scores, how, said)
-    found += _counted(_proper(one, unit), _proper(other, unit), _means, how, said)
+    proper = [_proper(side, unit) for side in (one, other)]
+    if proper[0] is not None and proper[1] is not None:
+        found += _counted(proper[0], proper[1], _means, how, said)
     found += _ranked(one, other, unit, how, said)
     if units == one.rows.height:
         found = [_mcnemar(each, one, other, how) for each in found]
@@ -187,14 +189,19 @@ def _permuted(
     return {name: np.concatenate(pieces) for name, pieces in found.items()}
 
 
-def _proper(side: Answered, unit: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(units, 3): sums of Brier score and negative log-likelihood over a unit's decisions, and their number."""
-    told: Confidences = side.task.confidences(side.outputs, side.rows, side.columns)
+def _proper(side: Answered, unit: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """(units, 3): sums of Brier score and negative log-likelihood over a unit's decisions, and their number.
+
+    None where the task states no probabilities.
+    """
+    told = side.task.confidences(side.outputs, side.rows, side.columns)
+    if told is None:
+        return None
     at = np.arange(len(told.truth))
     hit = np.zeros_like(told.probabilities)
     hit[at, told.truth] = 1.0
     brier = ((told.probabilities - hit) ** 2).sum(axis=1)
-    nll = -np.log(np.clip(told.probabilities[at, told.truth], 1e-30, None))
+    nll = -told.likelihood()
     found = np.zeros((int(unit.max()) + 1, 3))
     np.add.at(found, unit[told.example], np.stack([brier, nll, np.ones_like(brier)], axis=1))
     return found

@@ -5,15 +5,23 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
-import polars as pl
 from pydantic import Field
 
-from charter.audits.baselines import Baseline, baselines
-from charter.audits.case import Answers, Audit, Case
+from charter.audits.case import Answers, Audit, Case, by_group
 from charter.audits.measuring import Evidence, Measured, interval, measured, paired_gain
 from charter.audits.resampling import Resampling
 from charter.runs.findings import Finding
+from charter.tasks.baselines import Baseline
 from charter.tasks.task import ScoreName
+
+PICTURES = {
+    "matrix": ("confusion", "counts, truth by prediction; the value is their diagonal's share"),
+    "density": (
+        "agreement",
+        "counts in bins of equal width, truth by prediction; the value is their diagonal's share",
+    ),
+}
+"""Kind of picture -> what its finding is called, and how it was made."""
 
 
 def performance(
@@ -24,17 +32,16 @@ def performance(
         int, Field(ge=2, description="fewer rows (of a class, of a group) are no evidence")
     ] = 30,
 ) -> Audit:
-    """Accuracy, precision, recall, F1, MCC, AUROC and AUPRC with intervals, by class and group, beside two baselines."""
+    """Every score of the task with its interval, by class and group, and beside two cheap baselines."""
 
     def measure(case: Case) -> list[Finding]:
         how = Resampling(resamples, confidence, case.seed)
         test = case.answers["test"]
         model = measured(case, test, test.outputs, how)
         found = list(_overall(model, how, minimum_n))
-        found += _confusion(case, test)
-        for column in case.columns.groups:
-            found += _by_group(case, test, column, how, minimum_n)
-        for baseline in baselines(case):
+        found += _picture(case, test)
+        found += _by_group(case, test, how, minimum_n)
+        for baseline in case.task.baselines(case.train, test.rows, case.columns, seed=case.seed):
             found += _beside(case, model, baseline, how)
         return found
 
@@ -88,38 +95,26 @@ def _overall(one: Measured, how: Resampling, minimum_n: int) -> Iterator[Finding
         yield _finding(one, name, how, where=where, minimum_n=minimum_n)
 
 
-def _confusion(case: Case, test: Answers) -> list[Finding]:
-    counts = case.task.confusion(test.outputs, test.rows, case.columns)
-    if counts is None:
+def _picture(case: Case, test: Answers) -> list[Finding]:
+    """Answers against truth in counts, as the task draws them."""
+    attachment = case.task.picture(test.outputs, test.rows, case.columns)
+    if attachment is None:
         return []
-    attachment = {"kind": "matrix", "labels": list(case.task.labels), "counts": counts.tolist()}
-    return [
-        Finding(
-            "performance",
-            "confusion",
-            float(np.trace(counts) / max(counts.sum(), 1)),
-            n=int(counts.sum()),
-            method="counts, truth by prediction; the value is their diagonal's share",
-            of=case.of,
-            on=test.digest,
-            split="test",
-            attachment=attachment,
-        )
-    ]
+    counts = np.asarray(attachment["counts"])
+    metric, said = PICTURES[attachment["kind"]]
+    share = float(np.trace(counts) / max(counts.sum(), 1))
+    n = int(counts.sum())
+    ties: dict[str, Any] = {"of": case.of, "on": test.digest, "split": "test"}
+    return [Finding("performance", metric, share, n=n, method=said, attachment=dict(attachment), **ties)]
 
 
-def _by_group(case: Case, test: Answers, column: str, how: Resampling, minimum_n: int) -> Iterator[Finding]:
-    """Overall scores of the rows of each value of a group column; rows without a value are a group of their own."""
-    values = test.rows[column].fill_null("(missing)")
-    for value in sorted(values.unique().to_list()):
-        mask = (values == value).to_numpy()
-        index = np.flatnonzero(mask)
-        rows = test.rows.filter(pl.Series(mask))
-        outputs = [test.outputs[at] for at in index.tolist()]
-        part = measured(case, Answers(rows, outputs, test.digest), outputs, how)
+def _by_group(case: Case, test: Answers, how: Resampling, minimum_n: int) -> Iterator[Finding]:
+    """Overall scores of the rows of each value of each group column."""
+    for where, answers in by_group(case, test):
+        part = measured(case, answers, answers.outputs, how)
         for name in part.values:
             if not name[1]:
-                yield _finding(part, name, how, where={column: value}, minimum_n=minimum_n)
+                yield _finding(part, name, how, where=where, minimum_n=minimum_n)
 
 
 def _beside(case: Case, model: Measured, baseline: Baseline, how: Resampling) -> Iterator[Finding]:

@@ -39,14 +39,16 @@ class Resampling:
         """The quantiles at the interval's ends."""
         return (1 - self.confidence) / 2, (1 + self.confidence) / 2
 
-    def draws(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(resamples, kinds): how often each kind is drawn when as many as there are, are drawn with replacement.
+    def draws(self, counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Pieces of (resamples, kinds): how often each kind is drawn when as many as there are, are drawn with replacement.
 
         One multinomial draw over kinds of equal units is one bootstrap resample of the units (Efron and Tibshirani
-        1993, chapter 6).
+        1993, chapter 6). The pieces fit in memory, whatever their number.
         """
-        n = int(counts.sum())
-        return np.random.default_rng(self.seed).multinomial(n, counts / n, size=self.resamples)
+        n, rng = int(counts.sum()), np.random.default_rng(self.seed)
+        each = max(1, CHUNK // max(len(counts), 1))
+        sizes = [min(each, self.resamples - start) for start in range(0, self.resamples, each)]
+        return [rng.multinomial(n, counts / n, size=size) for size in sizes]
 
 
 def clusters(rows: pl.DataFrame, subject: str | None) -> NDArray[np.int64]:
@@ -60,31 +62,25 @@ def clusters(rows: pl.DataFrame, subject: str | None) -> NDArray[np.int64]:
     return named.to_numpy().astype(np.int64) - 1
 
 
-def summed(tally: NDArray[np.int64], cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+def summed(tally: NDArray[Any], cluster: NDArray[np.int64]) -> NDArray[Any]:
     """Tallies (n, m) summed up by cluster."""
     if len(cluster) and cluster.max() == len(cluster) - 1:
         return tally
-    out = np.zeros((int(cluster.max()) + 1 if len(cluster) else 0, tally.shape[1]), dtype=np.int64)
+    out = np.zeros((int(cluster.max()) + 1 if len(cluster) else 0, tally.shape[1]), dtype=tally.dtype)
     np.add.at(out, cluster, tally)
     return out
 
 
-def resampled_totals(tally: NDArray[np.int64], how: Resampling) -> NDArray[np.float64]:
+def resampled_totals(tally: NDArray[Any], how: Resampling) -> NDArray[np.float64]:
     """(resamples, m): sums of tallies in each bootstrap resample of the rows of `tally`."""
     kinds, counts = np.unique(tally, axis=0, return_counts=True)
-    draws = how.draws(counts)
-    return draws.astype(np.float64) @ kinds.astype(np.float64)
+    values = kinds.astype(np.float64)
+    return np.concatenate([draws.astype(np.float64) @ values for draws in how.draws(counts)])
 
 
 def weight_chunks(n: int, how: Resampling) -> list[NDArray[np.int64]]:
     """Bootstrap weights (some resamples, n) of n units, in pieces that fit in memory."""
-    rng = np.random.default_rng(how.seed)
-    each = max(1, CHUNK // max(n, 1))
-    pieces = []
-    for start in range(0, how.resamples, each):
-        size = min(each, how.resamples - start)
-        pieces.append(rng.multinomial(n, np.full(n, 1 / n), size=size))
-    return pieces
+    return how.draws(np.ones(n, dtype=np.int64))
 
 
 def percentile(value: float, values: NDArray[np.float64], how: Resampling, unit: str) -> Interval:

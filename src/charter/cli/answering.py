@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from charter.release.bundle import read_bundle
 from charter.runs.files import machine_errors, write_table
 
 if TYPE_CHECKING:
-    from charter.serving.answers import Answerer
+    from charter.serving.answers import Answerer, Given
 
 WRITERS = (".parquet", ".csv", ".jsonl")
 
@@ -34,8 +34,27 @@ def open_bundle(folder: Path, *, key: Path | None, allow_refused: bool) -> "Answ
     return open_answerer(bundle)
 
 
-def answer_texts(answerer: "Answerer", texts: list[str], *, as_json: bool) -> None:
-    """Print an answer per text, in their order."""
+def row_of(inputs: Sequence[str]) -> dict[str, str]:
+    """One row from `NAME=TEXT` of each input.
+
+    Raises:
+        CharterError: one without a name, or a name that stands twice.
+    """
+    row: dict[str, str] = {}
+    for one in inputs:
+        name, sign, text = one.partition("=")
+        if not sign or not name:
+            raise CharterError("--input is written NAME=TEXT, once for each input of the bundle")
+        if name in row:
+            raise CharterError(
+                f"--input {name}: stands twice; one row is answered at a time, --file answers many"
+            )
+        row[name] = text
+    return row
+
+
+def answer_texts(answerer: "Answerer", texts: "Sequence[Given]", *, as_json: bool) -> None:
+    """Print an answer per text (or per row of several inputs), in their order."""
     from charter.serving.answers import text_rows
 
     answered = answerer.answer(text_rows(texts, answerer.columns))
@@ -44,7 +63,7 @@ def answer_texts(answerer: "Answerer", texts: list[str], *, as_json: bool) -> No
         if as_json:
             print(json.dumps(_public(answer), ensure_ascii=False))
             continue
-        out.print(f"[dim]{escape(text) or '(an empty text)'}[/]")
+        out.print(f"[dim]{escape(_shown(text)) or '(an empty text)'}[/]")
         for line in _lines(answer):
             out.print(f"  {line}")
     if answered.truncated:
@@ -123,6 +142,12 @@ def _public(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in answer.items() if not name.startswith("_") and value is not None}
 
 
+def _shown(given: "Given") -> str:
+    if isinstance(given, Mapping):
+        return " | ".join(f"{name}: {text}" for name, text in given.items())
+    return given or ""
+
+
 def _lines(answer: dict[str, Any]) -> list[str]:
     if answer.get("not_answered"):
         return [f"[yellow]not answered: {escape(answer['not_answered'])}[/]"]
@@ -132,6 +157,16 @@ def _lines(answer: dict[str, Any]) -> list[str]:
             f"[bold]{escape(one['label'])}[/] {escape(one['text'])}  {one['probability']:.2f}"
             for one in found
         ] or ["[dim]no entities[/]"]
-    others = sorted((answer["probabilities"] or {}).items(), key=lambda item: -item[1])[1:4]
+    if "predictions" in answer:
+        shares = answer["probabilities"] or {}
+        return [
+            f"[bold]{escape(label)}[/]  {shares[label]:.2f}" for label in answer["predictions"] or []
+        ] or ["[dim]no label[/]"]
+    if "low" in answer:
+        ends = "" if answer["low"] is None else f"   [dim]{answer['low']:.4g} to {answer['high']:.4g}[/]"
+        return [f"[bold]{answer['prediction']:.4g}[/]{ends}"]
+    shares = dict(answer["probabilities"] or {})
+    shares.pop(answer["prediction"], None)
+    others = sorted(shares.items(), key=lambda item: -item[1])[:3]
     rest = ", ".join(f"{escape(label)} {share:.2f}" for label, share in others)
     return [f"[bold]{escape(answer['prediction'])}[/]  {answer['probability']:.2f}   [dim]{rest}[/]"]

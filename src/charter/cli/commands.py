@@ -55,9 +55,17 @@ def init(
     ],
     out: Annotated[Path, typer.Option(help="the charter to write")] = Path("charter.yaml"),
     name: Annotated[str | None, typer.Option(help="the model's name (default: from the file's name)")] = None,
-    text: Annotated[str | None, typer.Option(help="the column that holds the text")] = None,
-    target: Annotated[str | None, typer.Option(help="the column to predict")] = None,
-    task: Annotated[str | None, typer.Option(help="classification or token_classification")] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="the column that holds the text; may be repeated, for a pair or a title and a body"
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="the column to predict; may be repeated, for columns of 0 and 1, one per label"),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="the task, such as classification or regression")] = None,
     base: Annotated[
         str, typer.Option(help="the base model: sample:NAME, a folder or a hub id")
     ] = "sample:minilm",
@@ -79,7 +87,8 @@ def init(
     from charter.cli.starting import Wishes, start
 
     groups = tuple(group) if group else None
-    wishes = Wishes(name, text, target, task, base, groups, subject, encoding, validation, test)
+    texts, targets = tuple(text) if text else None, tuple(target) if target else None
+    wishes = Wishes(name, texts, targets, task, base, groups, subject, encoding, validation, test)
     start(data, out, wishes, ask=not yes, force=force)
 
 
@@ -251,6 +260,10 @@ def compare(
 def predict(
     bundle: Annotated[Path, typer.Argument(help="a released bundle")],
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="NAME=TEXT: an input of a bundle that reads several; one of each"),
+    ] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll; may be repeated"),
@@ -269,12 +282,14 @@ def predict(
     ] = False,
 ) -> None:
     """Answer texts, or the rows of a file, with a released bundle."""
-    from charter.cli.answering import answer_files, answer_texts, open_bundle
+    from charter.cli.answering import answer_files, answer_texts, open_bundle, row_of
 
-    if bool(text) == bool(file):
-        raise CharterError("give either --text or --file, once or more")
+    if sum(map(bool, (text, inputs, file))) != 1:
+        raise CharterError("give one of --text, --input or --file, once or more")
     answerer = open_bundle(bundle, key=key, allow_refused=allow_refused)
-    if text:
+    if inputs:
+        answer_texts(answerer, [row_of(inputs)], as_json=as_json)
+    elif text:
         answer_texts(answerer, text, as_json=as_json)
     elif file:
         answer_files(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)

@@ -16,6 +16,7 @@ from charter.data.split import DEFAULTS
 from charter.errors import CharterError
 from charter.models.base import SAMPLES
 from charter.spec.limits import Limit
+from charter.spec.metrics import HEADLINES
 from charter.spec.model import Charter
 
 LENGTHS = (32, 64, 128, 256, 512)
@@ -51,13 +52,14 @@ class Draft:
     source: str | dict[str, str]
     base: str
     task: str
-    text: str
-    target: str
+    texts: tuple[str, ...]
+    targets: tuple[str, ...]
     groups: tuple[str, ...]
     subject: str | None
     split: str | None
     parts: tuple[str, ...]
     licence: str | None
+    separator: str = ""
 
 
 def fit_of(base: str, folder: Path, texts: list[str]) -> Fit:
@@ -134,17 +136,17 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         "purpose": {"intended_use": "TO SAY: what the model is for.", "affected": "TO SAY: who is affected."},
         "data": {
             "source": draft.source,
-            "inputs": {draft.text: "text"},
-            "target": draft.target,
+            "inputs": dict.fromkeys(draft.texts, "text"),
+            "target": draft.targets[0] if len(draft.targets) == 1 else list(draft.targets),
             "groups": list(draft.groups),
             "subject": draft.subject,
             "encoding": look.encoding,
             "licence": draft.licence,
-            "prepare": _preparations(draft.task),
+            "prepare": _preparations(draft),
             "split": _split(draft),
         },
         "model": {"base": draft.base, "max_length": max_length(fit, about)},
-        "task": {"use": draft.task},
+        "task": {"use": draft.task} | ({"separator": draft.separator} if draft.separator else {}),
         "limits": _limits(draft, look),
         "report": {"language": "zh" if about.chinese > 0.5 else "en"},
     }
@@ -156,9 +158,11 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         raise CharterError(f"no charter can be made of this: {at}: {first['msg']}") from None
 
 
-def _preparations(task: str) -> list[dict[str, Any]]:
-    tidy = [] if task == "token_classification" else [{"use": "normalise_label"}]
-    drop: list[dict[str, Any]] = [{"use": "drop_exact_duplicates"}, {"use": "drop_near_duplicates"}]
+def _preparations(draft: Draft) -> list[dict[str, Any]]:
+    """Numbers and tags are no labels to tidy; pairs that share one of their texts are alike and yet all wanted."""
+    tidy = [] if draft.task in ("token_classification", "regression") else [{"use": "normalise_label"}]
+    drop: list[dict[str, Any]] = [{"use": "drop_exact_duplicates"}]
+    drop += [{"use": "drop_near_duplicates"}] if len(draft.texts) == 1 else []
     return [{"use": "repair_text"}, {"use": "mask_pii"}, *tidy, *drop]
 
 
@@ -180,29 +184,38 @@ def test_rows(draft: Draft, look: Look) -> int:
 def _limits(draft: Draft, look: Look) -> list[str]:
     """First guesses by the number of classes; calibration only where there will be rows enough to measure it."""
     metric, bound = _headline(draft, look)
-    by_group = "micro_f1" if metric == "micro_f1" else "accuracy"
+    by_group = "accuracy" if metric == "macro_f1" and draft.task != "multi_label_classification" else metric
     limits = [Limit(metric, ">=", bound)]
     limits += [Limit(by_group, ">=", round(bound - 0.1, 2), ((group, "*"),)) for group in draft.groups]
     if draft.parts or test_rows(draft, look) >= 1.2 * CALIBRATED_FROM:
-        limits.append(Limit("expected_calibration_error", "<=", 0.1))
+        calibrated = Limit("expected_calibration_error", "<=", 0.1)
+        limits.append(Limit("interval_coverage", ">=", 0.85) if draft.task == "regression" else calibrated)
     return [str(one) for one in limits]
 
 
+_FIRST_BOUNDS = {
+    "token_classification": 0.6,
+    "multi_label_classification": 0.4,
+    "ordinal": 0.5,
+    "regression": 0.3,
+}
+
+
 def _headline(draft: Draft, look: Look) -> tuple[str, float]:
-    target = look.column(draft.target)
+    target = look.column(draft.targets[0])
     classes = target.different if target is not None else 2
-    if draft.task == "token_classification":
-        return "micro_f1", 0.6
+    if draft.task in _FIRST_BOUNDS:
+        return HEADLINES[draft.task], _FIRST_BOUNDS[draft.task]
     return "macro_f1", 0.7 if classes == 2 else 0.6 if classes <= 5 else 0.5 if classes <= 20 else 0.4
 
 
 def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) -> Mapping[str, str]:
     """By key of the charter, what stands above it as a comment."""
-    others = [one.name for one in look.columns if one.name not in (draft.text, draft.target)]
+    others = [one.name for one in look.columns if one.name not in (*draft.texts, *draft.targets)]
     notes = {
         "purpose": "Say here what the model is for; it stands on the model card.",
-        "data.inputs": f"{draft.text}: {roles.text.why}",
-        "data.target": f"{draft.target}: {roles.target.why}",
+        "data.inputs": f"{', '.join(draft.texts)}: {roles.text.why}",
+        "data.target": f"{', '.join(draft.targets)}: {roles.target.why}",
         "data.groups": f"{roles.groups.why}\nother columns: {', '.join(others) or 'none'}",
         "data.subject": roles.subject.why,
         "data.prepare": "\n".join(filter(None, (_personal_note(about), _language_note(about)))),
@@ -283,6 +296,6 @@ def _limits_note(draft: Draft, look: Look) -> str:
     rows = max(test_rows(draft, look), 1)
     width = 1.96 * math.sqrt(bound * (1 - bound) / rows)
     said = "a first guess, not advice: say what the model must keep to be of use"
-    if not draft.parts:
+    if not draft.parts and draft.task != "regression":
         said += f"\nwith about {rows} test rows a score of {bound:g} is known to within ±{width:.2f}, and its low end is judged"
     return said

@@ -10,12 +10,13 @@ from pathlib import Path
 import polars as pl
 import typer
 
+from charter import plugins
 from charter.cli.drafting import Draft, Fit, charter_of, fit_of, notes_of, personal, test_rows, unfit
 from charter.cli.origins import Origin, find_origin
 from charter.cli.showing import bar, console
 from charter.data.columns import Columns
 from charter.data.guess import Guess, Roles, guess_roles
-from charter.data.look import Look, TextLook, look_at, text_look
+from charter.data.look import Look, TextLook, look_at, said, text_look
 from charter.data.reading import absent_columns
 from charter.errors import CharterError, DataError
 from charter.runs.files import write_text
@@ -31,8 +32,8 @@ class Wishes:
     """What the user said on the command line; None where nothing was said, NONE for no column."""
 
     name: str | None = None
-    text: str | None = None
-    target: str | None = None
+    text: tuple[str, ...] | None = None
+    target: tuple[str, ...] | None = None
     task: str | None = None
     base: str = "sample:minilm"
     groups: tuple[str, ...] | None = None
@@ -57,8 +58,8 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
         look = look_at(origin.location, Path(), encoding=wishes.encoding)
     _say_look(origin, look)
     roles, draft = _decide(origin, look, wishes, out, asks=ask and sys.stdin.isatty())
-    about = text_look(look, draft.text)
-    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft.text))
+    about = text_look(look, draft.texts)
+    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft.texts))
     charter = charter_of(draft, look, about, fit)
     write_text(out, commented(charter, notes_of(draft, roles, look, about, fit)))
     _say_choices(charter, roles, draft, look)
@@ -70,8 +71,8 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     )
 
 
-def _some_texts(look: Look, text: str) -> list[str]:
-    cells = look.frame[text].drop_nulls()
+def _some_texts(look: Look, texts: tuple[str, ...]) -> list[str]:
+    cells = said(look.frame, texts).drop_nulls()
     some = cells.sample(min(len(cells), 2_000), seed=7)
     found: list[str] = (some.list.join(" ") if isinstance(some.dtype, pl.List) else some).to_list()
     return found
@@ -81,28 +82,37 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
     """Every role by what was said, asked or guessed, in that order."""
     names = [one.name for one in look.columns]
     roles = guess_roles(look, text=_known("text", wishes.text, names))
-    text = _choose("text", "Which column holds the text?", wishes.text, roles.text, names, asks)
-    said = roles.text if text == roles.text.column else Guess((text,), "as you said")
+    text = _choose(
+        "text", "Which column holds the text, or which several?", wishes.text, roles.text, names, asks
+    )
+    why = roles.text if text == roles.text.columns else Guess(text, "as you said")
     roles = guess_roles(look, text=text, target=_known("target", wishes.target, names))
     target = _choose("target", "Which column is to be predicted?", wishes.target, roles.target, names, asks)
-    if target == text:
-        raise CharterError(f"'{text}' can't be both the text and the target")
-    if target != roles.target.column:
+    both = [name for name in text if name in target]
+    if both:
+        raise CharterError(f"'{both[0]}' can't be both the text and the target")
+    if target != roles.target.columns:
         roles = guess_roles(look, text=text, target=target)
-    roles = replace(roles, text=said)
+    roles = replace(roles, text=why)
     task = wishes.task or str(roles.task.column)
     if asks and wishes.task is None:
-        task = typer.prompt("Which task? (classification, token_classification)", default=task)
-    others = [name for name in names if name not in (text, target)]
+        task = typer.prompt(f"Which task? ({', '.join(plugins.names('task'))})", default=task)
+    others = [name for name in names if name not in (*text, *target)]
     groups = _choose_groups(wishes.groups, roles.groups, others, asks)
     subject = _choose_subject(wishes.subject, roles.subject, others, asks)
-    parts = _usable_parts(origin, Columns({text: "text"}, target, groups, subject), look.encoding, wishes)
+    several = target if len(target) > 1 else ()
+    columns = Columns(
+        dict.fromkeys(text, "text"), None if several else target[0], groups, subject, indicators=several
+    )
+    parts = _usable_parts(origin, columns, look.encoding, wishes)
     origin = replace(origin, parts=parts)
     name = wishes.name or re.sub(r"[^\w.\-]", "-", origin.name).lstrip(".-")[:80] or "model"
-    split = roles.split.column if roles.split.column not in (text, target, subject) else None
+    split = roles.split.column if roles.split.column not in (*text, *target, subject) else None
+    marked = look.column(target[0])
+    separator = marked.separator if marked is not None and task == "multi_label_classification" else ""
     draft = Draft(
         name, origin.written_beside(out), wishes.base, task, text, target, groups, subject,
-        split, tuple(parts) or look.published, origin.licence,
+        split, tuple(parts) or look.published, origin.licence, separator,
     )  # fmt: skip
     return roles, draft
 
@@ -114,19 +124,23 @@ def _usable_parts(origin: Origin, columns: Columns, encoding: str, wishes: Wishe
         problems = absent_columns(place, Path(), columns, encoding)
         if not problems:
             usable[name] = place
-        elif set(problems) != {columns.target} or place in (wishes.test, wishes.validation):
+        elif not set(problems) <= {columns.target, *columns.indicators} or place in (
+            wishes.test,
+            wishes.validation,
+        ):
             raise DataError(f"{place}: {next(iter(problems.values()))}")
         else:
             console().print(
-                f"{place} has no '{columns.target}': nothing can be judged on it, it is left out",
+                f"{place} has no '{next(iter(problems))}': nothing can be judged on it, it is left out",
                 markup=False,
             )
     return usable if len(usable) > 1 else {}
 
 
-def _known(role: str, wish: str | None, names: Sequence[str]) -> str | None:
-    if wish is not None and wish not in names:
-        raise CharterError(f"--{role} {wish}: {_no_column(wish, names)}")
+def _known(role: str, wish: tuple[str, ...] | None, names: Sequence[str]) -> tuple[str, ...] | None:
+    for one in wish or ():
+        if one not in names:
+            raise CharterError(f"--{role} {one}: {_no_column(one, names)}")
     return wish
 
 
@@ -137,17 +151,17 @@ def _no_column(name: str, names: Sequence[str]) -> str:
 
 
 def _choose(
-    role: str, question: str, wish: str | None, guess: Guess, names: Sequence[str], asks: bool
-) -> str:
+    role: str, question: str, wish: tuple[str, ...] | None, guess: Guess, names: Sequence[str], asks: bool
+) -> tuple[str, ...]:
     if wish is not None:
         return wish
     if asks:
-        return _ask(question, guess, names, several=False)[0]
+        return _ask(question, guess, names)
     if guess.column is None:
         raise CharterError(
             f"which column is the {role} can't be guessed ({guess.why}); say --{role} with one of: {', '.join(names)}"
         )
-    return guess.column
+    return guess.columns
 
 
 def _choose_groups(
@@ -156,37 +170,37 @@ def _choose_groups(
     if wish is not None:
         wanted = tuple(dict.fromkeys(one for one in wish if one != NONE))
         for one in wanted:
-            _known("group", one, names)
+            _known("group", (one,), names)
         return wanted
     if asks and names:
-        return _ask("Which columns tell groups apart that must be measured?", guess, names, several=True)
+        return _ask("Which columns tell groups apart that must be measured?", guess, names, optional=True)
     return guess.columns
 
 
 def _choose_subject(wish: str | None, guess: Guess, names: Sequence[str], asks: bool) -> str | None:
     if wish is not None:
-        return None if wish == NONE else _known("subject", wish, names)
+        return None if wish == NONE else (_known("subject", (wish,), names) or (None,))[0]
     if asks and names:
-        found = _ask("Which column names the person a row is about?", guess, names, several=True)
+        found = _ask("Which column names the person a row is about?", guess, names, optional=True)
         return found[0] if found else None
     return guess.column
 
 
-def _ask(question: str, guess: Guess, names: Sequence[str], *, several: bool) -> tuple[str, ...]:
+def _ask(question: str, guess: Guess, names: Sequence[str], *, optional: bool = False) -> tuple[str, ...]:
     """Ask until the answer names columns; an optional role may be answered by NONE."""
     console().print(f"  ({guess.why})", markup=False)
-    none = f"; {NONE} for none" if several else ""
+    none = f"; {NONE} for none" if optional else ""
     while True:
-        default = ", ".join(guess.columns) or (NONE if several else None)
+        default = ", ".join(guess.columns) or (NONE if optional else None)
         said = typer.prompt(f"{question} ({', '.join(names)}{none})", default=default)
-        if several and said.strip() in (NONE, ""):
+        if optional and said.strip() in (NONE, ""):
             return ()
         # a name may hold a comma itself
         wanted = (said.strip(),) if said.strip() in names else tuple(one.strip() for one in said.split(","))
         wrong = [one for one in wanted if one not in names]
-        if not wrong and (several or len(wanted) == 1):
+        if not wrong:
             return tuple(dict.fromkeys(wanted))
-        console().print(f"  {_no_column(wrong[0], names) if wrong else 'one column, please'}", markup=False)
+        console().print(f"  {_no_column(wrong[0], names)}", markup=False)
 
 
 def _say_look(origin: Origin, look: Look) -> None:
@@ -211,8 +225,8 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
     if draft.parts:
         split = f"{', '.join(draft.parts)} as published"
     lines = [
-        ("text", draft.text, roles.text.why),
-        ("target", draft.target, roles.target.why),
+        ("text", ", ".join(draft.texts), roles.text.why),
+        ("target", ", ".join(draft.targets), roles.target.why),
         ("task", draft.task, roles.task.why if draft.task == roles.task.column else "as you said"),
         ("groups", ", ".join(draft.groups) or NONE, roles.groups.why),
         ("subject", draft.subject or NONE, roles.subject.why),

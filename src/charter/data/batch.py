@@ -13,76 +13,107 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The target of a position that no loss reads (a padding, a word's second piece)."""
 
+Integers = NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Batch:
     """What a model is fed in one pass.
 
-    inputs: the model's own keyword arguments (`input_ids` and `attention_mask` of shape (batch, length), ...).
-    targets: (batch,) class indices or (batch, length) with IGNORED where nothing is to be predicted; None at prediction.
+    inputs: the model's own keyword arguments (`input_ids`, `attention_mask` and, for pairs where the base has them,
+    `token_type_ids`, of shape (sequences, length)).
+    targets: (batch,) class indices, (batch,) or (batch, outputs) floats, or (batch, length) with IGNORED where nothing
+    is to be predicted; None at prediction.
     index: (batch,) positions of the examples in their split.
     weights: (batch,) weight of each example's loss; 1 where nothing else is asked.
+    sizes: (batch,) how many sequences each example has, in order; None where each has one.
     """
 
     inputs: Mapping[str, "Tensor"]
     targets: "Tensor | None"
     index: "Tensor"
     weights: "Tensor"
+    sizes: "Tensor | None" = None
 
 
 @dataclass(frozen=True)
 class Examples:
     """The encoded rows of one split, ready to be batched.
 
-    ids: one int array of token ids for each example.
-    targets: None at prediction; else (n,) class indices, or one int array per example aligned with its ids.
-    words: for token tasks, one int array per example: the word that each token belongs to, -1 for none; else None.
+    ids: one int array of token ids for each sequence; an example has one, or as many as `sizes` says.
+    targets: None at prediction; else (n,) class indices, (n,) or (n, outputs) floats, or one int array per example
+    aligned with its ids.
     rows: (n,) the `_row` number of each example.
     truncated: how many texts were cut at the length limit.
+    types: the token types of each sequence, for pairs where the base has them; else None.
+    words: for token tasks, one int array per sequence: the word that each token belongs to, -1 for none; else None.
+    sizes: (n,) sequences of each example; None where each has one.
     """
 
-    ids: tuple[NDArray[np.int64], ...]
-    targets: "NDArray[np.int64] | tuple[NDArray[np.int64], ...] | None"
-    words: tuple[NDArray[np.int64], ...] | None
-    rows: NDArray[np.int64]
+    ids: tuple[Integers, ...]
+    targets: "NDArray[np.int64] | NDArray[np.float32] | tuple[Integers, ...] | None"
+    rows: Integers
     truncated: int
     pad_id: int
+    types: tuple[Integers, ...] | None = None
+    words: tuple[Integers, ...] | None = None
+    sizes: Integers | None = None
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
 
     @property
-    def lengths(self) -> NDArray[np.int64]:
-        """(n,) the tokens of each example."""
-        return np.asarray([len(ids) for ids in self.ids], dtype=np.int64)
+    def lengths(self) -> Integers:
+        """(n,) tokens of each example, of its longest sequence."""
+        each = np.asarray([len(ids) for ids in self.ids], dtype=np.int64)
+        if self.sizes is None or not len(each):
+            return each
+        longest: Integers = np.maximum.reduceat(each, np.r_[0, np.cumsum(self.sizes)[:-1]])
+        return longest
 
-    def batch(self, index: NDArray[np.int64], weights: NDArray[np.float32] | None = None) -> Batch:
-        """The examples at `index` as one batch, padded on the right to its longest example."""
+    def batch(self, index: Integers, weights: NDArray[np.float32] | None = None) -> Batch:
+        """The examples at `index` as one batch, padded on the right to its longest sequence."""
         import torch
 
-        chosen = [self.ids[i] for i in index]
-        length = max(len(ids) for ids in chosen)
-        input_ids = np.full((len(chosen), length), self.pad_id, dtype=np.int64)
-        mask = np.zeros((len(chosen), length), dtype=np.int64)
-        for row, ids in enumerate(chosen):
-            input_ids[row, : len(ids)] = ids
-            mask[row, : len(ids)] = 1
-        ones = np.ones(len(chosen), dtype=np.float32)
+        places = self._sequences(index)
+        length = max(len(self.ids[place]) for place in places)
+        ids = self._padded(self.ids, places, length, self.pad_id)
+        ones = [np.ones(len(self.ids[place]), dtype=np.int64) for place in places]
+        inputs = {"input_ids": ids, "attention_mask": self._padded(ones, range(len(ones)), length, 0)}
+        if self.types is not None:
+            inputs["token_type_ids"] = self._padded(self.types, places, length, 0)
+        equal = np.ones(len(index), dtype=np.float32)
         return Batch(
-            inputs={"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)},
+            inputs={name: torch.from_numpy(array) for name, array in inputs.items()},
             targets=self._targets(index, length),
             index=torch.from_numpy(np.asarray(index, dtype=np.int64)),
-            weights=torch.from_numpy(ones if weights is None else weights),
+            weights=torch.from_numpy(equal if weights is None else weights),
+            sizes=None if self.sizes is None else torch.from_numpy(self.sizes[index]),
         )
 
-    def _targets(self, index: NDArray[np.int64], length: int) -> "Tensor | None":
+    def _sequences(self, index: Integers) -> "Integers | list[int]":
+        if self.sizes is None:
+            return index
+        ends = np.cumsum(self.sizes)
+        return [place for one in index for place in range(ends[one] - self.sizes[one], ends[one])]
+
+    @staticmethod
+    def _padded(
+        parts: "tuple[Integers, ...] | list[Integers]",
+        places: "Integers | list[int] | range",
+        length: int,
+        filler: int,
+    ) -> Integers:
+        found = np.full((len(places), length), filler, dtype=np.int64)
+        for row, place in enumerate(places):
+            found[row, : len(parts[place])] = parts[place]
+        return found
+
+    def _targets(self, index: Integers, length: int) -> "Tensor | None":
         import torch
 
         if self.targets is None:
             return None
         if isinstance(self.targets, np.ndarray):
             return torch.from_numpy(self.targets[index])
-        padded = np.full((len(index), length), IGNORED, dtype=np.int64)
-        for row, i in enumerate(index):
-            padded[row, : len(self.targets[i])] = self.targets[i]
-        return torch.from_numpy(padded)
+        return torch.from_numpy(self._padded(self.targets, index, length, IGNORED))

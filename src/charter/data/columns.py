@@ -18,6 +18,9 @@ SPLIT = "_split"
 UNIT = "_unit"
 """Int64: rows of one unit are of one person or alike, in chains; they count as one where independence matters."""
 
+TARGET = "_target"
+"""List[String]: the labels of each row, where a charter names several columns of 0 and 1 as its target."""
+
 SplitName = Literal["train", "validation", "calibration", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
 SPLIT_NAMES: Mapping[str, SplitName] = {
@@ -30,9 +33,30 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
 """What published splits are called, in lower case, and what each is here."""
 
 
+TargetKind = Literal["as_found", "label", "labels", "number"]
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a task asks of its columns, before any row is read.
+
+    target: what a cell of the target becomes: `label` one text, `labels` a list of texts (none is right too), `number`
+    a Float64; `as_found` a label, or a list of tags or spans where the column holds lists.
+    separator: stands between the labels of a cell that is one text. every_input: a row without a text in one of several
+    inputs is rejected; else only one without any.
+    """
+
+    target: TargetKind = "as_found"
+    separator: str | None = None
+    every_input: bool = False
+
+
 @dataclass(frozen=True)
 class Columns:
-    """The roles of a table's columns. `inputs` maps column -> modality; the other roles name columns or are None."""
+    """The roles of a table's columns. `inputs` maps column -> modality; the other roles name columns or are None.
+
+    indicators: columns of 0 and 1, one per label, that reading makes the one column TARGET of; `target` is that then.
+    """
 
     inputs: Mapping[str, str]
     target: str | None = None
@@ -40,11 +64,18 @@ class Columns:
     subject: str | None = None
     time: str | None = None
     split: str | None = None
+    form: Form = Form()
+    indicators: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, data: Data) -> "Columns":
-        """The roles as a charter's data section states them."""
-        return cls(data.inputs, data.target, data.groups, data.subject, data.split.time, data.split.column)
+    def of(cls, data: Data, form: Form = Form()) -> "Columns":
+        """The roles as a charter's data section states them, and what its task asks of them."""
+        several = () if isinstance(data.target, str) else data.target
+        target = data.target if isinstance(data.target, str) else TARGET
+        split = data.split
+        return cls(
+            data.inputs, target, data.groups, data.subject, split.time, split.column, form, tuple(several)
+        )
 
     def given_split(self, frame: pl.DataFrame) -> pl.Series | None:
         """The split of each row where the data itself says it (published parts, a column); else None."""
@@ -57,11 +88,31 @@ class Columns:
 
     @property
     def text(self) -> str:
-        """The one text column (several inputs are not built yet)."""
+        """The text column; of several the first."""
         return next(iter(self.inputs))
+
+    def texts(self, frame: pl.DataFrame) -> pl.Series:
+        """What each row says, for comparing rows: the text column, or several one below the other, in their order."""
+        if len(self.inputs) == 1:
+            return frame[self.text]
+        parts = [pl.col(column).fill_null("") for column in self.inputs]
+        return frame.select(pl.concat_str(parts, separator="\n").alias(self.text))[self.text]
+
+    def without_text(self, frame: pl.DataFrame) -> pl.Expr:
+        """Whether a row lacks what is to be read: every input, or one that must be filled, is missing or blank."""
+        blank = [is_blank(frame, column) for column in self.inputs]
+        return pl.any_horizontal(blank) if self.form.every_input else pl.all_horizontal(blank)
 
     @property
     def kept(self) -> tuple[str, ...]:
         """Every column that has a role, once, in the order of the roles; all others are left behind at reading."""
-        roles = (*self.inputs, self.target, *self.groups, self.subject, self.time, self.split)
+        targets = self.indicators or (self.target,)
+        roles = (*self.inputs, *targets, *self.groups, self.subject, self.time, self.split)
         return tuple(dict.fromkeys(role for role in roles if role is not None))
+
+
+def is_blank(frame: pl.DataFrame, column: str) -> pl.Expr:
+    """Whether a cell of texts or lists of words is missing, or holds nothing to be read."""
+    if isinstance(frame.schema[column], pl.List):
+        return pl.col(column).list.len().fill_null(0) == 0
+    return pl.col(column).str.strip_chars().fill_null("") == ""

@@ -31,9 +31,20 @@ SUBJECTS = _set(
     "speakerid reviewer reviewerid account member employee participant subject respondent worker "
     "姓名 用户 用户名 用户id 患者 患者id 病人 客户 客户id 作者 会员 员工 学号 工号 身份证 身份证号"
 )
+PAIRS = (
+    ("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("question1", "question2"),
+    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"), ("question", "answer"),
+    ("query", "document"), ("句子1", "句子2"), ("问题1", "问题2"), ("问题", "答案"), ("前提", "假设"),
+)  # fmt: skip
+"""Names of two texts that are read as a pair."""
+TITLES = _set("title headline subject_line summary 标题 题目 摘要")
+ORDERED = _set("rating ratings stars star score level grade severity priority 评分 星级 等级 级别 得分")
+"""Names of numbers that have an order, and of which few are classes."""
+MEASURED = _set("similarity relatedness price value amount duration 相似度 价格 金额 时长")
 TIMES = _set("date time datetime timestamp created day 日期 时间 创建时间")
 MOST_CLASSES = 1000
 MOST_GROUP_VALUES = 50
+MOST_RANKS = 11
 
 
 @dataclass(frozen=True)
@@ -62,23 +73,26 @@ class Roles:
     time: Guess
 
 
-def guess_roles(look: Look, *, text: str | None = None, target: str | None = None) -> Roles:
+def guess_roles(
+    look: Look, *, text: tuple[str, ...] | None = None, target: tuple[str, ...] | None = None
+) -> Roles:
     """Guess every role; a text or target that is known already is kept, and the others fit it."""
     split, time = guess_split(look), guess_time(look)
     taken = {*split.columns, *time.columns}
-    texts = guess_text(look, taken) if text is None else Guess((text,), "as you said")
+    texts = guess_text(look, taken) if text is None else Guess(text, "as you said")
+    texts = guess_pair(look, texts) if text is None else texts
     taken |= set(texts.columns)
     targets = (
-        guess_target(look, texts.column, taken | {target or ""})
+        guess_target(look, texts.column, taken)
         if target is None
-        else Guess((target,), _balance(look.column(target)) or "as you said")
+        else Guess(target, (_balance(look.column(target[0])) if len(target) == 1 else "") or "as you said")
     )
     taken |= set(targets.columns)
     subject = guess_subject(look, taken)
     return Roles(
         texts,
         targets,
-        guess_task(look, targets.column),
+        guess_task(look, targets, pair=is_pair(texts.columns)),
         guess_groups(look, taken | set(subject.columns)),
         subject,
         split,
@@ -99,6 +113,29 @@ def guess_text(look: Look, taken: Collection[str] = ()) -> Guess:
     best = max(texts, key=lambda one: _textness(one))
     more = "named so, " if _named(best, TEXTS) else ""
     return Guess((best.name,), f"{more}{best.length:.0f} characters on average, {best.different:,} different")
+
+
+def is_pair(columns: Collection[str]) -> bool:
+    """Whether columns are two texts that belong together as a pair, by their names."""
+    folded = tuple(name.lower() for name in columns)
+    return folded in PAIRS
+
+
+def guess_pair(look: Look, texts: Guess) -> Guess:
+    """The text, and what is read with it: the other text of a pair, or a title before a body; told by their names."""
+    names = {one.name.lower(): one for one in look.columns if one.kind in ("text", "labels")}
+    for first, second in PAIRS:
+        if first in names and second in names and _is_varied(names[first]) and _is_varied(names[second]):
+            return Guess((names[first].name, names[second].name), "named as a pair of texts, read together")
+    titles = [one for name, one in names.items() if name in TITLES and one.name not in texts.columns]
+    body = look.column(texts.column) if texts.column is not None else None
+    if body is not None and body.kind == "text" and titles and _is_varied(titles[0]):
+        return Guess((titles[0].name, body.name), f"{titles[0].name} before {body.name}, read together")
+    return texts
+
+
+def _is_varied(one: ColumnLook) -> bool:
+    return not one.shares or one.different > 0.2 * one.filled
 
 
 def _textness(one: ColumnLook) -> float:
@@ -122,7 +159,21 @@ def guess_target(look: Look, text: str | None, taken: Collection[str] = ()) -> G
         return Guess(
             (best.name,), f"{'a tag for each word' if listed == 'tags' else 'spans'}; {_balance(best)}"
         )
+    listed_labels = [one for one in free if one.kind == "labels"]
+    if listed_labels:
+        best = max(listed_labels, key=lambda one: (_named(one, TARGETS), -one.different))
+        if not best.separator or _named(best, TARGETS):
+            return Guess((best.name,), f"several labels in a cell; {_balance(best)}")
+    flags = [one for one in free if _is_flag(one)]
     classes = [one for one in free if _is_class(one, look.rows)]
+    if len(flags) >= 3 and not any(_named(one, TARGETS) for one in classes):
+        return Guess(tuple(one.name for one in flags), f"{len(flags)} columns of 0 and 1: a label each")
+    numbers = [one for one in free if one.kind == "number" and not one.shares and not _looks_like_number(one)]
+    measured = [
+        one for one in numbers if _named(one, TARGETS | ORDERED | MEASURED) and not _named(one, SUBJECTS)
+    ]
+    if measured and not any(_named(one, TARGETS) for one in classes):
+        return Guess((measured[0].name,), f"named so; a number of {measured[0].different:,} values")
     named = [one for one in classes if _named(one, TARGETS)]
     plain = [one for one in classes if one.shares and not _named(one, GROUPS | SUBJECTS | TIMES)]
     if named:
@@ -132,6 +183,10 @@ def guess_target(look: Look, text: str | None, taken: Collection[str] = ()) -> G
         best = min(plain, key=lambda one: one.different)
         return Guess((best.name,), f"the fewest values; {_balance(best)}")
     return Guess((), "no column holds classes, tags or spans")
+
+
+def _is_flag(one: ColumnLook) -> bool:
+    return len(one.shares) == 2 and set(one.shares) <= {"0", "1", "0.0", "1.0", "true", "false"}
 
 
 def _is_class(one: ColumnLook, rows: int) -> bool:
@@ -144,9 +199,9 @@ def _is_class(one: ColumnLook, rows: int) -> bool:
 def _balance(one: ColumnLook | None) -> str:
     if one is None or not one.shares:
         return "" if one is None else f"{one.different:,} classes"
-    what = "classes" if one.kind not in ("tags", "spans") else "types"
+    what = {"tags": "types", "spans": "types", "labels": "labels"}.get(one.kind, "classes")
     if one.kind == "number" and len(one.shares) > 2:
-        what = "ratings or numbered classes (their order is not used)"
+        what = "ordered ratings" if _is_ordered(one) else "numbered classes (their order is not used)"
     first = [f"{_short(value)} {share:.0%}" for value, share in list(one.shares.items())[:5]]
     more = ", ..." if len(one.shares) > 5 else ""
     return f"{len(one.shares)} {what}: {', '.join(first)}{more}"
@@ -156,12 +211,24 @@ def _short(value: str) -> str:
     return value if len(value) <= 24 else value[:23] + "…"
 
 
-def guess_task(look: Look, target: str | None) -> Guess:
+def guess_task(look: Look, target: Guess, *, pair: bool = False) -> Guess:
     """The task that the target's kind asks for."""
-    one = look.column(target) if target is not None else None
+    one = look.column(target.column) if target.column is not None else None
+    if len(target.columns) > 1 or (one is not None and one.kind == "labels"):
+        return Guess(("multi_label_classification",), "any number of labels for each text")
     if one is not None and one.kind in ("tags", "spans", "words"):
         return Guess(("token_classification",), "entities in the text")
+    if one is not None and one.kind == "number" and not one.shares:
+        return Guess(("regression",), f"a number for each {'pair of texts' if pair else 'text'}")
+    if one is not None and _is_ordered(one):
+        return Guess(("ordinal",), "few numbers, named like ratings: classes with an order")
+    if pair:
+        return Guess(("text_pair_classification",), "one class for each pair of texts")
     return Guess(("classification",), "one class for each text")
+
+
+def _is_ordered(one: ColumnLook) -> bool:
+    return one.kind == "number" and 3 <= len(one.shares) <= MOST_RANKS and _named(one, ORDERED)
 
 
 def guess_groups(look: Look, taken: Collection[str] = ()) -> Guess:

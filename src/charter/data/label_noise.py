@@ -57,7 +57,8 @@ def label_noise(
             return Outcome(frame, nothing_dropped(), {}, findings=tuple(_too_few(classes, given)))
         rows = np.flatnonzero(np.isin(given, judged))
         own = np.searchsorted(judged, given[rows])
-        shares = _out_of_fold(frame[rows], columns.text, own, folds, seed)
+        some = frame[rows].with_columns(columns.texts(frame[rows]))
+        shares = _out_of_fold(some, columns.text, own, folds, seed)
         found = confident_learning(own, shares)
         doubted = rows[found.candidates]
         told = [

@@ -80,7 +80,7 @@ def keep_languages(
     kept = {_ALIKE.get(code, code) for code in languages}
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        told = languages_of(frame[columns.text], min_letters)
+        told = languages_of(columns.texts(frame), min_letters)
         other = ~told["language"].is_in(list(kept))
         sure = told["language"].is_not_null() & other & (told["probability"] >= confidence)
         reason = pl.lit("another language (") + told["language"] + pl.lit(")")

@@ -42,7 +42,7 @@ def drop_short(
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
         reason = pl.Series("reason", [None] * frame.height, dtype=pl.String)
         for least, said, count in reversed(measures):
-            short = count(frame[columns.text]) < least
+            short = count(columns.texts(frame)) < least
             reason = pl.select(pl.when(short).then(pl.lit(said)).otherwise(reason)).to_series()
         dropped = frame.select(ROW, reason.alias("reason")).drop_nulls("reason")
         return Outcome(frame.filter(reason.is_null()), dropped, {})

@@ -89,8 +89,8 @@ class Likeness:
         """Read the texts of rows."""
         texts = Texts(rows.parts.folder)
         hashes: list[pl.DataFrame] = []
-        for chunk in rows.chunks([columns.text]):
-            keys = folded(chunk[columns.text])
+        for chunk in rows.chunks(list(columns.inputs)):
+            keys = folded(columns.texts(chunk))
             hashes.append(pl.DataFrame({str(seed): keys.hash(seed) for seed in _SEEDS}))
             texts.add(keys.to_list())
         equal = _equal(*(pl.concat([one[name] for one in hashes]).to_numpy() for name in hashes[0].columns))

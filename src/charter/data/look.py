@@ -3,7 +3,7 @@
 import codecs
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +16,9 @@ from charter.data.languages import languages_of
 from charter.data.likeness import folded
 from charter.data.pii import count_pii
 from charter.data.reading import ENDINGS, Location, find_location
-from charter.data.roles import as_label, as_time
+from charter.data.roles import as_time
 from charter.data.table import Asked, Table
+from charter.data.targets import as_label
 from charter.errors import DataError, MissingExtraError
 
 MOST_ROWS = 20_000
@@ -31,7 +32,7 @@ MOST_FILES = 20
 FEW = 50
 """A column of at most so many different values has them counted one by one."""
 
-Kind = Literal["text", "number", "truth value", "time", "words", "tags", "spans", "other"]
+Kind = Literal["text", "number", "truth value", "time", "words", "tags", "spans", "labels", "other"]
 _COLUMN = re.compile(r"[^_].*|_[^_].*")
 _TAG = r"^(?:O|[BIESLUM]-.+)$"
 
@@ -40,7 +41,9 @@ _TAG = r"^(?:O|[BIESLUM]-.+)$"
 class ColumnLook:
     """One column. filled: rows with a value; different: how many values; length: their mean characters (words for lists).
 
-    shares: value -> its share of the filled rows, most frequent first; empty where there are more than FEW.
+    shares: value -> its share of the filled rows, most frequent first; empty where there are more than FEW. Of labels:
+    of those rows that have any of the label. separator: what stands between the labels of a text; "" for lists.
+    whole: of numbers, whether all are whole ones.
     """
 
     name: str
@@ -49,6 +52,8 @@ class ColumnLook:
     different: int
     length: float
     shares: Mapping[str, float] = field(default_factory=dict)
+    separator: str = ""
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,44 @@ def _column(frame: pl.DataFrame, name: str) -> ColumnLook:
         counts = filled.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
         shares = {value: count / len(filled) for value, count in counts.iter_rows()}
     length = float(str(filled.str.len_chars().mean() or 0.0))
-    return ColumnLook(name, _scalar_kind(frame, name, filled), len(filled), different, length, shares)
+    found = _scalar_kind(frame, name, filled)
+    if found == "text" and (mark := _separator(filled)):
+        lists = filled.str.split(mark).list.eval(pl.element().str.strip_chars())
+        return replace(_labels(name, lists), length=length, separator=mark)
+    whole = found == "number" and bool(
+        (
+            filled.cast(pl.Float64, strict=False).drop_nulls().round(0)
+            == filled.cast(pl.Float64, strict=False).drop_nulls()
+        ).all()
+    )
+    return ColumnLook(name, found, len(filled), different, length, shares, whole=whole)
+
+
+def _separator(cells: pl.Series) -> str:
+    """What parts labels in one text: a sign that stands in some of the cells, whose parts are few and come in many cells."""
+    for mark in ("|", ";", ",", "，", "、"):
+        parted = cells.str.split(mark)
+        share = float(str((parted.list.len() > 1).mean() or 0.0))
+        parts = parted.explode(empty_as_null=False, keep_nulls=False).str.strip_chars()
+        parts = parts.filter(parts != "")
+        if share < 0.02 or not len(parts):
+            continue
+        few = parts.n_unique() <= min(MOST_LABELS, max(2, len(cells) // 10))
+        if few and float(str(parts.str.len_chars().mean())) <= 30 and parts.n_unique() <= cells.n_unique():
+            return mark
+    return ""
+
+
+MOST_LABELS = 500
+
+
+def _labels(name: str, cells: pl.Series) -> ColumnLook:
+    """A column of lists of labels."""
+    each = cells.explode(empty_as_null=False, keep_nulls=False)
+    counts = each.alias("value").value_counts().sort(["count", "value"], descending=[True, False])
+    shares = {value: count / max(len(cells), 1) for value, count in counts.head(FEW).iter_rows()}
+    length = float(str(cells.list.len().mean() or 0.0))
+    return ColumnLook(name, "labels", len(cells), each.n_unique(), length, shares)
 
 
 def _listed(name: str, cells: pl.Series, kind: pl.List) -> ColumnLook:
@@ -191,6 +233,9 @@ def _listed(name: str, cells: pl.Series, kind: pl.List) -> ColumnLook:
         fields = {one.name for one in kind.inner.fields}
         what = "spans" if {"start", "end", "label"} <= fields else "other"
     elif kind.inner == pl.String:
+        few = len(inner) and inner.n_unique() <= min(MOST_LABELS, max(2, len(cells) // 10))
+        if few and length <= 5 and not inner.str.contains(_TAG).all():
+            return _labels(name, cells)
         what = "tags" if len(inner) and inner.str.contains(_TAG).all() else "words"
     shares: dict[str, float] = {}
     if what in ("tags", "spans") and len(inner):
@@ -221,9 +266,17 @@ def _scalar_kind(frame: pl.DataFrame, name: str, filled: pl.Series) -> Kind:
     return "text"
 
 
-def text_look(look: Look, column: str) -> TextLook:
-    """What the texts (or lists of words) of a column are like."""
-    texts = look.frame[column].drop_nulls()
+def said(frame: pl.DataFrame, columns: tuple[str, ...]) -> pl.Series:
+    """What rows say: the texts (or lists of words) of a column, or several columns' one below the other."""
+    if len(columns) == 1:
+        return frame[columns[0]]
+    parts = [pl.col(one).cast(pl.String).fill_null("") for one in columns]
+    return frame.select(pl.concat_str(parts, separator="\n").alias(columns[0]))[columns[0]]
+
+
+def text_look(look: Look, columns: tuple[str, ...]) -> TextLook:
+    """What the texts (or lists of words) of a column, or of several together, are like."""
+    texts = said(look.frame, columns).drop_nulls()
     keys = folded(texts)
     if isinstance(texts.dtype, pl.List):
         texts = texts.list.join(" ")

@@ -18,7 +18,6 @@ from charter.data.preparation import (
     check_account,
     check_made,
     drops_by,
-    is_empty,
     made_preparations,
     no_drops,
 )
@@ -236,8 +235,10 @@ class _Course:
 
     def ended(self) -> PreparedRows:
         """The account, once rows without text are gone."""
-        text = self.columns.text
-        empty = self.rows.each(lambda chunk: is_empty(chunk[text]), [text]).to_numpy()
+        columns = self.columns
+        empty = self.rows.each(
+            lambda chunk: chunk.select(empty=columns.without_text(chunk))["empty"], list(columns.inputs)
+        ).to_numpy()
         gone = pl.DataFrame({ROW: self.rows.numbers[empty]}).select(
             ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
         )

@@ -129,7 +129,7 @@ def prepare_again(
             frame = outcome.frame
             dropped.append(drops_by(name, outcome))
             counts.append((name, outcome.counts))
-    empty = is_empty(frame[columns.text])
+    empty = columns.without_text(frame)
     gone = frame.filter(empty).select(
         ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
     )
@@ -148,17 +148,11 @@ def applied_to(
     check_account(name, frame, outcome)
     spans = _holds_spans(frame, columns)
     chains: dict[int, Chain] = {}
-    if spans or (follow and frame.schema[columns.text] == pl.String):
+    one_text = len(columns.inputs) == 1 and frame.schema[columns.text] == pl.String
+    if spans or (follow and one_text):
         chains = _chains(frame, outcome, columns)
         outcome = _with_spans_moved(outcome, columns, chains) if spans else outcome
     return outcome, chains
-
-
-def is_empty(texts: pl.Series) -> pl.Series:
-    """Which texts (or lists of words) hold nothing."""
-    if isinstance(texts.dtype, pl.List):
-        return texts.list.len() == 0
-    return texts.str.strip_chars() == ""
 
 
 def no_drops() -> pl.DataFrame:

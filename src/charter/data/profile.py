@@ -17,12 +17,14 @@ QUANTILES = (("minimum", 0.0), ("median", 0.5), ("95 %", 0.95), ("maximum", 1.0)
 class Tally:
     """What is counted of the rows that are left, chunk by chunk.
 
-    labels: by split, how often each class stands there (for tags and spans: the entities' tags).
+    labels: by split, how often each class stands there (for tags and spans: the entities' tags). numbers: by split, where the
+    target is a number.
     """
 
     columns: Columns
     sizes: Counter[str] = field(default_factory=Counter)
     labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    numbers: dict[str, list[pl.Series]] = field(default_factory=lambda: defaultdict(list))
     missing: Counter[str] = field(default_factory=Counter)
     groups: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     lengths: list[pl.Series] = field(default_factory=list)
@@ -31,12 +33,16 @@ class Tally:
         """Count the next rows, with SPLIT."""
         self.sizes.update(dict(chunk[SPLIT].value_counts().iter_rows()))
         for (split,), part in chunk.group_by(SPLIT):
-            self.labels[str(split)].update(_labels(part[str(self.columns.target)]))
+            target = part[str(self.columns.target)]
+            if self.columns.form.target == "number":
+                self.numbers[str(split)].append(target.cast(pl.Float64))
+            else:
+                self.labels[str(split)].update(_labels(target))
         for column in self.told:
             self.missing[column] += chunk[column].null_count()
         for column in self.columns.groups:
             self.groups[column].update(dict(chunk[column].fill_null("(missing)").value_counts().iter_rows()))
-        texts = chunk[self.columns.text]
+        texts = self.columns.texts(chunk)
         if isinstance(texts.dtype, pl.List):
             texts = texts.list.join(" ")
         self.lengths.append(texts.str.len_chars())
@@ -44,7 +50,7 @@ class Tally:
     @property
     def told(self) -> tuple[str, ...]:
         """The columns whose missing values are told."""
-        shown = (self.columns.target, *self.columns.inputs)
+        shown = (self.columns.target, *self.columns.indicators, *self.columns.inputs)
         return tuple(column for column in self.columns.kept if column not in shown)
 
 
@@ -104,9 +110,24 @@ def profile(
 
 
 def _shares(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
-    """The share of each class in each split."""
+    """The share of each class in each split (of the rows; for tags and spans of the tags), or what numbers are like."""
+    columns = tally.columns
     for split in SPLITS:
-        total = tally.labels[split].total()
+        if columns.form.target == "number":
+            yield from _numbers(split, tally, finding)
+            continue
+        total = tally.sizes[split] if columns.form.target == "labels" else tally.labels[split].total()
         for label, count in sorted(tally.labels[split].items()):
             where = {"split": split, "class": str(label)}
             yield finding("label_share", count / total, total, where, "share")
+
+
+def _numbers(split: str, tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
+    """Mean and standard deviation of a number; single values, the ends too, are told of no row."""
+    if split not in tally.numbers:
+        return
+    found = pl.concat(tally.numbers[split])
+    for name, value in (("mean", found.mean()), ("standard deviation", found.std())):
+        if value is not None:
+            where = {"split": split, "statistic": name}
+            yield finding("target", value, len(found), where, "")

@@ -122,8 +122,12 @@ def absent_columns(location: str, folder: Path, columns: Columns, encoding: str)
     return {column: problems[column] for column in columns.kept if column in problems}
 
 
-def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:
+def read_source(
+    data: Data, folder: Path, *, columns: Columns | None = None, needs_target: bool = True
+) -> Read:
     """Read everything that `data.source` names; relative paths start from `folder`.
+
+    columns: as `Columns.of` the data and what its task asks; without it the target is read as it is found.
 
     The subject column holds codes from here on ("person 1", in the order of their first rows): who a row is about is
     told to nothing that comes after reading, only that rows are about one person.
@@ -131,16 +135,18 @@ def read_source(data: Data, folder: Path, *, needs_target: bool = True) -> Read:
     Raises:
         DataError: a source that can't be read, or lacks a column.
     """
-    return _whole(stream_source(data, folder, needs_target=needs_target))
+    return _whole(stream_source(data, folder, needs_target=needs_target, columns=columns))
 
 
-def stream_source(data: Data, folder: Path, *, needs_target: bool = True) -> Iterator[Read]:
+def stream_source(
+    data: Data, folder: Path, *, needs_target: bool = True, columns: Columns | None = None
+) -> Iterator[Read]:
     """As `read_source`, a bounded number of rows at a time; at least one piece, which says the columns.
 
     Raises:
         DataError: as `read_source`, when the piece that shows it is reached.
     """
-    asked = Asked(Columns.of(data), data.encoding, needs_target)
+    asked = Asked(columns or Columns.of(data), data.encoding, needs_target)
     codes: dict[str, str] = {}
     for read in _numbered(_timed(_tables(data, folder, asked), asked), asked):
         yield replace(read, frame=_coded(read.frame, data.subject, codes))
@@ -183,13 +189,13 @@ def read_files(paths: Sequence[Path], columns: Columns, *, encoding: str = "utf-
     return _whole(_numbered(_timed(tables(), asked), asked))
 
 
-def source_digest(data: Data, folder: Path) -> str:
+def source_digest(data: Data, folder: Path, columns: Columns | None = None) -> str:
     """What names the bytes that `read_source` reads, whatever their paths.
 
     Raises:
         DataError: a source that can't be read.
     """
-    asked = Asked(Columns.of(data), data.encoding)
+    asked = Asked(columns or Columns.of(data), data.encoding)
     parts = {}
     for split, location in _parts(data).items():
         found = find_location(location)

@@ -194,10 +194,14 @@ def normalise_label(
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
         target = columns.target
-        if target is None or target not in frame.columns or frame.schema[target] != pl.String:
+        several = columns.form.target == "labels" and not columns.indicators
+        if target is None or target not in frame.columns:
+            return Outcome(frame, nothing_dropped(), {})
+        if frame.schema[target] != pl.String and not several:
             return Outcome(frame, nothing_dropped(), {})
         counts: dict[str, int] = {}
-        labels = frame[target]
+        cells = frame[target]
+        labels = before = cells.explode(empty_as_null=False, keep_nulls=False) if several else cells
         for kind, tidy in _TIDYING if fold_case else _TIDYING[:-1]:
             new = tidy(labels)
             changed = int((new != labels).sum())
@@ -205,11 +209,24 @@ def normalise_label(
             counts |= {f"labels changed: {kind}": changed} if changed else {}
             counts |= {f"labels merged: {kind}": merged} if merged else {}
             labels = new
-        changed = int((labels != frame[target]).sum())
+        changed = int((labels != before).sum())
         counts |= {"labels changed": changed} if changed else {}
+        if several:
+            labels = _cells_of(labels, cells)
         return Outcome(frame.with_columns(labels.alias(target)), nothing_dropped(), counts)
 
     return Preparation(row_wise=False, apply=apply, reach="labels")
+
+
+def _cells_of(labels: pl.Series, cells: pl.Series) -> pl.Series:
+    """Tidied labels back in the lists that they came from, each once; rows without any keep an empty list."""
+    lengths = cells.list.len().fill_null(0).to_list()
+    flat = labels.to_list()
+    found, start = [], 0
+    for length in lengths:
+        found.append(list(dict.fromkeys(flat[start : start + length])))
+        start += length
+    return pl.Series(cells.name, found, dtype=pl.List(pl.String))
 
 
 def _plain_width(labels: pl.Series) -> pl.Series:

@@ -2,8 +2,9 @@
 
 import polars as pl
 
-from charter.data.columns import PLACE, ROW, SPLIT_NAMES, SPLITS
+from charter.data.columns import PLACE, ROW, SPLIT_NAMES, SPLITS, Columns, is_blank
 from charter.data.table import REJECTS, Asked, Table
+from charter.data.targets import as_label, as_target, in_words, no_target
 from charter.errors import DataError
 
 
@@ -12,17 +13,18 @@ def checked(table: Table, asked: Asked) -> Table:
     columns = asked.columns
     frame = table.frame
     problems: list[pl.Expr] = []
-    target = columns.target if columns.target in frame.columns else None
+    present = [one for one in (*columns.indicators, columns.target) if one in frame.columns]
     for column in columns.inputs:
         frame = _as_input(frame, column)
-        problems.append(_first_problem(_empty(frame, column), f"no text in column '{column}'", frame, column))
-    if target is not None:
-        frame = _as_target(frame, target)
+    problems += _texts(frame, columns)
+    if present:
+        frame = as_target(frame, columns)
+        target = str(columns.target)
         if asked.needs_target:
-            missing = pl.col(target).is_null() if frame.schema[target].is_nested() else _empty(frame, target)
-            problems.append(_first_problem(missing, f"no target in column '{target}'", frame, target))
-            problems += _pairing(frame, columns.text, target)
-    for label in {*columns.groups, columns.subject, columns.split} - {None, target}:
+            problems.append(_first_problem(_no_target(frame, columns), no_target(columns), frame, target))
+            if columns.form.target == "as_found":
+                problems += _pairing(frame, columns.text, target)
+    for label in {*columns.groups, columns.subject, columns.split} - {None, *present}:
         frame = frame.with_columns(as_label(frame, str(label)))
     if columns.split is not None:
         frame = frame.with_columns(_as_split(columns.split))
@@ -41,7 +43,28 @@ def checked(table: Table, asked: Asked) -> Table:
         ROW, PLACE, pl.col("_problem").struct.unnest()
     )
     good = marked.filter(pl.col("_problem").is_null()).drop("_problem")
+    if len(columns.inputs) > 1:
+        good = good.with_columns(pl.col(*columns.inputs).fill_null(""))
     return Table(good, pl.concat([table.rejects, bad.cast(REJECTS)]), table.records)  # type: ignore[arg-type]
+
+
+def _texts(frame: pl.DataFrame, columns: Columns) -> list[pl.Expr]:
+    """Problems of rows that say nothing: of one input, or of several which must all be filled, each by its name."""
+    if len(columns.inputs) == 1 or columns.form.every_input:
+        return [
+            _first_problem(is_blank(frame, column), f"no text in column '{column}'", frame, column)
+            for column in columns.inputs
+        ]
+    said = f"no text in columns {', '.join(repr(column) for column in columns.inputs)}"
+    return [_first_problem(columns.without_text(frame), said, frame, columns.text)]
+
+
+def _no_target(frame: pl.DataFrame, columns: Columns) -> pl.Expr:
+    """Whether a row's target is missing: a row without any label has none to miss."""
+    kind = frame.schema[str(columns.target)]
+    return (
+        pl.col(str(columns.target)).is_null() if kind != pl.String else is_blank(frame, str(columns.target))
+    )
 
 
 def _first_problem(is_bad: pl.Expr, reason: str, frame: pl.DataFrame, column: str) -> pl.Expr:
@@ -49,7 +72,7 @@ def _first_problem(is_bad: pl.Expr, reason: str, frame: pl.DataFrame, column: st
     length = (
         pl.col(column).list.len()
         if isinstance(kind, pl.List)
-        else pl.col(column).cast(pl.String).str.len_chars()
+        else pl.col(column).cast(pl.String, strict=False).str.len_chars()
     )
     said = pl.struct(
         pl.lit(reason).alias("reason"),
@@ -68,63 +91,13 @@ def _type_name(kind: pl.DataType) -> str:
     return "list" if isinstance(kind, pl.List) else str(kind)
 
 
-def _empty(frame: pl.DataFrame, column: str) -> pl.Expr:
-    if isinstance(frame.schema[column], pl.List):
-        return pl.col(column).list.len().fill_null(0) == 0
-    return pl.col(column).str.strip_chars().fill_null("") == ""
-
-
 def _as_input(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     kind = frame.schema[column]
     if kind == pl.String or kind == pl.List(pl.String):
         return frame
     if isinstance(kind, pl.Categorical | pl.Enum) or kind == pl.Null:
         return frame.with_columns(pl.col(column).cast(pl.String))
-    raise DataError(f"data.inputs.{column}: text is expected, the column holds {_in_words(kind)}")
-
-
-def _as_target(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    kind = frame.schema[column]
-    if isinstance(kind, pl.List):
-        inner = kind.inner
-        if isinstance(inner, pl.Struct):
-            names = {field.name for field in inner.fields}
-            if not {"start", "end", "label"} <= names:
-                raise DataError(
-                    f"data.target '{column}': a span needs start, end and label, it has {', '.join(sorted(names))}"
-                )
-            span = pl.struct(
-                pl.element().struct.field("start").cast(pl.Int64),
-                pl.element().struct.field("end").cast(pl.Int64),
-                pl.element().struct.field("label").cast(pl.String),
-            )
-            return frame.with_columns(pl.col(column).list.eval(span))
-        return frame.with_columns(pl.col(column).cast(pl.List(pl.String)))
-    return frame.with_columns(as_label(frame, column))
-
-
-def as_label(frame: pl.DataFrame, column: str) -> pl.Expr:
-    """A label as text: 1, 1.0 and "1" are one label; blank is missing.
-
-    Raises:
-        DataError: the column holds lists, records or bytes.
-    """
-    kind = frame.schema[column]
-    if kind.is_nested() or kind == pl.Binary:
-        raise DataError(f"column '{column}': labels are expected, the column holds {_in_words(kind)}")
-    values = pl.col(column)
-    if kind == pl.Boolean:
-        return pl.when(values).then(pl.lit("true")).when(values.not_()).then(pl.lit("false")).alias(column)
-    if kind.is_float():
-        whole = values.round(0) == values
-        text = (
-            pl.when(whole)
-            .then(values.cast(pl.Int64, strict=False).cast(pl.String))
-            .otherwise(values.cast(pl.String))
-        )
-        return text.alias(column)
-    text = values.cast(pl.String)
-    return pl.when(text.str.strip_chars() != "").then(text).alias(column)
+    raise DataError(f"data.inputs.{column}: text is expected, the column holds {in_words(kind)}")
 
 
 def _as_split(column: str) -> pl.Expr:
@@ -154,7 +127,7 @@ def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
         return None
     if kind != pl.String:
         raise DataError(
-            f"data.split.time '{column}': a date, a time or a number is expected, the column holds {_in_words(kind)}"
+            f"data.split.time '{column}': a date, a time or a number is expected, the column holds {in_words(kind)}"
         )
     present = frame[column].drop_nulls().str.strip_chars()
     present = present.filter(present != "")
@@ -207,11 +180,3 @@ def _pairing(frame: pl.DataFrame, text: str, target: str) -> list[pl.Expr]:
         ),
         _first_problem(holes, f"a tag is missing in column '{target}'", frame, target),
     ]
-
-
-def _in_words(kind: pl.DataType) -> str:
-    if kind.is_numeric():
-        return f"numbers ({kind})"
-    if kind == pl.Boolean:
-        return "truth values"
-    return f"{kind}"

@@ -112,6 +112,9 @@ def load_tokenizer(folder: Path, *, words: bool = False) -> Any:
         raise ModelError(f"the tokenizer in {folder} knows no word at all; get a whole copy")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    config = read_config(folder) if (folder / "config.json").is_file() else {}
+    if int(config.get("type_vocab_size") or 0) < 2:  # such a base can't tell the texts of a pair apart
+        tokenizer.model_input_names = [one for one in tokenizer.model_input_names if one != "token_type_ids"]
     return tokenizer
 
 
@@ -137,17 +140,19 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
     import torch
     import transformers
 
-    labels = dict(enumerate(task.labels))
+    head = task.head
+    outputs = dict(enumerate(head.outputs))
     with torch.random.fork_rng(), quiet(), loading(f"model.base '{base.reference}' for {task.name}"):
         torch.manual_seed(seed)
         config = transformers.AutoConfig.from_pretrained(
             base.folder,
-            id2label=labels,
-            label2id={label: number for number, label in labels.items()},
+            id2label=outputs,
+            label2id={name: number for number, name in outputs.items()},
+            problem_type=head.problem_type,
             trust_remote_code=False,
             local_files_only=True,
         )
-        model = getattr(transformers, task.auto_model).from_config(
+        model = getattr(transformers, head.auto_model).from_config(
             config, dtype=torch.float32, trust_remote_code=False
         )
         trunk = _loaded(transformers.AutoModel, base.folder, f"model.base '{base.reference}'")
@@ -189,12 +194,12 @@ def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
     import transformers
 
     with quiet(), loading(str(folder)):
-        model = _loaded(getattr(transformers, task.auto_model), folder, str(folder)).eval()
+        model = _loaded(getattr(transformers, task.head.auto_model), folder, str(folder)).eval()
         named = model.config.id2label
         labels = [named.get(number) for number in range(len(named))]
-    if labels != list(task.labels):
+    if labels != list(task.head.outputs):
         raise ModelError(
-            f"{folder}: config.json has other labels than its task, which has {len(task.labels)}"
+            f"{folder}: config.json has other labels than its task, which has {len(task.head.outputs)}"
         )
     return model
 

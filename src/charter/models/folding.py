@@ -1,11 +1,11 @@
-"""Fold a temperature into a model's last layer, so that its own softmax gives the calibrated probabilities."""
+"""Fold a temperature or a scale into a model's last layer, so that its own outputs need nothing more."""
 
 from typing import TYPE_CHECKING
 
 from charter.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 
@@ -17,11 +17,43 @@ def fold_temperature(model: "PreTrainedModel", temperature: float) -> None:
     Raises:
         ModelError: the last layer of this architecture is not known, so its logits can't be calibrated.
     """
+    if temperature != 1.0 and not _fold(model, 1 / temperature, 0.0):
+        raise ModelError(
+            f"{type(model).__name__}: its last layer is not a linear one that is known; its logits can't be "
+            "calibrated. Leave the calibration audit out, or use another base"
+        )
+
+
+def fold_scale(model: "PreTrainedModel", scale: float, shift: float) -> bool:
+    """Make the model answer `scale` times what it answered, plus `shift`; False, and nothing changed, where it can't be."""
+    return _fold(model, scale, shift)
+
+
+def _fold(model: "PreTrainedModel", factor: float, shift: float) -> bool:
+    """Change the last layer; where the model's answers don't follow, it is put back as it was."""
     import torch
+
+    layer = _last_layer(model)
+    if layer is None or (shift and layer.bias is None):
+        return False
+    before = _logits(model)
+    kept = {name: one.detach().clone() for name, one in layer.named_parameters()}
+    with torch.no_grad():
+        layer.weight.mul_(factor)
+        if layer.bias is not None:
+            layer.bias.mul_(factor).add_(shift)
+    wanted = before * factor + shift
+    if torch.allclose(_logits(model), wanted, rtol=1e-3, atol=1e-5 * max(1.0, abs(factor), abs(shift))):
+        return True
+    with torch.no_grad():
+        for name, one in layer.named_parameters():
+            one.copy_(kept[name])
+    return False
+
+
+def _last_layer(model: "PreTrainedModel") -> "nn.Linear | None":
     from torch import nn
 
-    if temperature == 1.0:
-        return
     layers = [
         module
         for name, module in model.named_modules()
@@ -29,17 +61,7 @@ def fold_temperature(model: "PreTrainedModel", temperature: float) -> None:
         and module.out_features == model.config.num_labels
         and not name.startswith(f"{model.base_model_prefix}.")
     ]
-    before = _logits(model)
-    with torch.no_grad():
-        for layer in layers[-1:]:
-            layer.weight.div_(temperature)
-            if layer.bias is not None:
-                layer.bias.div_(temperature)
-    if not torch.allclose(_logits(model) * temperature, before, rtol=1e-3, atol=1e-5):
-        raise ModelError(
-            f"{type(model).__name__}: its last layer is not a linear one that is known; its logits can't be "
-            "calibrated. Leave the calibration audit out, or use another base"
-        )
+    return layers[-1] if layers else None
 
 
 def _logits(model: "PreTrainedModel") -> "Tensor":

@@ -1,6 +1,7 @@
 """A model's answers to many examples."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,7 +36,7 @@ def predict_outputs(
     learning = model.training
     model.to(device).eval()
     forward = forward_of(model)
-    order = np.argsort([len(ids) for ids in examples.ids], kind="stable")
+    order = np.argsort(examples.lengths, kind="stable")
     found: list[np.ndarray | None] = [None] * len(examples)
     done = 0
     with torch.inference_mode():
@@ -60,9 +61,9 @@ def on_device(batch: Batch, device: "torch.device") -> Batch:
             return tensor.to(device)
         return tensor.pin_memory().to(device, non_blocking=True)
 
-    return Batch(
-        {name: moved(tensor) for name, tensor in batch.inputs.items()},
-        None if batch.targets is None else moved(batch.targets),
-        batch.index,
-        moved(batch.weights),
+    return replace(
+        batch,
+        inputs={name: moved(tensor) for name, tensor in batch.inputs.items()},
+        targets=None if batch.targets is None else moved(batch.targets),
+        weights=moved(batch.weights),
     )

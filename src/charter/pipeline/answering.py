@@ -12,7 +12,7 @@ from charter.data.columns import ROW, SplitName
 from charter.models.base import load_model, load_tokenizer
 from charter.models.inference import predict_outputs
 from charter.pipeline.exporting import Exported
-from charter.pipeline.learning import Trained, model_libraries
+from charter.pipeline.learning import model_libraries
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
 from charter.runs.digest import frame_digest
@@ -38,7 +38,6 @@ def answer_held_out(
     run: Run,
     charter: Charter,
     data: PreparedData,
-    trained: Trained,
     exported: Exported,
     on_progress: OnProgress,
 ) -> HeldOut:
@@ -55,18 +54,18 @@ def answer_held_out(
 
     def make(files: Path, work: Path) -> None:
         del work
-        model, tokenizer = load_model(exported.folder, trained.task), load_tokenizer(exported.folder)
+        model, tokenizer = load_model(exported.folder, exported.task), load_tokenizer(exported.folder)
         total = sum(rows.height for rows in parts.values())
         done = 0
         for split, rows in parts.items():
-            examples = trained.task.examples(
+            examples = exported.task.examples(
                 rows, data.columns, tokenizer, charter.model.max_length, with_targets=False
             )
 
             def tell(now: int, _: int, before: int = done) -> None:
                 on_progress(Progress("answer", before + now, total))
 
-            outputs = predict_outputs(model, trained.task, examples, on_batch=tell)
+            outputs = predict_outputs(model, exported.task, examples, on_batch=tell)
             done += rows.height
             write_table(files / f"{split}.parquet", to_frame(rows[ROW].to_numpy(), outputs))
 

@@ -120,17 +120,22 @@ def _answered(found: Found) -> Answered | str:
     exports = found.record.provenance.get("exports") or {}
     digest = next((one["digest"] for one in exports.values()), None)
     answers = [one for one in _artifacts(found, "answer") if one.record["inputs"].get("model") == digest]
-    prepared, trained = _artifacts(found, "prepare"), _artifacts(found, "train")
-    if not (answers and prepared and trained):
+    prepared = _artifacts(found, "prepare")
+    released = [
+        one
+        for one in _artifacts(found, "export")
+        if one.record["options"]["format"] == next(iter(exports), None)
+    ]
+    if not (answers and prepared and released):
         return f"what run {found.record.run_id} answered on each row is no longer in the store"
-    task = restore(json.loads((trained[0].path / "task.json").read_text(encoding="utf-8")))
+    task = restore(json.loads((released[0].path / "task.json").read_text(encoding="utf-8")))
     rows = pl.read_parquet(prepared[0].path / "rows.parquet").filter(pl.col(SPLIT) == "test")
     told = pl.read_parquet(answers[0].path / "test.parquet")
     if not told[ROW].equals(rows[ROW]):
         raise StoreError(
             f"{answers[0].path}: the answers are not those of the test rows; run the charter again"
         )
-    return Answered(task, Columns.of(found.record.charter.data), rows, from_frame(told))
+    return Answered(task, Columns.of(found.record.charter.data, task.form), rows, from_frame(told))
 
 
 def _pair(place: int, found: Sequence[Found], answered: Sequence[Answered | str], how: Resampling) -> Pair:

@@ -20,7 +20,7 @@ from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
 
-AUDIT_VERSION = 2
+AUDIT_VERSION = 3
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",
@@ -47,7 +47,7 @@ def audit(
     """Every audit that the charter names, on one exported model; each is an artefact of its own."""
     case = Case(
         of=exported.digest,
-        task=trained.task,
+        task=exported.task,
         columns=data.columns,
         train=data.part("train"),
         answers=held_out.answers,
@@ -116,12 +116,12 @@ def provenance(
     }
 
 
-def preparation_facts(charter: Charter, data: PreparedData, trained: Trained) -> dict[str, Any]:
+def preparation_facts(charter: Charter, data: PreparedData, exported: Exported) -> dict[str, Any]:
     """What `charter predict` needs to treat new rows as the training rows were treated."""
     return {
         "inputs": dict(data.columns.inputs),
         "target": data.columns.target,
         "prepare": [dict(use) for use in row_wise_uses(charter)],
         "max_length": charter.model.max_length,
-        "task": trained.task.state(),
+        "task": exported.task.state(),
     }

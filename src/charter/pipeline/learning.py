@@ -99,8 +99,10 @@ def train_model(
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
         safetensors = plugins.make("exporter", "safetensors", {})
-        safetensors.export(adapter.merge(fitted.model), lessons.tokenizer, files / "model")
-        write_json(files / "task.json", lessons.task.state())
+        merged = adapter.merge(fitted.model)
+        finished = lessons.task.finished(merged)
+        safetensors.export(merged, lessons.tokenizer, files / "model")
+        write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
         write_findings(files / "findings.jsonl", _training_findings(fitted, lessons, data))
 
@@ -232,7 +234,10 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
         finding("truncated_texts", train.truncated, "rows", "count"),
         finding("unknown_tokens", lessons.unknown, "share", "share of the training texts' tokens"),
-        finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count"),
+        *(
+            [finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count")]
+            * bool(seen)
+        ),
         finding("parameters", fitted.parameters, "parameters", "count"),
         finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),
     ]

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter, Data, Use
+from charter.tasks.task import Task
 
 VERSION = 4
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
@@ -77,12 +78,13 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
     Raises:
         DataError: the source can't be read, too many of its rows are bad, or the split leaves nothing to learn from.
     """
-    columns = Columns.of(charter.data)
-    source = source_digest(charter.data, folder)
+    task: Task = plugins.make("task", charter.task.use, charter.task.options)
+    columns = Columns.of(charter.data, task.form)
+    source = source_digest(charter.data, folder, columns)
     stage = Stage(
         "prepare",
         VERSION,
-        options=_options(charter),
+        options={**_options(charter), "form": asdict(columns.form)},
         inputs={"source": source, **_beside(charter, columns, folder)},
         libraries=(*LIBRARIES, *distributions(charter.data.prepare, "preparation")),
         seed=charter.data.split.seed,
@@ -204,7 +206,7 @@ class _Reading:
             DataError: at the end, when too many could not be.
         """
         with self.kept.open("w", encoding="utf-8", newline="") as stream:
-            for read in stream_source(self.data, self.folder):
+            for read in stream_source(self.data, self.folder, columns=self.columns):
                 self.account.add(read)
                 stream.write(rejects_text(read.rejects))
                 yield from read.frame.iter_slices(table.CHUNK_ROWS) if read.frame.height else (read.frame,)
@@ -244,6 +246,7 @@ class RolesCheck:
     def __init__(self, columns: Columns, uses: tuple[Use, ...]) -> None:
         roles = [*(("data.groups", one) for one in columns.groups), ("data.target", columns.target)]
         masks = any(use.use == "mask_pii" for use in uses)
+        self._labels = columns.form.target == "labels"
         self._roles = [(key, column) for key, column in roles if masks and column is not None]
         self._found: dict[tuple[str, str], Counter[str]] = {role: Counter() for role in self._roles}
 
@@ -255,8 +258,13 @@ class RolesCheck:
         """
         for chunk in chunks:
             for key, column in self._roles:
-                if column in chunk.columns and chunk.schema[column] == pl.String:
-                    self._found[key, column].update(personal_kinds(chunk[column].to_list()))
+                if column not in chunk.columns:
+                    continue
+                cells = chunk[column]
+                if key == "data.target" and self._labels:
+                    cells = cells.explode(empty_as_null=False, keep_nulls=False)
+                if cells.dtype == pl.String:
+                    self._found[key, column].update(personal_kinds(cells.to_list()))
             if not any(self._found.values()):
                 yield chunk
         for (key, column), found in self._found.items():

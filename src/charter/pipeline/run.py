@@ -11,9 +11,9 @@ from charter.audits.case import Answers
 from charter.errors import BundleError
 from charter.models.world import ALONE, World
 from charter.pipeline.answering import answer_held_out
-from charter.pipeline.exporting import export_model
+from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
-from charter.pipeline.learning import Trained, train_model
+from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.searching import check_search, search_settings
@@ -126,7 +126,7 @@ def run(
         findings: list[Finding] = [*data.findings, *searched.findings, *trained.findings]
         tested = []
         for exported in exports:
-            held_out = answer_held_out(going, charter, data, trained, exported, tell)
+            held_out = answer_held_out(going, charter, data, exported, tell)
             findings += audit(going, charter, data, trained, exported, held_out)
             tested.append(held_out.answers["test"])
 
@@ -136,7 +136,7 @@ def run(
         note_judged(kept, charter_digest=charter.digest, run_id=going.id, **test)
         verdicts = judge(charter, findings)
         kept_all = released(verdicts)
-        preparation = preparation_facts(charter, data, trained)
+        preparation = preparation_facts(charter, data, exports[0])
         origin = provenance(going, charter, data, trained, exports)
         origin["preparation_digest"] = value_digest(preparation)
         record = Record(
@@ -150,7 +150,7 @@ def run(
             history=trained.history,
             stages=tuple(going.record["stages"]),
             judged_before=before,
-            examples=_examples(charter, data, trained, tested[0]),
+            examples=_examples(charter, data, exports[0], tested[0]),
             datasheet=answers,
         )
         page, bundle = render(record), None
@@ -177,11 +177,13 @@ def run(
         return Result(going.id, going.folder, record, report, bundle)
 
 
-def _examples(charter: Charter, data: PreparedData, trained: Trained, test: Answers) -> dict[str, Any] | None:
+def _examples(
+    charter: Charter, data: PreparedData, exported: Exported, test: Answers
+) -> dict[str, Any] | None:
     """Misjudged test rows for the report, masked; None, and no row's text anywhere, unless the charter asks for them."""
     if charter.report.examples != "masked":
         return None
-    return misjudged(trained.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
+    return misjudged(exported.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
 
 
 def _datasheet(charter: Charter, folder: Path) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """The model card, in the Hugging Face hub's format: metrics in its metadata, the verdict and its limits in its text."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,29 @@ from charter.release.report.view import main_scores
 from charter.release.report.wording import Wording, interval, number
 from charter.runs.findings import Finding
 
+_EACH = ", top_k=None"
 PIPELINES: Mapping[str, str] = {
     "classification": "text-classification",
+    "text_pair_classification": "text-classification",
+    "multi_label_classification": "text-classification",
+    "ordinal": "text-classification",
+    "regression": "text-classification",
     "token_classification": "token-classification",
 }
 """The hub's name for each task that a plain transformers pipeline can do; a plug-in's task has none."""
+EVERY_OUTPUT = ("multi_label_classification", "ordinal")
+"""Tasks of whose outputs plain transformers shows all only when it is told to."""
+READ_AS: Mapping[str, str] = {
+    "multi_label_classification": (
+        "Each label has a probability of its own. `charter predict` answers those from their threshold on: {thresholds}."
+    ),
+    "ordinal": (
+        "An output `> CLASS` is the probability of a class above CLASS, given that it is at least CLASS; multiplied up from the "
+        "lowest they give the probability of a class above each, and the answer of `charter predict` is the median class."
+    ),
+    "regression": "The score is the number itself, in the target's own units{shift}.",
+}
+"""What plain transformers' outputs mean, where that is not plain from their names."""
 SAMPLE_LANGUAGES: Mapping[str, str] = {"sample:tweets": "en"}
 SAMPLE_BASES: Mapping[str, str] = {"sample:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 """The hub's name of a base that Charter gives as a sample."""
@@ -158,7 +177,7 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
     skipped = ", ".join(f"`{use}`" for use in uses)
     yield from ("## How to use it", "")
     yield "```sh"
-    yield 'charter predict FOLDER --text "..."'
+    yield f"charter predict FOLDER {_said(record)}"
     yield "```"
     yield ""
     if uses:
@@ -168,18 +187,56 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
     if kind is None:
         yield f"The task `{record.charter.task.use}` comes from a plug-in, which `charter predict` needs installed."
     else:
-        yield "Plain transformers opens the folder too and gives the same probabilities for the same text,"
+        yield "Plain transformers opens the folder too and gives the same numbers for the same text,"
         yield (
             f"but **skips {skipped}**: what these would repair or mask reaches the model as it is."
             if uses
             else "."
         )
+        options = _EACH if record.charter.task.use in EVERY_OUTPUT else ""
         yield from ("", "```python", "from transformers import pipeline", "")
-        yield from (f'answer = pipeline("{kind}", model="FOLDER")', 'print(answer("..."))', "```")
+        yield f'answer = pipeline("{kind}", model="FOLDER"{options})'
+        yield from _asked(record)
+        yield "```"
+        yield from _read_as(record, preparation)
     length = preparation.get("max_length")
     if length:
         yield from ("", f"It was judged on texts cut at {length} tokens.")
     yield ""
+
+
+def _said(record: Record) -> str:
+    """The options of `charter predict` for one row."""
+    inputs = list(record.charter.data.inputs)
+    if len(inputs) == 1:
+        return '--text "..."'
+    return " ".join(f"--input {shlex.quote(f'{name}=...')}" for name in inputs)
+
+
+def _asked(record: Record) -> Iterator[str]:
+    """How plain transformers is asked for one row: a text, a pair, or several texts with the separator between them."""
+    inputs = len(record.charter.data.inputs)
+    if inputs > 2:
+        listed = ", ".join(['"..."'] * inputs)
+        yield f"print(answer(answer.tokenizer.sep_token.join([{listed}])))"
+        return
+    asked = '{"text": "...", "text_pair": "..."}' if inputs == 2 else '"..."'
+    yield f"print(answer({asked}))"
+
+
+def _read_as(record: Record, preparation: Mapping[str, Any]) -> Iterator[str]:
+    said = READ_AS.get(record.charter.task.use)
+    if said is None:
+        return
+    task = preparation["task"]
+    fitted = task.get("fitted") or {}
+    cuts = dict(zip(task["labels"], fitted.get("thresholds") or (), strict=False))
+    fixed = f"{task['options'].get('threshold', 0.5)}"
+    thresholds = ", ".join(f"{_plain(label)} {cut:.3f}" for label, cut in cuts.items()) or fixed
+    shift = ""
+    if fitted.get("scale", 1.0) != 1.0:
+        shift = f" once it is multiplied by {fitted['scale']:.6g} and {fitted['mean']:.6g} is added"
+    yield from ("", said.format(thresholds=thresholds, shift=shift))
 
 
 def _origin(record: Record) -> Iterator[str]:

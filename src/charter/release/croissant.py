@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from charter.data.columns import PLACE, ROW, SPLIT, SPLITS, UNIT
+from charter.data.columns import PLACE, ROW, SPLIT, SPLITS, TARGET, UNIT
 from charter.errors import StoreError
 from charter.release.datasheet import Sheet, datasheet
 from charter.release.record import Record
@@ -275,7 +275,7 @@ def _about(record: Record, name: str) -> str:
     data = record.charter.data
     roles: Sequence[tuple[bool, str]] = (
         (name in data.inputs, f"An input of the model: {data.inputs.get(name, '')}."),
-        (name == data.target, "The target: what is predicted."),
+        (name in (*data.targets, TARGET), "The target: what is predicted."),
         (name in data.groups, "A group column: audits read it, the model never does."),
         (name == data.split.time, "Orders the rows in time for the split."),
     )

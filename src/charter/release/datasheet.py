@@ -195,7 +195,9 @@ class _Facts:
         return ([self._say("used_here", "stated", text=use)] if use else []), False
 
     def _composition_instances(self) -> tuple[list[Known], bool]:
-        columns = self._list([f"`{name}`" for name in (*self.charter.data.inputs, self.charter.data.target)])
+        columns = self._list(
+            [f"`{name}`" for name in (*self.charter.data.inputs, *self.charter.data.targets)]
+        )
         return [self._say("rows_of", "stated", columns=columns, task=self.charter.task.use)], False
 
     def _composition_count(self) -> tuple[list[Known], bool]:
@@ -217,7 +219,8 @@ class _Facts:
         data = self.charter.data
         inputs = self._list([f"`{name}` ({kind})" for name, kind in data.inputs.items()])
         groups = self._list([f"`{name}`" for name in data.groups])
-        known = [self._say("columns", "stated", inputs=inputs, target=f"`{data.target}`", groups=groups)]
+        targets = self._list([f"`{name}`" for name in data.targets])
+        known = [self._say("columns", "stated", inputs=inputs, target=targets, groups=groups)]
         return known + ([self._say("subject", "stated")] if data.subject else []), True
 
     def _composition_labels(self) -> tuple[list[Known], bool]:
@@ -226,7 +229,8 @@ class _Facts:
             (one for one in shares if one.slice["split"] == "train"), key=lambda one: -(one.value or 0)
         )
         classes = self._list([f"{one.slice['class']} {self.wording.share(one.value or 0)}" for one in train])
-        return [self._say("classes", target=self.charter.data.target, classes=classes)], True
+        targets = self._list(self.charter.data.targets)
+        return [self._say("classes", target=targets, classes=classes)] if train else [], True
 
     def _composition_missing(self) -> tuple[list[Known], bool]:
         lacking = [one for one in self._metric("missing_share") if one.value]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from charter import spec
-from charter.errors import CharterError
+from charter.errors import CharterError, OptionError
 from charter.release.card import card
 from charter.release.croissant import croissant
 from charter.release.datasheet import datasheet_markdown
@@ -24,6 +24,7 @@ from charter.release.record import Record, read_record
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings
+from charter.tasks import restore
 
 
 @dataclass(frozen=True)
@@ -159,10 +160,18 @@ def _files(story: _Story) -> Iterator[Line]:
     ]
     for name in differ:
         yield Line(False, f"{name} is not what the record says")
-    if story.labels != list(story.preparation["task"]["labels"]):
+    if story.labels != _named(story.preparation["task"]):
         yield Line(False, "the labels of config.json are not those of the task")
     elif not differ:
         yield Line(True, "findings, verdicts, provenance, preparation and labels agree with the record")
+
+
+def _named(task: Mapping[str, Any]) -> list[str]:
+    """What a task names its head's outputs; of a plug-in that is not installed its labels."""
+    try:
+        return list(restore(task).head.outputs)
+    except OptionError:
+        return list(task["labels"])
 
 
 def _words(story: _Story) -> Iterator[Line]:

@@ -47,7 +47,8 @@ class TaskState(BaseModel):
 
     use: Text
     options: dict[str, Any]
-    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: tuple[str, ...]
+    fitted: dict[str, Any] = {}
 
 
 class Preparation(BaseModel):

@@ -19,6 +19,9 @@ from charter.spec.model import Use
 from charter.tasks import restore
 from charter.tasks.task import Task
 
+Given = str | Mapping[str, str | None] | None
+"""One row to answer: its text, or its text in each of several inputs."""
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -47,14 +50,17 @@ class Answerer:
         batch_size: int = 32,
         on_batch: Callable[[int, int], None] | None = None,
     ) -> Answered:
-        """Answer rows that hold `_row`, `_place` and the input column; one answer per row, in their order.
+        """Answer rows that hold `_row`, `_place` and the input columns; one answer per row, in their order.
 
         A row that preparation leaves nothing of has null answers and its reason in `not_answered`. Entities of a text
         have start and end in the text as it was given, and `text` as the model read it (masked where masking is on).
         on_batch is told how many rows are done, of how many.
         """
-        empty = pl.col(self.columns.text).is_null()
-        prepared = prepare_again(rows.filter(~empty), self.columns, self.uses, follow=True)
+        empty = _without_input(self.columns)
+        filled = rows.filter(~empty)
+        if len(self.columns.inputs) > 1:
+            filled = filled.with_columns(pl.col(*self.columns.inputs).fill_null(""))
+        prepared = prepare_again(filled, self.columns, self.uses, follow=True)
         examples = self.task.examples(
             prepared.frame, self.columns, self.tokenizer, self.max_length, with_targets=False
         )
@@ -76,23 +82,58 @@ class Answerer:
         )
         return Answered(frame, examples.truncated)
 
-    def answer_texts(self, texts: str | Sequence[str | None]) -> pl.DataFrame:
+    def answer_texts(self, texts: str | Mapping[str, str | None] | Sequence[Given]) -> pl.DataFrame:
         """Answer texts given one by one, or a single one. None is answered by its reason, `no text`.
+
+        For a bundle of several inputs each one is a mapping, input -> text.
 
         Raises:
             DataError, TypeError: as `text_rows`.
         """
-        return self.answer(text_rows([texts] if isinstance(texts, str) else texts, self.columns)).frame
+        given = [texts] if isinstance(texts, str | Mapping) else texts
+        return self.answer(text_rows(given, self.columns)).frame
 
 
-def text_rows(texts: Sequence[str | None], columns: Columns) -> pl.DataFrame:
-    """Texts as rows that can be answered.
+def _without_input(columns: Columns) -> pl.Expr:
+    """Whether a row has nothing in any input, or lacks one that the task needs."""
+    missing = [pl.col(name).is_null() for name in columns.inputs]
+    return pl.any_horizontal(missing) if columns.form.every_input else pl.all_horizontal(missing)
+
+
+def text_rows(texts: Sequence[Given], columns: Columns) -> pl.DataFrame:
+    """Texts, or for several inputs mappings of input -> text, as rows that can be answered.
 
     Raises:
-        DataError: a text with half a character in it (bytes that are no UTF-8, on a command line).
+        DataError: a text with half a character in it (bytes that are no UTF-8, on a command line); inputs that the
+            bundle does not have, or not all of them; one text for a bundle of several inputs.
         TypeError: something that is no text.
     """
-    for number, text in enumerate(texts, start=1):
+    several = len(columns.inputs) > 1
+    rows = [_inputs_of(one, number, columns) for number, one in enumerate(texts, start=1)]
+    numbers = range(1, len(texts) + 1)
+    names = {name: [row[name] for row in rows] for name in columns.inputs}
+    what = "row" if several else "text"
+    return pl.DataFrame(
+        {ROW: numbers, PLACE: [f"{what} {number}" for number in numbers], **names},
+        schema={ROW: pl.Int64, PLACE: pl.String, **dict.fromkeys(columns.inputs, pl.String)},
+    )
+
+
+def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, str | None]:
+    """The text of each input of one row, checked."""
+    listed = ", ".join(columns.inputs)
+    if isinstance(given, Mapping):
+        if set(given) != set(columns.inputs):
+            raise DataError(f"row {number} has {', '.join(given) or 'nothing'}; this bundle reads {listed}")
+        row: Mapping[str, str | None] = given
+    elif len(columns.inputs) > 1:
+        raise DataError(
+            f"text {number} is one text, and this bundle reads {listed}: give each by its name "
+            f"(--input {columns.text}=..., in Python a mapping)"
+        )
+    else:
+        row = {columns.text: given}
+    for text in row.values():
         if text is not None and not isinstance(text, str):
             raise TypeError(f"text {number} is of type {type(text).__name__}; texts, or None, are answered")
         try:
@@ -101,11 +142,7 @@ def text_rows(texts: Sequence[str | None], columns: Columns) -> pl.DataFrame:
             raise DataError(
                 f"text {number} is no valid text: at character {error.start + 1} it has bytes that are no UTF-8"
             ) from None
-    numbers = range(1, len(texts) + 1)
-    return pl.DataFrame(
-        {ROW: numbers, PLACE: [f"text {number}" for number in numbers], columns.text: list(texts)},
-        schema={ROW: pl.Int64, PLACE: pl.String, columns.text: pl.String},
-    )
+    return row
 
 
 def _as_given(
@@ -144,7 +181,7 @@ def open_answerer(bundle: Bundle, folder: Path | None = None) -> Answerer:
     return Answerer(
         bundle=bundle,
         task=task,
-        columns=Columns(inputs=facts.inputs),
+        columns=Columns(inputs=facts.inputs, form=task.form),
         uses=facts.prepare,
         max_length=facts.max_length,
         model=model,

@@ -8,14 +8,14 @@ from pydantic import ValidationError
 from charter.spec.document import Path_
 from charter.spec.limits import Limit
 from charter.spec.messages import told
-from charter.spec.metrics import SLICES, Measuring, is_built_in, why_never, why_pointless
+from charter.spec.metrics import HEADLINES, SLICES, Measuring, is_built_in, why_never, why_pointless
 from charter.spec.model import Training, Use
 from charter.spec.parts import Parts
 from charter.spec.search import KEYS, Choices
 
 Say = Callable[[Path_, str], None]
 """Notes a problem at a path of the file."""
-RESERVED = ("_row", "_place", "_split", "_unit")
+RESERVED = ("_row", "_place", "_split", "_unit", "_target")
 FRACTIONS = ("test", "validation", "calibration")
 
 
@@ -39,7 +39,14 @@ def roles(parts: Parts) -> dict[Path_, str]:
         ("data", "split", "time"),
     )
     named = {path: parts.one(*path) for path in singles} | parts.each("data", "groups")
+    named |= {("data", "target", at): column for at, column in enumerate(_targets(parts))}
     return {path: column for path, column in named.items() if isinstance(column, str)}
+
+
+def _targets(parts: Parts) -> tuple[str, ...]:
+    """The columns of 0 and 1 that the file names as its target; nothing where it names one column."""
+    target: object = parts.one("data", "target")
+    return target if isinstance(target, tuple) else ()
 
 
 def all_roles(parts: Parts) -> dict[Path_, str]:
@@ -55,16 +62,13 @@ def published(parts: Parts) -> tuple[str, ...]:
 
 def _columns(parts: Parts, say: Say) -> None:
     inputs = parts.keys("data", "inputs")
-    if len(inputs) > 1:
-        say(
-            ("data", "inputs"),
-            f"{len(inputs)} inputs: several input columns are understood, but not built yet; name one",
-        )
-    target: str | None = parts.one("data", "target")
+    target: object = parts.one("data", "target")
+    _inputs_of_task(parts, len(inputs), say)
+    _target_of_task(parts, say)
     for path, column in roles(parts).items():
         if column in inputs:
             say(path, f"'{column}' is an input too; a model must not read it: name another column")
-        if path[1] != "target" and column == target:
+        if path[1] != "target" and (column == target or column in _targets(parts)):
             say(path, f"'{column}' is the target too; name another column")
     for path, column in all_roles(parts).items():
         if column in RESERVED:
@@ -88,6 +92,45 @@ def _columns(parts: Parts, say: Say) -> None:
         parts.one("data", "split", "time"),
     ):
         say(("data", "subject"), f"'{subject}' says how rows are split too; a subject is read as a code")
+
+
+def _inputs_of_task(parts: Parts, count: int, say: Say) -> None:
+    """How many texts a built-in task reads at once; every other one takes as many as are named."""
+    use: Use | None = parts.one("task")
+    name = use.use if use is not None else ""
+    if name == "token_classification" and count > 1:
+        say(
+            ("data", "inputs"),
+            f"{count} inputs: task token_classification finds entities in one text; name one",
+        )
+    if name == "text_pair_classification" and count != 2:
+        hint = (
+            "; task classification reads one" if count == 1 else "; task classification reads several, joined"
+        )
+        say(
+            ("data", "inputs"), f"{count} input(s): task text_pair_classification reads a pair of texts{hint}"
+        )
+
+
+def _target_of_task(parts: Parts, say: Say) -> None:
+    use: Use | None = parts.one("task")
+    several = _targets(parts)
+    if several and use is not None and use.use in HEADLINES and use.use != "multi_label_classification":
+        say(
+            ("data", "target"),
+            f"{len(several)} columns: columns of 0 and 1, one per label, are the target of task "
+            "multi_label_classification; name one column, or that task",
+        )
+    twice = [name for name in dict.fromkeys(several) if several.count(name) > 1]
+    if twice:
+        say(("data", "target"), f"column '{twice[0]}' stands twice; keep one")
+    if several and use is not None and use.options.get("separator") is not None:
+        say(
+            ("task", "separator"),
+            "data.target names a column per label, so there is nothing to part; remove it",
+        )
+    if use is not None and use.use == "regression" and parts.one("training", "class_weights") is not None:
+        say(("training", "class_weights"), "task regression has no classes to weigh; remove the key")
 
 
 def _split(parts: Parts, say: Say) -> None:

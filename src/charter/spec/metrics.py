@@ -7,45 +7,84 @@ from math import inf
 from charter.spec.limits import Limit
 from charter.spec.messages import near
 
-_OF_ENTITIES = ("accuracy", "macro_f1", "micro_f1", "macro_precision", "macro_recall")
 GAIN = "headline_gain"
 """How much better the model's headline score is than a baseline's, measured with each baseline as its slice."""
+HEADLINES: Mapping[str, str] = {
+    "classification": "macro_f1",
+    "text_pair_classification": "macro_f1",
+    "multi_label_classification": "macro_f1",
+    "ordinal": "quadratic_weighted_kappa",
+    "regression": "r2",
+    "token_classification": "micro_f1",
+}
+"""Task -> its main score: what early stopping and the comparison with the baselines read."""
+_MACRO = ("macro_f1", "macro_precision", "macro_recall")
+_OF_CLASSES = ("accuracy", "macro_f1", "micro_f1", "macro_precision", "macro_recall", "mcc", "auroc", "auprc")
+_MICRO = ("micro_f1", "micro_precision", "micro_recall")
+_PROBABILITIES = ("expected_calibration_error", "brier", "negative_log_likelihood")
 OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {
-        "classification": (*_OF_ENTITIES, "mcc", "auroc", "auprc"),
-        "token_classification": (*_OF_ENTITIES, "micro_precision", "micro_recall"),
+        "classification": _OF_CLASSES,
+        "text_pair_classification": _OF_CLASSES,
+        "multi_label_classification": (
+            *_MACRO, *_MICRO, "samples_f1", "subset_accuracy", "hamming_loss", "auroc", "auprc",
+        ),
+        "ordinal": ("quadratic_weighted_kappa", "mae", "macro_mae", "accuracy", *_MACRO),
+        "regression": ("r2", "mae", "rmse", "pearson", "spearman"),
+        "token_classification": ("accuracy", "macro_f1", *_MICRO, "macro_precision", "macro_recall"),
     },
-    "calibration": dict.fromkeys(
-        ("classification", "token_classification"),
-        ("expected_calibration_error", "brier", "negative_log_likelihood"),
-    ),
-}
+    "calibration": {
+        **{task: _PROBABILITIES for task in HEADLINES if task != "regression"},
+        "regression": ("interval_coverage", "interval_width"),
+    },
+}  # fmt: skip
 """Audit -> task -> the scores measured over all rows and by each value of a group column."""
-PER_CLASS: Mapping[str, tuple[str, ...]] = {
-    "classification": ("precision", "recall", "f1", "auroc", "auprc"),
-    "token_classification": ("precision", "recall", "f1"),
+_BY_CLASS = ("precision", "recall", "f1")
+PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "performance": {
+        "classification": (*_BY_CLASS, "auroc", "auprc"),
+        "text_pair_classification": (*_BY_CLASS, "auroc", "auprc"),
+        "multi_label_classification": (*_BY_CLASS, "auroc", "auprc"),
+        "ordinal": (*_BY_CLASS, "mae"),
+        "regression": (),
+        "token_classification": _BY_CLASS,
+    },
+    "calibration": {"multi_label_classification": _PROBABILITIES},
 }
-"""Task -> the scores that the audit `performance` measures for each class."""
+"""Audit -> task -> the scores measured for each class."""
+_OF_TEXTS = ("majority", "tfidf_logistic_regression")
 BASELINES: Mapping[str, tuple[str, ...]] = {
-    "classification": ("majority", "tfidf_logistic_regression"),
+    **dict.fromkeys(("classification", "text_pair_classification"), _OF_TEXTS),
+    **dict.fromkeys(("multi_label_classification", "ordinal"), _OF_TEXTS),
+    "regression": ("training_mean", "tfidf_ridge"),
     "token_classification": ("majority", "word_features_logistic_regression"),
 }
-"""Task -> the baselines that the audit `performance` measures beside the model."""
+"""Task -> the baselines that the audit `performance` measures beside the model: a trivial one, then a strong one."""
+TRIVIAL = ("majority", "training_mean")
+"""Baselines that learn nothing of the texts."""
 OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {},
     "calibration": {"temperature": ("before",)},
 }
 """Audit -> slices of its own making, and their values."""
-SLICES = ("class", "baseline", "temperature", "split", "kind")
+SLICES = ("class", "baseline", "temperature", "split", "kind", "statistic")
 """Names of slices that findings have already: a group column called so could not be told from them."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "mcc": (-1.0, 1.0),
     "brier": (0.0, 2.0),
     "negative_log_likelihood": (0.0, inf),
+    "quadratic_weighted_kappa": (-1.0, 1.0),
+    "r2": (-inf, 1.0),
+    "pearson": (-1.0, 1.0),
+    "spearman": (-1.0, 1.0),
+    "mae": (0.0, inf),
+    "macro_mae": (0.0, inf),
+    "rmse": (0.0, inf),
+    "interval_width": (0.0, inf),
     GAIN: (-1.0, 1.0),
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
-ERRORS = ("expected_calibration_error", "brier", "negative_log_likelihood")
+ERRORS = (*_PROBABILITIES, "hamming_loss", "mae", "macro_mae", "rmse", "interval_width")
 """Metrics of which less is better."""
 
 
@@ -61,23 +100,30 @@ class Measuring:
     def metrics(self) -> tuple[str, ...]:
         """Every metric that is measured, by whatever slice."""
         names = [name for audit in self.audits for name in OVERALL[audit][self.task]]
-        names += (*PER_CLASS[self.task], GAIN) if "performance" in self.audits else ()
+        names += [name for audit in self.audits for name in per_class(audit, self.task)]
+        names += [GAIN] if "performance" in self.audits else []
         return tuple(dict.fromkeys(names))
 
 
 def is_built_in(audits: tuple[str, ...], task: str) -> bool:
     """Whether all that measures is known here; what plug-ins measure is not."""
-    return set(audits) <= set(OVERALL) and task in PER_CLASS
+    return set(audits) <= set(OVERALL) and task in HEADLINES
+
+
+def per_class(audit: str, task: str) -> tuple[str, ...]:
+    """The scores that an audit measures for each class."""
+    return PER_CLASS.get(audit, {}).get(task, ())
 
 
 def audit_of(metric: str) -> str | None:
     """The built-in audit that measures a metric, for one task at least."""
-    if metric == GAIN or any(metric in names for names in PER_CLASS.values()):
+    if metric == GAIN:
         return "performance"
-    return next(
-        (audit for audit, tasks in OVERALL.items() if any(metric in names for names in tasks.values())),
-        None,
-    )
+    measured = {
+        audit: {name for table in (OVERALL, PER_CLASS) for names in table[audit].values() for name in names}
+        for audit in OVERALL
+    }
+    return next((audit for audit, names in measured.items() if metric in names), None)
 
 
 def why_pointless(limit: Limit) -> str:
@@ -146,11 +192,11 @@ def _why_not_so_sliced(limit: Limit, audit: str, measuring: Measuring) -> str:
     metric, task, groups = limit.metric, measuring.task, measuring.groups
     slices = tuple(name for name, _ in limit.slices)
     own = OWN_SLICES[audit]
-    per_class = audit == "performance" and metric in PER_CLASS[task]
+    by_class = per_class(audit, task)
     overall = metric in OVERALL[audit][task]
     if not slices and not overall:
         return f"{metric} is measured for each class, not over all rows: say which, as {metric}[class=NAME], or {metric}[class=*]"
-    if not slices or (slices == ("class",) and per_class):
+    if not slices or (slices == ("class",) and metric in by_class):
         return ""
     if len(slices) > 1:
         return f"{metric} is measured by one slice at a time, not by {' and '.join(slices)} together"
@@ -158,7 +204,7 @@ def _why_not_so_sliced(limit: Limit, audit: str, measuring: Measuring) -> str:
     if overall and name in own:
         return _why_not_among(value, name, own[name])
     if name == "class":
-        classwise = f"; by class there are {', '.join(PER_CLASS[task])}"
+        classwise = f"; by class there are {', '.join(by_class)}" if by_class else ""
         return f"{metric} is measured over all rows, not for each class{classwise}"
     if name in groups:
         by_group = ", ".join(OVERALL[audit][task])

@@ -102,6 +102,12 @@ Source = Annotated[
 ]
 
 
+Target = Annotated[
+    Annotated[Column, Tag("[column]")] | Annotated[tuple[Column, ...], Field(min_length=2), Tag("[columns]")],
+    Discriminator(lambda value: "[columns]" if isinstance(value, list | tuple) else "[column]"),
+]
+
+
 class Data(Section):
     """Where the rows come from, what each column is, and how they are prepared and split."""
 
@@ -110,7 +116,9 @@ class Data(Section):
         "or {train: ..., validation: ..., test: ...} for published splits"
     )
     inputs: Annotated[dict[Column, Modality], Field(min_length=1)] = Field(description="column -> modality")
-    target: Column = Field(description="the column to predict")
+    target: Target = Field(
+        description="the column to predict; for several labels also the columns of 0 and 1, one per label"
+    )
     id: Name | None = Field(
         None, description="names the data set across versions of the file; default: the charter's name"
     )
@@ -144,6 +152,11 @@ class Data(Section):
         description="preparations, in order",
     )
     split: Split = Field(Split(), description="how rows are divided")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The column to predict, or the columns of 0 and 1 that together are it."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
 
 class Model(Section):
@@ -293,7 +306,10 @@ class Charter(Section):
     data: Data = Field(description="where the rows come from, what each column is, how they are split")
     model: Model = Field(description="the foundation model and what of it learns")
     pretraining: dict[str, Any] | None = Field(None, description="not built yet")
-    task: Use = Field(description="what is predicted: classification, token_classification")
+    task: Use = Field(
+        description="what is predicted: classification, multi_label_classification, text_pair_classification, ordinal, "
+        "regression, token_classification"
+    )
     training: Training = Field(Training(), description="how the model learns")
     federation: dict[str, Any] | None = Field(None, description="not built yet")
     privacy: Privacy | None = Field(None, description="not built yet")

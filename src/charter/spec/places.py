@@ -106,13 +106,16 @@ def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say)
     """The columns named must be in the files."""
     columns, reading = _room("charter.data.columns"), _room("charter.data.reading")
     named = all_roles(parts)
+    target = parts.one("data", "target")
+    several = target if isinstance(target, tuple) else ()
     asked = columns.Columns(
         dict.fromkeys(parts.keys("data", "inputs") or ("text",), "text"),
-        parts.one("data", "target"),
+        None if several else target,
         tuple(parts.each("data", "groups").values()),
         parts.one("data", "subject"),
         parts.one("data", "split", "time"),
         parts.one("data", "split", "column"),
+        indicators=several,
     )
     problems = reading.absent_columns(location, folder, asked, encoding)
     for path, column in named.items():

@@ -55,7 +55,7 @@ def _limits() -> Iterator[str]:
     yield "| audit | task | over all rows, and `[GROUP=VALUE]` | `[class=NAME]` |\n|---|---|---|---|"
     for audit, tasks in metrics.OVERALL.items():
         for task, names in tasks.items():
-            by_class = metrics.PER_CLASS[task] if audit == "performance" else ()
+            by_class = metrics.per_class(audit, task)
             cells = [", ".join(f"`{name}`" for name in some) or "-" for some in (names, by_class)]
             yield f"| {audit} | {task} | {cells[0]} | {cells[1]} |"
     yield (
@@ -63,9 +63,9 @@ def _limits() -> Iterator[str]:
         + ", ".join(f"`{name}` ({low:g} to {high:g})" for name, (low, high) in metrics.RANGES.items())
         + f". Errors are {', '.join(f'`{name}`' for name in metrics.ERRORS)}; before the temperature, `[temperature=before]`.\n"
     )
-    yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in `macro_f1` (of entities: `micro_f1`) over a baseline:\n"
+    yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in a task's main score over a baseline:\n"
     for task, names in metrics.BASELINES.items():
-        yield f"- {task}: {', '.join(f'`{name}`' for name in names)}"
+        yield f"- {task}: `{metrics.HEADLINES[task]}` over {', '.join(f'`{name}`' for name in names)}"
     yield f"\nA group column can't be called {', '.join(f'`{name}`' for name in metrics.SLICES)}: findings have slices of these names.\n"
 
 

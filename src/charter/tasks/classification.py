@@ -1,4 +1,4 @@
-"""Classification of a text into one of two or more classes."""
+"""Classification of a text, or of a pair of texts, into one of two or more classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,17 +9,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.batch import Batch, Examples
-from charter.data.columns import ROW, Columns
-from charter.data.text import encode_texts
+from charter.data.columns import ROW, Columns, Form
+from charter.data.text import encode_rows
 from charter.errors import DataError
-from charter.tasks.ranking import ranking
+from charter.tasks import baselines, classwise
 from charter.tasks.scoring import divided, softmax
-from charter.tasks.task import Confidences, Outputs, ScoreName, Task
+from charter.tasks.task import Confidences, Head, Masked, Mistakes, Outputs, ScoreName, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MOST_CLASSES = 1000
+ONE, PAIR = Form(), Form("label", every_input=True)
 
 
 def classification() -> Task:
@@ -27,14 +28,19 @@ def classification() -> Task:
     return Classification()
 
 
+def text_pair_classification() -> Task:
+    """One class out of two or more for each pair of texts: entailment, paraphrase, an answer to a question."""
+    return Classification(name="text_pair_classification", form=PAIR)
+
+
 @dataclass(frozen=True)
 class Classification(Task):
     """Each text has one class. Outputs are logits (classes,) in the order of `labels`."""
 
     labels: tuple[str, ...] = ()
-    name: ClassVar[str] = "classification"
+    name: str = "classification"
+    form: Form = ONE
     headline: ClassVar[str] = "macro_f1"
-    auto_model: ClassVar[str] = "AutoModelForSequenceClassification"
     averages: ClassVar[Mapping[str, str]] = {
         "macro_precision": "precision",
         "macro_recall": "recall",
@@ -44,29 +50,19 @@ class Classification(Task):
     }
     correlations: ClassVar[Mapping[str, str]] = {"mcc": "recall"}
 
+    @property
+    def head(self) -> Head:
+        """A logit for each class."""
+        return Head("AutoModelForSequenceClassification", self.labels)
+
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
         """The task with the classes found in `rows`, in sorted order.
 
         Raises:
-            DataError: lists instead of texts or classes; fewer than two classes; more than 1,000.
+            DataError: lists instead of texts or classes; fewer than two classes; more than 1,000; no pair of texts.
         """
-        target = str(columns.target)
-        if rows.schema[columns.text] != pl.String or rows.schema[target] != pl.String:
-            raise DataError(
-                f"task classification: a text and one class per row are expected, columns '{columns.text}' and "
-                f"'{target}' hold lists; task token_classification reads those"
-            )
-        labels = tuple(sorted(rows[target].drop_nulls().unique().to_list()))
-        if len(labels) < 2:
-            raise DataError(
-                f"task classification: column '{target}' has {len(labels)} class(es), at least two are needed"
-            )
-        if len(labels) > MOST_CLASSES:
-            raise DataError(
-                f"task classification: column '{target}' has {len(labels)} different values in {rows.height} rows; "
-                f"is it a class at all? At most {MOST_CLASSES} classes are accepted"
-            )
-        return replace(self, labels=labels)
+        check_texts(self.name, rows, columns, pair=self.form.every_input)
+        return replace(self, labels=classes_of(self.name, rows, columns))
 
     def examples(
         self,
@@ -78,15 +74,8 @@ class Classification(Task):
         with_targets: bool = True,
     ) -> Examples:
         """Encode rows for the model, in their order."""
-        encoded = encode_texts(rows[columns.text].to_list(), tokenizer, max_length)
-        return Examples(
-            encoded.ids,
-            self._truth(rows, columns) if with_targets else None,
-            None,
-            rows[ROW].to_numpy(),
-            encoded.truncated,
-            int(tokenizer.pad_token_id),
-        )
+        targets = self._truth(rows, columns) if with_targets else None
+        return text_examples(rows, columns, tokenizer, max_length, targets)
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """Cross-entropy of each text, shape (batch,)."""
@@ -96,6 +85,10 @@ class Classification(Task):
         assert batch.targets is not None
         return F.cross_entropy(logits, batch.targets, weight=class_weights, reduction="none")
 
+    def balance(self, examples: Examples) -> NDArray[np.float32]:
+        """(classes,) inverse frequencies of the classes, with mean 1 over the rows."""
+        return inverse_frequencies(np.asarray(examples.targets, dtype=np.int64), len(self.labels))
+
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
         """The logits (classes,) of each text."""
         del examples
@@ -104,20 +97,13 @@ class Classification(Task):
     def decode(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
         """`prediction`, its `probability`, and `probabilities` of all classes."""
         del rows, columns
-        shares = softmax(np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels)))
-        best = shares.argmax(axis=1)
-        return pl.DataFrame(
-            {
-                "prediction": pl.Series([self.labels[one] for one in best], dtype=pl.String),
-                "probability": pl.Series(shares.max(axis=1) if len(shares) else [], dtype=pl.Float64),
-                "probabilities": pl.DataFrame(shares, schema=list(self.labels)).to_struct("probabilities"),
-            }
-        )
+        shares = softmax(self._logits(outputs))
+        return decoded_classes(self.labels, shares, shares.argmax(axis=1))
 
     def tally(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
         """(n, 3 classes): rightly found, predicted, true, each per class."""
         classes = len(self.labels)
-        truth, best = self._truth(rows, columns), self._best(outputs)
+        truth, best = self._truth(rows, columns), self._logits(outputs).argmax(axis=1)
         counts = np.zeros((len(truth), 3 * classes), dtype=np.int64)
         at = np.arange(len(truth))
         counts[at, truth] = truth == best
@@ -128,97 +114,178 @@ class Classification(Task):
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
         """Accuracy, precision, recall, F1 (per class, macro, micro) and MCC from sums of tallies.
 
-        A precision without predictions and a recall without truths are not defined (NaN); in macro averages they count
-        as 0, over the classes that occur in truth or prediction, as scikit-learn does. MCC is the multi-class form
-        (Gorodkin 2004), 0 where it is 0/0.
+        MCC is the multi-class form (Gorodkin 2004), 0 where it is 0/0.
         """
-        classes = len(self.labels)
-        right = totals[..., :classes]
-        predicted = totals[..., classes : 2 * classes]
-        true = totals[..., 2 * classes :]
-        n = true.sum(axis=-1)
-        correct = right.sum(axis=-1)
-        precision, recall = divided(right, predicted), divided(right, true)
-        f1 = divided(2 * right, predicted + true)
-        occurs = (predicted + true) > 0
+        right, predicted, true = np.split(totals, 3, axis=-1)
+        n, correct = true.sum(axis=-1), right.sum(axis=-1)
         accuracy = divided(correct, n)
         found: dict[ScoreName, NDArray[np.float64]] = {("accuracy", ""): accuracy, ("micro_f1", ""): accuracy}
-        for metric, values in (("precision", precision), ("recall", recall), ("f1", f1)):
-            found[f"macro_{metric}", ""] = divided(
-                np.where(occurs, np.nan_to_num(values), 0.0).sum(axis=-1), occurs.sum(axis=-1)
-            )
-            for index, label in enumerate(self.labels):
-                found[metric, label] = values[..., index]
+        found |= classwise.scores_by_class(self.labels, right, predicted, true)
         spread = (n**2 - (predicted**2).sum(axis=-1)) * (n**2 - (true**2).sum(axis=-1))
         agree = correct * n - (predicted * true).sum(axis=-1)
         found["mcc", ""] = np.where(spread > 0, agree / np.sqrt(np.where(spread > 0, spread, 1.0)), 0.0)
         return found
 
-    def evidence(self, tally: NDArray[np.int64]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
+    def evidence(self, tally: NDArray[Any]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
         """Rows for accuracy; of each class the true ones, the predicted ones, or both by half; for ranks the rarer side."""
-        classes = len(self.labels)
-        predicted, true = (
-            tally[:, part * classes : (part + 1) * classes].astype(np.float64) for part in (1, 2)
-        )
+        _, predicted, true = np.split(tally.astype(np.float64), 3, axis=1)
         rows = true.sum(axis=1)
         found: dict[ScoreName, Sequence[NDArray[np.float64]]] = {
             ("accuracy", ""): (rows,),
             ("micro_f1", ""): (rows,),
         }
-        for index, label in enumerate(self.labels):
-            found["precision", label] = (predicted[:, index],)
-            found["recall", label] = (true[:, index],)
-            found["f1", label] = ((predicted[:, index] + true[:, index]) / 2,)
-            for metric in ("auroc", "auprc"):
-                found[metric, label] = (true[:, index], rows - true[:, index])
-        return found
+        return found | classwise.evidence_by_class(self.labels, predicted, true, rows)
 
     def ranking_scores(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
     ) -> Mapping[ScoreName, NDArray[np.float64]]:
         """AUROC and AUPRC of each class against the rest, and their macro average."""
-        truth = self._truth(rows, columns)
-        shares = softmax(np.asarray(outputs, dtype=np.float64))
-        each = [ranking(shares[:, index], truth == index, weights) for index in range(len(self.labels))]
-        found: dict[ScoreName, NDArray[np.float64]] = {}
-        for metric in ("auroc", "auprc"):
-            values = np.stack([getattr(one, metric) for one in each], axis=-1)
-            known = np.isfinite(values)
-            found[metric, ""] = divided(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
-            for index, label in enumerate(self.labels):
-                found[metric, label] = values[:, index]
-        return found
-
-    def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
-        """One decision per text."""
-        truth = self._truth(rows, columns)
-        logits = np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels))
-        return Confidences(logits, softmax(logits), truth, np.arange(len(truth), dtype=np.int64))
+        present = self._truth(rows, columns)[:, None] == np.arange(len(self.labels))
+        return classwise.ranks_by_class(self.labels, softmax(self._logits(outputs)), present, weights)
 
     def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
         """Rows of each class."""
         counts = np.bincount(self._truth(rows, columns), minlength=len(self.labels))
         return {label: int(count) for label, count in zip(self.labels, counts, strict=True)}
 
-    def confusion(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64] | None:
-        """(classes, classes) counts, truth by prediction."""
-        classes = len(self.labels)
-        cells = self._truth(rows, columns) * classes + self._best(outputs)
-        return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+    def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
+        """One decision per text."""
+        truth = self._truth(rows, columns)
+        return Confidences(self._logits(outputs), truth, np.arange(len(truth), dtype=np.int64))
 
-    def state(self) -> dict[str, Any]:
-        """What a bundle needs to rebuild the task."""
-        return {"use": self.name, "options": {}, "labels": list(self.labels)}
+    def picture(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mapping[str, Any]:
+        """The confusion matrix."""
+        best = self._logits(outputs).argmax(axis=1)
+        return classwise.matrix(self.labels, self._truth(rows, columns), best)
 
-    def _best(self, outputs: Outputs) -> NDArray[np.int64]:
-        best: NDArray[np.int64] = (
-            np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels)).argmax(axis=1)
-        )
-        return best
+    def baselines(
+        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+    ) -> Sequence[baselines.Baseline]:
+        """The majority class, and logistic regression on TF-IDF."""
+        truth, classes = self._truth(train, columns), len(self.labels)
+        priors = np.log(baselines.class_priors(truth, classes)).astype(np.float32)
+        trivial = baselines.Baseline("majority", [priors] * test.height)
+        name = "tfidf_logistic_regression"
+        if len(np.unique(truth)) < 2:
+            because = "insufficient evidence: the training rows hold one class only"
+            return [trivial, baselines.Baseline(name, None, because)]
+
+        def outputs() -> Outputs:
+            shares = baselines.tfidf_classes(train, test, columns, truth, classes, seed)
+            return list(
+                np.where(shares > 0, np.log(np.maximum(shares, 1e-9)), -baselines.SURE).astype(np.float32)
+            )
+
+        return [trivial, baselines.made(baselines.Cheap(name, outputs))]
+
+    def mistakes(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mistakes:
+        """Texts of which another class was answered than the true one."""
+        return classwise.class_mistakes(self.confidences(outputs, rows, columns))
+
+    def shown(
+        self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, masked: Masked
+    ) -> list[dict[str, Any]]:
+        """Texts with their true class, the answer and both probabilities."""
+        told = self.confidences(outputs, rows, columns)
+        return classwise.shown_classes(self.labels, told, rows, columns, masked)
+
+    def _logits(self, outputs: Outputs) -> NDArray[np.float64]:
+        return np.asarray(outputs, dtype=np.float64).reshape(-1, len(self.labels))
 
     def _truth(self, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
-        index = {label: number for number, label in enumerate(self.labels)}
-        found = rows[str(columns.target)].replace_strict(index, default=-1, return_dtype=pl.Int64).to_numpy()
-        if (found < 0).any():
-            raise DataError(f"column '{columns.target}' has a class that the task was not fitted on")
-        return np.asarray(found, dtype=np.int64)
+        return indices_of(self.labels, rows, columns)
+
+
+def check_texts(task: str, rows: pl.DataFrame, columns: Columns, *, pair: bool = False) -> None:
+    """Refuse rows whose inputs are no texts, or, for a pair, not two of them.
+
+    Raises:
+        DataError: with what is expected.
+    """
+    lists = [column for column in columns.inputs if rows.schema[column] != pl.String]
+    if lists:
+        raise DataError(
+            f"task {task}: a text is expected, column '{lists[0]}' holds lists; task token_classification reads those"
+        )
+    if pair and len(columns.inputs) != 2:
+        raise DataError(
+            f"task {task}: data.inputs names {len(columns.inputs)} column(s), a pair of texts is two"
+        )
+
+
+def classes_of(task: str, rows: pl.DataFrame, columns: Columns) -> tuple[str, ...]:
+    """The classes in the target column, in sorted order.
+
+    Raises:
+        DataError: lists instead of classes; fewer than two classes; more than 1,000.
+    """
+    target = str(columns.target)
+    if rows.schema[target] != pl.String:
+        raise DataError(
+            f"task {task}: a text and one class per row are expected, column '{target}' holds lists; task "
+            "token_classification reads tags and spans, task multi_label_classification several labels"
+        )
+    labels = tuple(sorted(rows[target].drop_nulls().unique().to_list()))
+    if len(labels) < 2:
+        raise DataError(
+            f"task {task}: column '{target}' has {len(labels)} class(es), at least two are needed"
+        )
+    if len(labels) > MOST_CLASSES:
+        raise DataError(
+            f"task {task}: column '{target}' has {len(labels)} different values in {rows.height} rows; "
+            f"is it a class at all? At most {MOST_CLASSES} classes are accepted"
+        )
+    return labels
+
+
+def text_examples(
+    rows: pl.DataFrame,
+    columns: Columns,
+    tokenizer: Any,
+    max_length: int,
+    targets: NDArray[np.int64] | NDArray[np.float32] | None,
+) -> Examples:
+    """Rows of texts encoded, one sequence each, with their targets."""
+    encoded = encode_rows(rows, columns, tokenizer, max_length)
+    return Examples(
+        ids=encoded.ids,
+        targets=targets,
+        rows=rows[ROW].to_numpy(),
+        truncated=encoded.truncated,
+        pad_id=int(tokenizer.pad_token_id),
+        types=encoded.types,
+    )
+
+
+def inverse_frequencies(targets: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """(classes,) weights with mean 1 over the decisions, so that every class counts alike."""
+    counts = np.bincount(targets, minlength=classes)
+    weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return np.asarray(weights, dtype=np.float32)
+
+
+def indices_of(labels: Sequence[str], rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
+    """(n,) the true class of each row, as an index into `labels`.
+
+    Raises:
+        DataError: a class that the task was not fitted on.
+    """
+    index = {label: number for number, label in enumerate(labels)}
+    found = rows[str(columns.target)].replace_strict(index, default=-1, return_dtype=pl.Int64).to_numpy()
+    if (found < 0).any():
+        raise DataError(f"column '{columns.target}' has a class that the task was not fitted on")
+    return np.asarray(found, dtype=np.int64)
+
+
+def decoded_classes(
+    labels: Sequence[str], shares: NDArray[np.float64], best: NDArray[np.int64]
+) -> pl.DataFrame:
+    """Probabilities (n, classes) and the classes answered as the columns that people read."""
+    shares = shares.reshape(-1, len(labels))
+    return pl.DataFrame(
+        {
+            "prediction": pl.Series([labels[one] for one in best], dtype=pl.String),
+            "probability": pl.Series(shares[np.arange(len(best)), best], dtype=pl.Float64),
+            "probabilities": pl.DataFrame(shares, schema=list(labels)).to_struct("probabilities"),
+        }
+    )

@@ -3,6 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _PREFIXES = {"B": "B", "I": "I", "E": "E", "S": "S", "L": "E", "U": "S", "M": "I"}
 # A Han character is a word of its own; kana, Hangul and Latin run together; every other sign stands alone.
@@ -65,3 +69,50 @@ def as_iob2(found: Sequence[Entity], length: int) -> list[str]:
         for place in range(one.start + 1, one.end):
             tags[place] = f"I-{one.label}"
     return tags
+
+
+MOST_WORDS = 100
+"""Words of a sentence that the report shows at most."""
+
+
+def shown_entities(
+    words: list[str], true: Sequence[Entity], found: Sequence[Entity], sure: NDArray[np.float64]
+) -> dict[str, Any]:
+    """A misjudged sentence as JSON: the words shown, true and found entities; sure: (words,) of each word's tag."""
+    begin, end = _window(len(words), true, found)
+    return {
+        "words": ["…"] * (begin > 0) + words[begin:end] + ["…"] * (end < len(words)),
+        "truth": _spans(true, words, begin, end),
+        "answer": [
+            {**span, "probability": round(float(sure[one.start : one.end].mean()), 4)}
+            for span, one in zip(_spans(found, words, begin, end), _inside(found, begin, end), strict=True)
+        ],
+    }
+
+
+def _window(length: int, true: Sequence[Entity], found: Sequence[Entity]) -> tuple[int, int]:
+    """The words that are shown: all, or of a long sentence those around its first mistake."""
+    most = MOST_WORDS
+    if length <= most:
+        return 0, length
+    first = min(one.start for one in set(true) ^ set(found))
+    begin = max(0, min(first - most // 2, length - most))
+    return begin, begin + most
+
+
+def _inside(found: Sequence[Entity], begin: int, end: int) -> list[Entity]:
+    return [one for one in found if begin <= one.start and one.end <= end]
+
+
+def _spans(found: Sequence[Entity], words: Sequence[str], begin: int, end: int) -> list[dict[str, Any]]:
+    """Entities with their place among the words shown."""
+    shift = (begin > 0) - begin
+    return [
+        {
+            "label": one.label,
+            "start": one.start + shift,
+            "end": one.end + shift,
+            "text": " ".join(words[one.start : one.end]),
+        }
+        for one in _inside(found, begin, end)
+    ]

@@ -1,8 +1,9 @@
 """What a task is: everything that depends on what is predicted, and nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -10,7 +11,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.batch import Batch, Examples
-from charter.data.columns import Columns
+from charter.data.columns import Columns, Form, SplitName
+from charter.tasks.baselines import Baseline
+from charter.tasks.scoring import softmax
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,52 +27,153 @@ A word beyond the length limit, which the model never read, is a row of NaN.
 ScoreName = tuple[str, str]
 """(metric, class); class is "" for a score over all classes: ("macro_f1", ""), ("recall", "negative")."""
 
+Link = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Raw outputs (decisions, outputs) -> probabilities (decisions, classes), rows adding up to 1."""
+
+Masked = Callable[[pl.DataFrame, str], list[Any]]
+"""(rows with `_row`, column) -> its texts or lists of words with personal data masked, in order."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a task puts on a base, in transformers' own terms.
+
+    auto_model: the Auto class. outputs: a name for each number that the head gives, `id2label` of the released model.
+    problem_type: of its config, so that plain transformers reads the outputs rightly; None leaves it unsaid.
+    """
+
+    auto_model: str
+    outputs: tuple[str, ...]
+    problem_type: str | None = None
+
 
 @dataclass(frozen=True)
 class Confidences:
-    """What calibration reads: one entry per decision (a text, or a word).
+    """What calibration reads: one entry per decision (a text, a word, or a label of a text).
 
-    logits, probabilities: (decisions, classes); rows of probabilities add up to 1.
-    truth: (decisions,) class indices.
-    example: (decisions,) the example that each decision belongs to.
+    logits: (decisions, outputs), which a temperature divides; `link` makes probabilities (decisions, classes) of them.
+    truth: (decisions,) class indices. example: (decisions,) the example that each decision belongs to.
+    answer: (decisions,) the class that is answered; None where it is the most probable one.
+    of: (decisions,) for yes-or-no decisions, each on one label's presence (class 1), the index of that label; else None.
     """
 
     logits: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
     truth: NDArray[np.int64]
     example: NDArray[np.int64]
+    link: Link = softmax
+    answer: NDArray[np.int64] | None = None
+    of: NDArray[np.int64] | None = None
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(decisions, classes)."""
+        return self.link(self.logits)
+
+    @property
+    def answers(self) -> NDArray[np.int64]:
+        """(decisions,) the class that is answered."""
+        best: NDArray[np.int64] = self.probabilities.argmax(axis=1) if self.answer is None else self.answer
+        return best
+
+    @property
+    def stated(self) -> NDArray[np.float64]:
+        """(decisions,) the probability that people are told: of the answer or, of labels, of the label's presence."""
+        chosen = self.answers if self.of is None else np.ones(len(self.truth), dtype=np.int64)
+        told: NDArray[np.float64] = self.probabilities[np.arange(len(self.truth)), chosen]
+        return told
+
+    @property
+    def came_true(self) -> NDArray[np.bool_]:
+        """(decisions,) whether what `stated` is the probability of is so."""
+        true: NDArray[np.bool_] = self.truth == (1 if self.of is not None else self.answers)
+        return true
+
+    def likelihood(self, temperature: float = 1.0) -> NDArray[np.float64]:
+        """(decisions,) the log-likelihood of the truth in nats, with the logits divided by `temperature`."""
+        shares = self.probabilities if temperature == 1.0 else self.link(self.logits / temperature)
+        likely: NDArray[np.float64] = np.log(
+            np.clip(shares[np.arange(len(self.truth)), self.truth], 1e-30, None)
+        )
+        return likely
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Prediction intervals, one per example: `low` and `high`, the `truth`, and the coverage that they promise.
+
+    said: how they were made, a sentence of the evidence.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    promised: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """Which examples are answered wrongly, (n,), and how sure the model was of it (the larger, the more it matters)."""
+
+    wrong: NDArray[np.bool_]
+    surest: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The released model's outputs on the rows of a split; no rows where the split is empty."""
+
+    rows: pl.DataFrame
+    outputs: Outputs
 
 
 class Task(ABC):
     """What is predicted: the head, the loss of each example, how outputs are decoded and how they are scored.
 
-    A task is frozen. As the charter makes it, it has no labels yet; `fit` returns one that has.
+    A task is frozen. As the charter makes it, it has no labels yet; `fit` returns one that has; `finished` one that fits
+    the model as it is saved; `settle` one that also holds what is fitted on held-out rows (thresholds, intervals).
 
-    Scores come in two kinds. Those made of counts (accuracy, F1, entity F1) go through `tally`, a row of counts per
-    example, and `scores`, which reads sums of such rows: any subset, group or bootstrap resample is then a sum. Those
-    made of ranks (AUROC, AUPRC) go through `ranking_scores` with a weight for each example.
+    Scores come in two kinds. Those made of sums (accuracy, F1, entity F1, squared errors) go through `tally`, a row of
+    numbers per example, and `scores`, which reads sums of such rows: any subset, group or bootstrap resample is then a
+    sum. Those made of ranks (AUROC, AUPRC, Spearman) go through `ranking_scores` with a weight for each example.
+
+    What a task has not - probabilities, intervals, a matrix, baselines - it leaves to the defaults, which say None or
+    nothing; audits and the report read that and never ask which task it is.
     """
 
-    name: ClassVar[str]
+    name: str
     headline: ClassVar[str]
     """The score that early stopping and the comparison with the baselines read; higher is better."""
-    auto_model: ClassVar[str]
-    """The transformers Auto class whose head fits this task."""
     averages: ClassVar[Mapping[str, str]] = {}
     """Scores over all classes that are the mean of a score of each: `macro_f1` of `f1`."""
     correlations: ClassVar[Mapping[str, str]] = {}
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
+    magnitudes: ClassVar[frozenset[str]] = frozenset()
+    """Scores of classes that are no shares and know no upper end (an error in ranks), whatever they rest on."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
     labels: tuple[str, ...]
+    """The classes, () for a task without classes."""
+
+    @property
+    def form(self) -> Form:
+        """What the target's cells are and which inputs must be filled; it is asked before any row is read."""
+        return Form()
+
+    @property
+    @abstractmethod
+    def head(self) -> Head:
+        """What is put on a base; known once the task is fitted."""
 
     @abstractmethod
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
-        """The same task with its labels, found in `rows`.
+        """The same task with its labels, found in `rows`; SPLIT tells training rows from others.
 
         Raises:
             DataError: rows that are not of this task (a column of the wrong type, fewer than two classes).
         """
+
+    # Learning
 
     @abstractmethod
     def examples(
@@ -87,52 +191,143 @@ class Task(ABC):
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """One loss per example, shape (batch,): cross-entropy, for token tasks the mean over the example's words."""
 
+    def balance(self, examples: Examples) -> NDArray[np.float32] | None:
+        """`training.class_weights: balanced` as the weights that `loss` takes; None for a task without classes."""
+        del examples
+        return None
+
+    def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
+        """The loss of validation rows in one number: the mean negative log-likelihood of the decisions, in nats."""
+        told = self.confidences(outputs, rows, columns)
+        return float("nan") if told is None else float(-told.likelihood().mean())
+
+    def finished(self, model: "nn.Module") -> Self:
+        """Put what is fitted beside the model (a target's scale) into its weights; the task that fits it then."""
+        del model
+        return self
+
+    # Answering
+
     @abstractmethod
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
         """The raw outputs of a batch, one array per example, on the CPU. Call it without gradients."""
+
+    def settle(self, held_out: Callable[[SplitName], HeldOut], columns: Columns) -> Self:
+        """The same task with what its answers need besides the model, fitted on held-out rows of the released model.
+
+        `held_out` answers a split when it is asked for, "calibration" or "validation", and never the test split.
+        """
+        del held_out, columns
+        return self
 
     @abstractmethod
     def decode(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
         """The answers people read, one row per example in order.
 
         Classification: `prediction` String, `probability` Float64, `probabilities` Struct{label: Float64}.
+        Several labels: `predictions` List[String], `probabilities`. A number: `prediction`, `low`, `high` Float64.
         Token classification: `entities` List[Struct{label, start, end, text, probability}].
         """
 
+    # Scoring
+
     @abstractmethod
-    def tally(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
-        """Counts per example, shape (n, m), whose sums `scores` reads."""
+    def tally(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[Any]:
+        """Numbers per example, shape (n, m), whose sums `scores` reads: counts, or errors and their squares."""
 
     @abstractmethod
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
         """Scores from sums of tallies: totals (..., m) -> each score (...). NaN where a score is not defined."""
 
     @abstractmethod
-    def evidence(self, tally: NDArray[np.int64]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
+    def evidence(self, tally: NDArray[Any]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
         """The decisions that each share rests on: tallies (units, m) -> one or more counts (units,) by score.
 
         A recall rests on the true ones of its class, a precision on the predicted ones. A score that needs two kinds
-        (an AUROC: positives and negatives) rests on the fewer of them. Averages and correlations are left out.
+        (an AUROC: positives and negatives) rests on the fewer of them. Averages, correlations and scores that are no
+        shares are left out.
         """
 
-    @abstractmethod
     def ranking_scores(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
     ) -> Mapping[ScoreName, NDArray[np.float64]]:
         """Scores of ranks under example weights: weights (r, n) -> each score (r,); empty where the task has none."""
+        del outputs, rows, columns, weights
+        return {}
 
-    @abstractmethod
-    def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
-        """Probabilities and truth of each decision, for calibration."""
-
-    @abstractmethod
     def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
         """How often each class truly occurs (rows of the class, or true entities of the type)."""
+        del rows, columns
+        return {}
 
-    @abstractmethod
-    def confusion(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64] | None:
-        """The confusion matrix (truth x prediction), or None where the task has none."""
+    # Evidence
 
-    @abstractmethod
+    def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences | None:
+        """Probabilities and truth of each decision, for calibration; None where the task states no probabilities."""
+        del outputs, rows, columns
+        return None
+
+    def intervals(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Intervals | None:
+        """Prediction intervals and the truth, for calibration; None where the task states none."""
+        del outputs, rows, columns
+        return None
+
+    def picture(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mapping[str, Any] | None:
+        """Answers against truth as counts, for a plot; None where there is none.
+
+        `{"kind": "matrix", "labels", "counts"}`, truth by prediction, or `{"kind": "density", "edges", "counts"}`, bins of
+        the truth by bins of the prediction.
+        """
+        del outputs, rows, columns
+        return None
+
+    def baselines(
+        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+    ) -> Sequence[Baseline]:
+        """Cheap models that learned from `train`, with their outputs on `test`: a trivial one first, then a strong one."""
+        del train, test, columns, seed
+        because = f"no baseline is written for task {self.name}"
+        return [Baseline("majority", None, because)]
+
+    def mistakes(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mistakes | None:
+        """Which rows are answered wrongly; None for a task whose mistakes can't be shown."""
+        del outputs, rows, columns
+        return None
+
+    def shown(
+        self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, masked: Masked
+    ) -> list[dict[str, Any]]:
+        """A few rows for the report, as JSON: `text`, `truth`, `answer` and more; or words with entities."""
+        del outputs, rows, columns, masked
+        return []
+
+    # Keeping
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options that the task was made with, as JSON."""
+        return {}
+
+    @property
+    def fitted(self) -> Mapping[str, Any]:
+        """What was fitted besides the labels, as JSON."""
+        return {}
+
+    def with_fitted(self, fitted: Mapping[str, Any]) -> Self:
+        """The same task with what `fitted` told."""
+        del fitted
+        return self
+
     def state(self) -> dict[str, Any]:
         """What a bundle needs to rebuild the task: JSON, read again by `charter.tasks.restore`."""
+        return {
+            "use": self.name,
+            "options": dict(self.options),
+            "labels": list(self.labels),
+            "fitted": dict(self.fitted),
+        }
+
+    def restored(self, state: Mapping[str, Any]) -> Self:
+        """This task, as it was made, with the labels and the rest that `state` told."""
+        labelled: Self = replace(self, labels=tuple(state["labels"]))  # type: ignore[type-var]
+        return labelled.with_fitted(state.get("fitted") or {})

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from charter.data.columns import Columns
-from charter.tasks.task import Outputs, Task
+from charter.tasks.task import Confidences, Outputs, Task
 
 FEWEST_OF_EACH = 10
 """With fewer wrong (or right) decisions the likelihood has next to no minimum, and a temperature is noise."""
@@ -33,32 +32,31 @@ def fit_temperature(task: Task, outputs: Outputs, rows: pl.DataFrame, columns: C
     from scipy.optimize import minimize_scalar
 
     told = task.confidences(outputs, rows, columns)
-    logits, truth = told.logits, told.truth
-    before = _nll(logits, truth, 1.0) if len(truth) else 0.0
-    right = int((logits.argmax(axis=1) == truth).sum()) if len(truth) else 0
-    if min(right, len(truth) - right) < FEWEST_OF_EACH:
-        because = f"{right} right and {len(truth) - right} wrong decisions, at least {FEWEST_OF_EACH} of each are needed"
-        return Temperature(1.0, len(truth), before, before, because)
+    if told is None:
+        return Temperature(1.0, 0, 0.0, 0.0, f"task {task.name} states no probabilities")
+    decisions = len(told.truth)
+    before = _nll(told, 1.0)
+    right = int((told.answers == told.truth).sum())
+    if min(right, decisions - right) < FEWEST_OF_EACH:
+        because = f"{right} right and {decisions - right} wrong decisions, at least {FEWEST_OF_EACH} of each are needed"
+        return Temperature(1.0, decisions, before, before, because)
     best = minimize_scalar(
-        lambda log_t: _nll(logits, truth, float(np.exp(log_t))),
+        lambda log_t: _nll(told, float(np.exp(log_t))),
         bounds=(np.log(COOLEST), np.log(HOTTEST)),
         method="bounded",
         options={"xatol": 1e-6},
     )
     value = float(np.exp(best.x))
-    after = _nll(logits, truth, value)
+    after = _nll(told, value)
     if not COOLEST * 1.01 < value < HOTTEST / 1.01:
         because = (
             f"the likelihood is best at the end of the range, {value:.3g}: these rows say nothing certain"
         )
-        return Temperature(1.0, len(truth), before, before, because)
+        return Temperature(1.0, decisions, before, before, because)
     if after >= before:
-        return Temperature(1.0, len(truth), before, before, "no temperature is better than 1")
-    return Temperature(value, len(truth), before, after)
+        return Temperature(1.0, decisions, before, before, "no temperature is better than 1")
+    return Temperature(value, decisions, before, after)
 
 
-def _nll(logits: NDArray[np.float64], truth: NDArray[np.int64], temperature: float) -> float:
-    scaled = logits / temperature
-    top = scaled.max(axis=1)
-    log_sum = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-    return float((log_sum - scaled[np.arange(len(truth)), truth]).mean())
+def _nll(told: Confidences, temperature: float) -> float:
+    return float(-told.likelihood(temperature).mean()) if len(told.truth) else 0.0

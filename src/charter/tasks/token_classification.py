@@ -12,9 +12,13 @@ from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import ROW, Columns
 from charter.data.text import encode_words
 from charter.errors import DataError
-from charter.tasks.entities import Entity, as_iob2, entities, is_tag, split_words
+from charter.tasks import classwise
+from charter.tasks.baselines import Baseline
+from charter.tasks.classification import inverse_frequencies
+from charter.tasks.entities import Entity, as_iob2, entities, is_tag, shown_entities, split_words
 from charter.tasks.scoring import divided, softmax
-from charter.tasks.task import Confidences, Outputs, ScoreName, Task
+from charter.tasks.task import Confidences, Head, Masked, Mistakes, Outputs, ScoreName, Task
+from charter.tasks.words import majority_tag, word_features
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,15 +40,19 @@ class TokenClassification(Task):
     """Each word has a tag. Outputs are logits (words, classes); `labels` are O and B-, I- of each type (IOB2)."""
 
     labels: tuple[str, ...] = ()
-    name: ClassVar[str] = "token_classification"
+    name: str = "token_classification"
     headline: ClassVar[str] = "micro_f1"
-    auto_model: ClassVar[str] = "AutoModelForTokenClassification"
     averages: ClassVar[Mapping[str, str]] = {
         "macro_precision": "precision",
         "macro_recall": "recall",
         "macro_f1": "f1",
     }
     reads_words: ClassVar[bool] = True
+
+    @property
+    def head(self) -> Head:
+        """A logit for each tag, of each token."""
+        return Head("AutoModelForTokenClassification", self.labels)
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -59,6 +67,8 @@ class TokenClassification(Task):
         """
         target = str(columns.target)
         kind = rows.schema[target]
+        if len(columns.inputs) > 1:
+            raise DataError("task token_classification reads one input; data.inputs names several")
         if not isinstance(kind, pl.List):
             raise DataError(
                 f"task token_classification: column '{target}' must hold a list of tags per row, or a list of spans "
@@ -99,12 +109,14 @@ class TokenClassification(Task):
                 for owners, truth in zip(encoded.words, self.truth(rows, columns), strict=True)
             )
         return Examples(
-            encoded.ids,
-            targets,
-            tuple(_with_length(owners, len(one)) for owners, one in zip(encoded.words, words, strict=True)),
-            rows[ROW].to_numpy(),
-            encoded.truncated,
-            int(tokenizer.pad_token_id),
+            ids=encoded.ids,
+            targets=targets,
+            rows=rows[ROW].to_numpy(),
+            truncated=encoded.truncated,
+            pad_id=int(tokenizer.pad_token_id),
+            words=tuple(
+                _with_length(owners, len(one)) for owners, one in zip(encoded.words, words, strict=True)
+            ),
         )
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
@@ -122,6 +134,11 @@ class TokenClassification(Task):
         )
         counted = (batch.targets != IGNORED).sum(dim=1).clamp(min=1)
         return each.sum(dim=1) / counted
+
+    def balance(self, examples: Examples) -> NDArray[np.float32]:
+        """(tags,) inverse frequencies of the tags, with mean 1 over the words."""
+        tags = np.concatenate([np.asarray(one, dtype=np.int64) for one in examples.targets or ()])
+        return inverse_frequencies(tags[tags != IGNORED], len(self.labels))
 
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
         """The logits (words, classes) of each sentence, read at each word's first piece."""
@@ -176,48 +193,17 @@ class TokenClassification(Task):
 
         As seqeval: micro over all entities; macro over the types that occur in truth or prediction, 0 where not defined.
         """
-        count = len(self.types)
-        right, predicted, true = (totals[..., part * count : (part + 1) * count] for part in range(3))
-        precision, recall = divided(right, predicted), divided(right, true)
-        f1 = divided(2 * right, predicted + true)
-        occurs = (predicted + true) > 0
-        sums = right.sum(axis=-1), predicted.sum(axis=-1), true.sum(axis=-1)
-        found: dict[ScoreName, NDArray[np.float64]] = {
-            ("micro_precision", ""): divided(sums[0], sums[1]),
-            ("micro_recall", ""): divided(sums[0], sums[2]),
-            ("micro_f1", ""): divided(2 * sums[0], sums[1] + sums[2]),
-            ("accuracy", ""): divided(totals[..., -2], totals[..., -1]),
-        }
-        for metric, values in (("precision", precision), ("recall", recall), ("f1", f1)):
-            found[f"macro_{metric}", ""] = divided(
-                np.where(occurs, np.nan_to_num(values), 0.0).sum(axis=-1), occurs.sum(axis=-1)
-            )
-            for index, label in enumerate(self.types):
-                found[metric, label] = values[..., index]
-        return found
+        right, predicted, true = np.split(totals[..., :-2], 3, axis=-1)
+        found = classwise.micro_scores(right, predicted, true)
+        found["accuracy", ""] = divided(totals[..., -2], totals[..., -1])
+        return found | classwise.scores_by_class(self.types, right, predicted, true)
 
-    def evidence(self, tally: NDArray[np.int64]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
+    def evidence(self, tally: NDArray[Any]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
         """Words for accuracy; of each type and of all the true entities, the predicted ones, or both by half."""
-        count = len(self.types)
-        predicted, true = (tally[:, part * count : (part + 1) * count].astype(np.float64) for part in (1, 2))
-        found: dict[ScoreName, Sequence[NDArray[np.float64]]] = {
-            ("accuracy", ""): (tally[:, -1].astype(np.float64),),
-            ("micro_precision", ""): (predicted.sum(axis=1),),
-            ("micro_recall", ""): (true.sum(axis=1),),
-            ("micro_f1", ""): ((predicted + true).sum(axis=1) / 2,),
-        }
-        for index, label in enumerate(self.types):
-            found["precision", label] = (predicted[:, index],)
-            found["recall", label] = (true[:, index],)
-            found["f1", label] = ((predicted[:, index] + true[:, index]) / 2,)
-        return found
-
-    def ranking_scores(
-        self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
-    ) -> Mapping[ScoreName, NDArray[np.float64]]:
-        """None: entities are found or not."""
-        del outputs, rows, columns, weights
-        return {}
+        _, predicted, true = np.split(tally[:, :-2].astype(np.float64), 3, axis=1)
+        found = classwise.micro_evidence(predicted, true)
+        found["accuracy", ""] = (tally[:, -1].astype(np.float64),)
+        return found | classwise.evidence_by_class(self.types, predicted, true)
 
     def confidences(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Confidences:
         """One decision per word that the model read."""
@@ -227,7 +213,7 @@ class TokenClassification(Task):
         )
         example = np.repeat(np.arange(len(truth)), [len(one) for one in truth]).astype(np.int64)
         read = ~np.isnan(flat[:, 0])
-        return Confidences(flat[read], softmax(flat[read]), np.concatenate(truth)[read], example[read])
+        return Confidences(flat[read], np.concatenate(truth)[read], example[read])
 
     def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
         """True entities of each type."""
@@ -237,14 +223,39 @@ class TokenClassification(Task):
                 found[one.label] += 1
         return found
 
-    def confusion(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64] | None:
-        """None: an entity that is missed is confused with nothing."""
-        del outputs, rows, columns
-        return None
+    def baselines(
+        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+    ) -> Sequence[Baseline]:
+        """The commonest tag, and logistic regression on features of words."""
+        truth = np.concatenate(self.truth(train, columns))
+        asked = [one.words for one in sentences_of(test, columns)]
+        trivial = majority_tag(truth, len(self.labels), asked)
+        learned = [one.words for one in sentences_of(train, columns)]
+        return [trivial, word_features(learned, truth, len(self.labels), asked, seed)]
 
-    def state(self) -> dict[str, Any]:
-        """What a bundle needs to rebuild the task."""
-        return {"use": self.name, "options": {}, "labels": list(self.labels)}
+    def mistakes(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mistakes:
+        """Sentences whose entities are not all found, or which hold others; by the surest of their wrong words."""
+        true = [entities([self.labels[tag] for tag in one]) for one in self.truth(rows, columns)]
+        wrong = [set(one) != set(self._predicted(output)) for one, output in zip(true, outputs, strict=True)]
+        told = self.confidences(outputs, rows, columns)
+        surest = np.zeros(rows.height)
+        np.maximum.at(surest, told.example[~told.came_true], told.stated[~told.came_true])
+        return Mistakes(np.asarray(wrong, dtype=bool), surest)
+
+    def shown(
+        self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, masked: Masked
+    ) -> list[dict[str, Any]]:
+        """Words with their true and their found entities."""
+        sentences = [list(one.words) for one in sentences_of(rows, columns)]
+        frame = pl.DataFrame({ROW: rows[ROW], "words": pl.Series(sentences, dtype=pl.List(pl.String))})
+        return [
+            shown_entities(
+                words, entities([self.labels[tag] for tag in truth]), self._predicted(output), _sure(output)
+            )
+            for words, truth, output in zip(
+                masked(frame, "words"), self.truth(rows, columns), outputs, strict=True
+            )
+        ]
 
     def _predicted(self, output: NDArray[np.float32]) -> list[Entity]:
         return entities([self.labels[tag] for tag in _best(output)])
@@ -297,6 +308,14 @@ def _covered(places: Sequence[tuple[int, int]], spans: Sequence[Mapping[str, Any
             found.append(Entity(span["label"], inside[0], inside[-1] + 1))
             taken = inside[-1] + 1
     return found
+
+
+def _sure(output: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(words,) the probability of each word's tag."""
+    if not len(output):
+        return np.zeros(0)
+    top: NDArray[np.float64] = softmax(np.nan_to_num(np.asarray(output, dtype=np.float64))).max(axis=-1)
+    return top
 
 
 def _best(output: NDArray[np.float32]) -> NDArray[np.int64]:

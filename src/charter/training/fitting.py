@@ -18,7 +18,7 @@ from charter.models.inference import predict_outputs
 from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
 from charter.spec.model import Training
-from charter.tasks.task import Outputs, Task
+from charter.tasks.task import Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
 from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step
@@ -77,7 +77,7 @@ class _Progress:
     evaluated: int = 0
     seconds: float = 0.0
     best_step: int = 0
-    best_score: float = -1.0
+    best_score: float = float("-inf")
     without_gain: int = 0
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -308,7 +308,7 @@ def _evaluate(
         outputs = predict_outputs(model, task, validation.examples, on_batch=lambda *_: check())
         totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
         score = float(np.nan_to_num(task.scores(totals)[task.headline, ""]))
-        loss = _loss(task, outputs, validation)
+        loss = task.mean_loss(outputs, validation.rows, validation.columns)
         if not np.isfinite(loss):
             raise TrainingError(
                 f"the validation loss is no number any more after update {progress.step}: "
@@ -326,13 +326,6 @@ def _evaluate(
         return True
     progress.without_gain += 1
     return False
-
-
-def _loss(task: Task, outputs: Outputs, validation: Validation) -> float:
-    """Mean negative log-likelihood of the decisions, in nats."""
-    told = task.confidences(outputs, validation.rows, validation.columns)
-    likely = told.probabilities[np.arange(len(told.truth)), told.truth]
-    return float(-np.log(np.clip(likely, 1e-30, None)).mean())
 
 
 def _log_loss(progress: _Progress, learning_rate: float, writer: Any) -> None:

@@ -6,10 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from charter.data.batch import IGNORED, Examples
-from charter.errors import TrainingError
+from charter.data.batch import Examples
+from charter.errors import DataError, TrainingError
 from charter.models.device import pick_device
 from charter.models.world import World
 from charter.privacy.plan import StepPlan
@@ -84,14 +82,12 @@ def follow(world: World) -> None:
 def _class_weights(
     task: Task, examples: Examples, settings: Training, device: "torch.device"
 ) -> "Tensor | None":
-    """Inverse class frequencies of the training decisions, with mean 1 over them; None where not asked for."""
+    """What the task makes of `training.class_weights`; None where it is not asked for."""
     import torch
 
     if settings.class_weights is None or examples.targets is None:
         return None
-    targets = (
-        examples.targets if isinstance(examples.targets, np.ndarray) else np.concatenate(examples.targets)
-    )
-    counts = np.bincount(targets[targets != IGNORED], minlength=len(task.labels))
-    weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    weights = task.balance(examples)
+    if weights is None:
+        raise DataError(f"training.class_weights: task {task.name} has no classes to weigh; remove the key")
     return torch.tensor(weights, dtype=torch.float32, device=device)

@@ -31,6 +31,8 @@ CHINESE: Mapping[str, str] = {
     "fact_broken": "{count} 条被突破",
     "fact_open": "{count} 条没有证据",
     "fact_right": "正确的回答",
+    "fact_right_labels": "标签全对",
+    "fact_off": "平均偏差",
     "fact_right_words": "标签正确的词",
     "fact_right_of": "{all} 行测试数据中的 {right} 行",
     "fact_words_of": "共 {all} 行测试数据",
@@ -79,6 +81,9 @@ CHINESE: Mapping[str, str] = {
     "rows": "行数",
     "slice": "部分",
     "method": "方法",
+    "density": "真实值与预测值：颜色越深，行数越多；落在线上表示两者一致",
+    "truth_axis": "真实值",
+    "answer_axis": "回答",
     "confusion": "混淆矩阵：行为真实，列为模型的回答；百分比按真实类别计",
     "confusion_omitted": "{count} 个类别太多，无法画出清楚的混淆矩阵；改为列出最常见的混淆。",
     "confusions": "最常见的混淆",
@@ -115,6 +120,14 @@ CHINESE: Mapping[str, str] = {
     "calibration_one": "校准",
     "after": "之后",
     "before": "之前",
+    "intervals_lead": (
+        "每个回答都附有一个区间。区间包含真实值的频率是否如所承诺，是在模型与区间都未曾用来拟合的行上测量的；"
+        "这一承诺针对全部行，而不是针对每个群体。"
+    ),
+    "calibration_classes": "各标签的校准，由差到好",
+    "reliability_of": "可靠性：{label}",
+    "came_true_labels": "实际带有标签的比例",
+    "came_true": "实际带有该标签的比例",
     "reliability": "可靠性：各概率下的实际正确率。落在对角线上表示概率名副其实；竖线为区间",
     "stated": "所说的概率",
     "right": "实际正确率",
@@ -125,6 +138,10 @@ CHINESE: Mapping[str, str] = {
         "然后是从其余中随机抽取的 {random} 行（种子 {seed}）。"
     ),
     "misjudged_all": "{rows} 行测试数据中有 {wrong} 行判断错误；全部列出，最有把握的在前。",
+    "misjudged_off": (
+        "{rows} 行测试数据中，有 {wrong} 行的区间没有包含真实值（或偏差超过一个标准差）。"
+        "以下是偏差最大的 {confident} 行，以及随机抽取的 {random} 行（种子 {seed}）。"
+    ),
     "misjudged_numbers": "括号中的数字为模型给出的概率。",
     "misjudged_none": "{rows} 行测试数据中没有判断错误的。",
     "misjudged_masked": (
@@ -151,6 +168,8 @@ CHINESE: Mapping[str, str] = {
     "used": "使用",
     "by_preparation": "由 {name}",
     "split_caption": "各部分的行数及其中各类别的比例",
+    "split_caption_labels": "各部分的行数及其中带有各标签的比例",
+    "split_caption_numbers": "各部分的行数及其中目标值的概况",
     "split_caption_entities": "各部分的行数及其中各标签或类型的比例",
     "class": "类别",
     "all_rows": "行数",
@@ -281,6 +300,7 @@ CHINESE: Mapping[str, str] = {
     "slice_class": "类别",
     "slice_baseline": "基线",
     "slice_temperature": "温度",
+    "slice_statistic": "统计量",
     "slice_split": "部分",
     "slice_kind": "种类",
     "slice_type": "类型",

@@ -34,6 +34,8 @@ ENGLISH: Mapping[str, str] = {
     "fact_broken": "{count} broken",
     "fact_open": "{count} without evidence",
     "fact_right": "Right answers",
+    "fact_right_labels": "All labels right",
+    "fact_off": "Off on average",
     "fact_right_words": "Words tagged right",
     "fact_right_of": "{right} of {all} test rows",
     "fact_words_of": "in {all} test rows",
@@ -82,6 +84,9 @@ ENGLISH: Mapping[str, str] = {
     "rows": "Rows",
     "slice": "Part",
     "method": "Method",
+    "density": "Truth by prediction: the darker, the more rows; on the line both are alike",
+    "truth_axis": "truth",
+    "answer_axis": "answer",
     "confusion": "Confusion matrix: rows are the truth, columns the model's answer; percent of each truth",
     "confusion_omitted": (
         "{count} classes are too many for a readable confusion matrix; the largest confusions are listed "
@@ -128,6 +133,14 @@ ENGLISH: Mapping[str, str] = {
     "calibration_one": "Calibration",
     "after": "After",
     "before": "Before",
+    "intervals_lead": (
+        "Each answer comes with an interval. Whether it holds the truth as often as promised is measured on rows that neither "
+        "the model nor the interval was fitted on; the promise is over all rows, not for each group."
+    ),
+    "calibration_classes": "Calibration of each label, the worst first",
+    "reliability_of": "Reliability: {label}",
+    "came_true_labels": "share that has the label",
+    "came_true": "share that has it",
     "reliability": (
         "Reliability: the share that was right, by stated probability. On the diagonal probabilities "
         "mean what they say; bars are intervals"
@@ -141,6 +154,10 @@ ENGLISH: Mapping[str, str] = {
         "of, then {random} drawn at random from the others (seed {seed})."
     ),
     "misjudged_all": "Of {rows} test rows {wrong} were misjudged; all are shown, the surest first.",
+    "misjudged_off": (
+        "Of {rows} test rows {wrong} are answered with a number whose interval does not hold the truth (or that is more than a "
+        "standard deviation off). Shown are the {confident} furthest off and {random} others drawn at random (seed {seed})."
+    ),
     "misjudged_numbers": "Numbers in brackets are the probabilities that the model gave.",
     "misjudged_none": "None of the {rows} test rows was misjudged.",
     "misjudged_masked": (
@@ -168,6 +185,8 @@ ENGLISH: Mapping[str, str] = {
     "used": "used",
     "by_preparation": "by {name}",
     "split_caption": "Rows of each split, and the share of each class in it",
+    "split_caption_labels": "Rows of each split, and the share of them that has each label",
+    "split_caption_numbers": "Rows of each split, and what the target is like in it",
     "split_caption_entities": "Rows of each split, and the share of each tag or type among its words",
     "class": "Class",
     "all_rows": "rows",
@@ -306,6 +325,7 @@ ENGLISH: Mapping[str, str] = {
     "slice_class": "class",
     "slice_baseline": "baseline",
     "slice_temperature": "temperature",
+    "slice_statistic": "statistic",
     "slice_split": "split",
     "slice_kind": "kind",
     "slice_type": "type",

@@ -1,11 +1,10 @@
 """Reading findings: which of them a part of the report is about. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from charter.release.record import Record
 from charter.runs.findings import Finding
-
-HEADLINES: Mapping[str, str] = {"classification": "macro_f1", "token_classification": "micro_f1"}
+from charter.spec.metrics import HEADLINES
 
 
 def findings_of(record: Record) -> list[Finding]:

@@ -92,8 +92,9 @@ METRICS: Mapping[str, Metric] = {
     "auprc": Metric(
         "AUPRC",
         "AUPRC（精确率召回率曲线下面积）",
-        "Average precision as the model is asked to find more and more of a class; it shows weak spots in rare classes.",
-        "要求模型逐步找出更多该类别内容时的平均精确率；能显出少见类别上的弱点。",
+        "Average precision as the model is asked to find more and more of a class; it shows weak spots in rare classes. Its mean over "
+        "classes is known as mean average precision (mAP).",
+        "要求模型逐步找出更多该类别内容时的平均精确率；能显出少见类别上的弱点。各类别的平均即 mAP。",
     ),
     "expected_calibration_error": Metric(
         "Calibration error (ECE)",
@@ -129,6 +130,95 @@ METRICS: Mapping[str, Metric] = {
         "混淆矩阵",
         "How often each true class was answered with each class; right answers stand on the diagonal.",
         "每个真实类别各被判为哪些类别的次数；对角线上为正确回答。",
+    ),
+    "samples_f1": Metric(
+        "Samples F1",
+        "样本平均 F1",
+        "F1 of each text's own labels, averaged over texts; a text rightly left without any label counts 1.",
+        "逐条文本按其标签计算 F1 再取平均；本无标签且未判标签的文本计为 1。",
+    ),
+    "subset_accuracy": Metric(
+        "All labels right",
+        "标签全对的比例",
+        "The share of texts of which every label is right, none missing and none too many.",
+        "所有标签都判对（不漏也不多）的文本所占比例。",
+    ),
+    "hamming_loss": Metric(
+        "Hamming loss",
+        "汉明损失",
+        "The share of single yes-or-no decisions, over all texts and labels, that are wrong: 0 is perfect. With rare labels "
+        "it is small even for a model that finds none.",
+        "所有文本、所有标签的“是/否”判断中错误的比例：0 为完美。标签少见时，一个都找不出的模型也会很小。",
+    ),
+    "quadratic_weighted_kappa": Metric(
+        "Quadratic weighted kappa",
+        "二次加权 kappa",
+        "Agreement of ordered classes beyond chance; being off by two ranks costs four times as much as by one. 1 is perfect, "
+        "0 no better than chance.",
+        "有序类别上超出随机的一致程度；差两级的代价是差一级的四倍。1 为完美，0 与随机无异。",
+        share=False,
+    ),
+    "mae": Metric(
+        "Mean absolute error",
+        "平均绝对误差（MAE）",
+        "How far the answer is off on average: in the target's own units, for ordered classes in ranks.",
+        "回答平均偏差多少：以目标自身的单位计，有序类别则以等级计。",
+        share=False,
+    ),
+    "macro_mae": Metric(
+        "Macro mean absolute error",
+        "宏平均绝对误差",
+        "The mean of every class's mean absolute error in ranks. A rare class counts as much as a common one.",
+        "各类别平均绝对误差（以等级计）的平均值；少见的类别与常见的类别同等重要。",
+        share=False,
+    ),
+    "rmse": Metric(
+        "Root mean squared error",
+        "均方根误差（RMSE）",
+        "As the mean absolute error, in the target's units, but large errors weigh more.",
+        "与平均绝对误差相似，以目标自身的单位计，但大的误差权重更高。",
+        share=False,
+    ),
+    "r2": Metric(
+        "R² (explained variance)",
+        "R²（决定系数）",
+        "The share of the target's variance that the answers explain: 1 is perfect, 0 is as good as always answering the mean "
+        "of these rows, below 0 is worse.",
+        "回答所能解释的目标方差比例：1 为完美，0 相当于总是回答这些行的平均值，低于 0 则更差。",
+        share=False,
+    ),
+    "pearson": Metric(
+        "Pearson correlation",
+        "皮尔逊相关系数",
+        "How closely answers and truth lie on one straight line: 1 is perfect, 0 is none.",
+        "回答与真实值在多大程度上落在一条直线上：1 为完美，0 为毫无关系。",
+        share=False,
+    ),
+    "spearman": Metric(
+        "Spearman correlation",
+        "斯皮尔曼等级相关系数",
+        "How well the answers put the texts in the right order: 1 is perfect, 0 is chance.",
+        "回答在多大程度上把文本排成了正确的次序：1 为完美，0 为随机。",
+        share=False,
+    ),
+    "interval_coverage": Metric(
+        "Coverage of the intervals",
+        "区间覆盖率",
+        "How often the true number lies within the interval that is given with the answer.",
+        "真实值落在回答所附区间之内的比例。",
+    ),
+    "interval_width": Metric(
+        "Width of the intervals",
+        "区间宽度",
+        "How wide the intervals given with the answers are, in the target's own units: narrow ones say more.",
+        "回答所附区间的宽度，以目标自身的单位计：越窄，信息越多。",
+        share=False,
+    ),
+    "agreement": Metric(
+        "Truth by prediction",
+        "真实值与预测值",
+        "How many rows lie where, by their true number and the answer; on the diagonal both are alike.",
+        "按真实值与回答统计各处的行数；在对角线上两者相近。",
     ),
     "label_noise_share": Metric(
         "Contradicted labels",

@@ -19,6 +19,12 @@ from charter.runs.findings import Finding
 
 MOST_ROWS = 25
 """With more classes or groups than this the weakest stand first, and the whole table is folded away."""
+BY_GROUP = ("accuracy", "subset_accuracy", "mae", "expected_calibration_error", "interval_coverage")
+"""What stands beside the main score of each group, where it is measured."""
+OFF = ("r2",)
+"""Main scores of tasks whose answers are not right or wrong, but more or less far off."""
+MOST_CURVES = 6
+"""So many labels have their reliability drawn."""
 KNOWN_AREAS = ("performance", "baseline", "calibration", "data", "training")
 
 
@@ -66,6 +72,13 @@ def _scores(record: Record, found: Sequence[Finding], say: Wording) -> Section:
     share = next((confidence(one) for one in chosen if one.confidence), "95%")
     lead = Text(say("scores_lead", n=say.count(rows_tested or 0), confidence=share))
     matrix = next((one for one in found if one.metric == "confusion" and one.attachment), None)
+    spread = next((one.attachment for one in found if one.metric == "agreement" and one.attachment), None)
+    if spread is not None:
+        drawn = plots.density(
+            say("density"), spread["edges"], spread["counts"], say("answer_axis"), say("truth_axis")
+        )
+        parts: list[object] = [lead, Pair(table, Figure(drawn, say("density")))]
+        return Section("performance", say("scores"), parts)
     if matrix is None or matrix.attachment is None:
         return Section("performance", say("scores"), [lead, table])
     labels, counts = list(matrix.attachment["labels"]), matrix.attachment["counts"]
@@ -113,10 +126,12 @@ def _pivot(
     metrics: Sequence[str],
     found: Sequence[Finding],
     say: Wording,
+    *,
+    counted: str = "",
 ) -> Table:
     """A row for each value of a column, a column for each metric."""
     name = say("class") if column == "class" else column
-    counted = say("occurrences" if column == "class" else "rows")
+    counted = counted or say("occurrences" if column == "class" else "rows")
     headings = [Heading(name, own=column != "class"), Heading(counted, number=True)]
     headings += [Heading(say.metric(metric), number=True) for metric in metrics]
     by_place = {(one.metric, one.slice[column]): one for one in found if set(one.slice) == {column}}
@@ -175,7 +190,7 @@ def _groups(record: Record, found: Sequence[Finding], say: Wording) -> Section:
         keys = weakest_first([one for one in scored if one.metric == main])
         if not keys:
             continue
-        wanted = [main, "accuracy", "expected_calibration_error"]
+        wanted = list(dict.fromkeys((main, *BY_GROUP)))
         metrics = [metric for metric in wanted if any(one.metric == metric for one in scored)]
         parts += _forest(column, keys, first(found, "performance", main), say)
         few = keys[:MOST_ROWS]
@@ -228,9 +243,15 @@ def _calibration(found: Sequence[Finding], say: Wording) -> Iterator[Section]:
         return
     before = {one.metric: one for one in select(found, "calibration", names=("temperature",))}
     temperature = first(found, "calibration", "temperature")
-    said = say("temperature_none")
+    space = "" if say.language == "zh" else " "
+    said = say("calibration_lead") + space + say("temperature_none")
+    intervals = first(found, "calibration", "interval_coverage")
+    if intervals is not None:
+        how = intervals.method.partition("; ")[0]
+        said = say("intervals_lead") + (space + say("method_of", method=say.said(how)) if how else "")
     if temperature is not None and temperature.value is not None:
-        said = say("temperature_said", value=f"{temperature.value:.3g}", how=say.said(temperature.method))
+        how = say("temperature_said", value=f"{temperature.value:.3g}", how=say.said(temperature.method))
+        said = say("calibration_lead") + space + how
     headings = [Heading(say("metric"))]
     headings += [Heading(say("before"), number=True)] * bool(before)
     headings.append(Heading(say("after") if before else say("value"), number=True))
@@ -241,13 +262,38 @@ def _calibration(found: Sequence[Finding], say: Wording) -> Iterator[Section]:
         rows.append([*cells, value_cell(one, say)])
     table = Table(say("calibration_caption" if before else "calibration_one"), headings, rows, narrow=True)
     curve = next((one.attachment for one in after if one.attachment), None)
-    parts: list[object] = [Text(say("calibration_lead") + ("" if say.language == "zh" else " ") + said)]
+    parts: list[object] = [Text(said)]
     if curve is None:
         parts.append(table)
     else:
-        drawn = plots.reliability(say("reliability"), curve, say("stated"), say("right"))
+        of_labels = bool(select(found, "calibration", names=("class",)))
+        came_true = say("came_true_labels" if of_labels else "right")
+        drawn = plots.reliability(say("reliability"), curve, say("stated"), came_true)
         parts.append(Pair(table, Figure(drawn, say("reliability"))))
-    yield Section("calibration", say("calibration"), parts)
+    yield Section("calibration", say("calibration"), [*parts, *_calibration_of_classes(found, say)])
+
+
+def _calibration_of_classes(found: Sequence[Finding], say: Wording) -> Iterator[object]:
+    """The calibration of each label on its own, the worst first, and the curves of the worst."""
+    scored = select(found, "calibration", names=("class",))
+    if not scored:
+        return
+    errors = [one for one in scored if one.metric == "expected_calibration_error"]
+    keys = sorted(errors, key=lambda one: (one.value is None, -(one.value or 0.0)))
+    metrics = metrics_in_order(scored)
+    caption = say("calibration_classes")
+    table = _pivot(caption, "class", keys, metrics, scored, say, counted=say("rows"))
+    curves = []
+    for one in keys[:MOST_CURVES]:
+        if one.attachment is not None:
+            named = say("reliability_of", label=one.slice["class"])
+            drawn = plots.reliability(named, one.attachment, say("stated"), say("came_true"))
+            curves.append(Figure(drawn, named))
+    for left, right in zip(curves[::2], curves[1::2], strict=False):
+        yield Pair(left, right)
+    if len(curves) % 2:
+        yield curves[-1]
+    yield Fold(say("all_of_them", count=len(keys)), [table]) if len(keys) > MOST_ROWS else table
 
 
 def _misjudged(record: Record, say: Wording) -> Iterator[Section]:
@@ -261,11 +307,15 @@ def _misjudged(record: Record, say: Wording) -> Iterator[Section]:
         parts.append(Text(say("misjudged_none", rows=say.count(told["rows"]))))
     else:
         key = "misjudged_rule" if told["random"] else "misjudged_all"
+        if headline(record) in OFF:
+            key = "misjudged_off"
         counts = {name: say.count(told[name]) for name in ("rows", "wrong", "confident", "random")}
         parts += [Text(say(key, seed=told["seed"], **counts)), Text(say("misjudged_masked"), soft=True)]
         space = "" if say.language == "zh" else " "
         keys = ["entities_key"] if any("words" in one for one in told["shown"]) else []
-        parts.append(Text(space.join(say(key) for key in (*keys, "misjudged_numbers")), soft=True))
+        keys += [] if headline(record) in OFF else ["misjudged_numbers"]
+        if keys:
+            parts.append(Text(space.join(say(key) for key in keys), soft=True))
         parts.append(Misjudged(told["shown"]))
     yield Section("misjudged", say("misjudged"), parts)
 

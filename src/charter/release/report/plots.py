@@ -35,6 +35,35 @@ def confusion(title: str, labels: Sequence[str], counts: Sequence[Sequence[int]]
     return svg(title, left + cell * len(labels), top + cell * len(labels), body)
 
 
+def density(
+    title: str, edges: Sequence[float], counts: Sequence[Sequence[int]], x_name: str, y_name: str
+) -> str:
+    """Counts in bins, truth upwards by answer rightwards; the diagonal is perfect."""
+    size, left, top = 290, 66, 12
+    bins = len(counts)
+    cell, most = size / bins, max(max(row) for row in counts)
+    body = []
+    for part in range(5):
+        place, value = part / 4, edges[0] + (edges[-1] - edges[0]) * part / 4
+        x, y = left + place * size, top + (1 - place) * size
+        body += [line(x, top, x, top + size, "guide"), line(left, y, left + size, y, "guide")]
+        body += [
+            text(x, top + size + 18, f"{value:.3g}", "middle"),
+            text(left - 7, y + 4, f"{value:.3g}", "end"),
+        ]
+    for truth, row in enumerate(counts):
+        for answer, count in enumerate(row):
+            if count:
+                y = top + size - (truth + 1) * cell
+                body.append(
+                    box(left + answer * cell, y, cell, cell, "mass", 0.12 + 0.88 * (count / most) ** 0.5)
+                )
+    body.append(line(left, top + size, left + size, top, "diagonal"))
+    body.append(text(left + size / 2, top + size + 38, x_name, "middle", "soft"))
+    body.append(text(15, top + size / 2, y_name, "middle", "soft", turned=True))
+    return svg(title, left + size + 20, top + size + 46, body)
+
+
 def reliability(title: str, curve: Mapping[str, Any], x_name: str, y_name: str) -> str:
     """Share that was right by mean confidence, with intervals; the diagonal is perfect."""
     size, left, top = 270, 58, 12
@@ -114,17 +143,18 @@ def _curve(
 ) -> str:
     width, height, left, top = 320, 190, 46, 12
     last = max(step for step, _ in [*drawn, *points])
-    highest = most or max(value for _, value in [*drawn, *points]) * 1.05 or 1.0
+    values = [value for _, value in [*drawn, *points]]
+    highest, lowest = most or max(values) * 1.05 or 1.0, min(0.0, *values)
 
     def at(step: float) -> float:
         return left + step / last * width
 
     def up(value: float) -> float:
-        return top + (1 - value / highest) * height
+        return top + (highest - value) / (highest - lowest) * height
 
     body = []
     for part in range(5):
-        value = highest * part / 4
+        value = lowest + (highest - lowest) * part / 4
         body += [
             line(left, up(value), left + width, up(value), "guide"),
             text(left - 7, up(value) + 4, f"{value:.2f}", "end"),

@@ -7,8 +7,15 @@ from charter.release.record import Record
 from charter.release.report.evidence import findings_of, first, select
 from charter.release.report.parts import Cell, Facts, Fold, Heading, Pair, Section, Table, Text
 from charter.release.report.performance import MOST_ROWS
-from charter.release.report.wording import Wording
+from charter.release.report.wording import Wording, number
 from charter.runs.findings import Finding
+
+CAPTIONS = {
+    "token_classification": "_entities",
+    "multi_label_classification": "_labels",
+    "regression": "_numbers",
+}
+"""Task -> which caption fits what is told of the splits."""
 
 
 def data_section(record: Record, say: Wording) -> Section:
@@ -73,9 +80,18 @@ def _splits(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
         (one.slice["split"], one.slice["class"]): one.value or 0
         for one in select(found, "data", "label_share", ("split", "class"))
     }
+    caption = say(f"split_caption{CAPTIONS.get(record.charter.task.use, '')}")
+    told = {
+        (one.slice["split"], one.slice["statistic"]): one.value or 0
+        for one in select(found, "data", "target", ("split", "statistic"))
+    }
     labels = list(dict.fromkeys(label for _, label in shares))
     labels.sort(key=lambda label: -shares.get(("train", label), 0))
-    headings = [Heading(say("class")), *(Heading(say(f"split_{split}"), number=True) for split in splits)]
+    first_column = "slice_statistic" if told else "class"
+    headings = [
+        Heading(say(first_column)),
+        *(Heading(say(f"split_{split}"), number=True) for split in splits),
+    ]
     counts = [Cell(say("all_rows")), *(Cell(say.count(sizes[split]), kind="number") for split in splits)]
     rows = [
         [
@@ -84,8 +100,10 @@ def _splits(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
         ]
         for label in labels
     ]
-    plain = record.charter.task.use == "classification"
-    caption = say("split_caption" if plain else "split_caption_entities")
+    rows += [
+        [Cell(say.name(name)), *(Cell(number(told.get((split, name), 0)), kind="number") for split in splits)]
+        for name in dict.fromkeys(name for _, name in told)
+    ]
     yield Table(caption, headings, [counts, *rows[:MOST_ROWS]], narrow=True, title=caption)
     if len(rows) > MOST_ROWS:
         yield Fold(say("all_of_them", count=len(rows)), [Table(caption, headings, rows, narrow=True)])

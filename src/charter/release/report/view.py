@@ -1,6 +1,6 @@
 """What the report says first: the verdict, why, on what it was measured, and every limit. Pure; also for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from charter.release.judge import Verdict
@@ -12,6 +12,7 @@ from charter.release.report.trials import tried_line
 from charter.release.report.wording import Wording, interval, number, read_limit
 from charter.release.report.words import Language
 from charter.runs.findings import Finding
+from charter.spec.metrics import TRIVIAL
 
 OUTCOME_KINDS = {"kept": "kept", "broken": "broken", "no evidence": "none"}
 MARKS = {"kept": "✓", "broken": "✗", "no evidence": "?"}
@@ -101,7 +102,7 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
         counts = {"train": say.count(train.value or 0), "test": say.count(test.value or 0)}
         lines.append(say("measured_on", data=record.charter.data_id, **counts))
     for one in found:
-        if one.area != "baseline" or one.slice.get("baseline", "majority") == "majority":
+        if one.area != "baseline" or one.slice.get("baseline", TRIVIAL[0]) in TRIVIAL:
             continue
         if one.value is None and one.metric == headline(record):
             lines.append(say("no_baseline", because=say.said(one.because)))
@@ -140,18 +141,11 @@ def _facts(record: Record, say: Wording) -> list[Fact]:
     main = first(found, "performance", headline(record))
     if main is not None and main.value is not None:
         facts.append(Fact(say.metric(main.metric), number(main.value), _with_confidence(main, say)))
-    right = first(found, "performance", "accuracy")
-    if right is not None and right.value is not None and right.n:
-        by_row = record.charter.task.use == "classification"
-        rows = {"right": say.count(right.value * right.n), "all": say.count(right.n)}
-        label = say("fact_right" if by_row else "fact_right_words")
-        facts.append(
-            Fact(label, say.share(right.value), say("fact_right_of" if by_row else "fact_words_of", **rows))
-        )
+    facts += _right(found, say)
     for one in found:
         if (
             one.metric == "headline_gain"
-            and one.slice.get("baseline") != "majority"
+            and one.slice.get("baseline") not in TRIVIAL
             and one.value is not None
         ):
             tones = {"better": "good", "worse": "bad", "not_better": "unsure"}
@@ -162,6 +156,32 @@ def _facts(record: Record, say: Wording) -> list[Fact]:
         Fact(say("fact_judged"), say.count(before), say("fact_judged_note"), "unsure" if before else "")
     )
     return facts
+
+
+def _right(found: Sequence[Finding], say: Wording) -> Iterator[Fact]:
+    """How many answers are right, in rows or in words; of numbers how far they are off."""
+    test = first(found, "data", "rows", split="test")
+    for metric in ("accuracy", "subset_accuracy"):
+        right = first(found, "performance", metric)
+        if right is not None and right.value is not None and right.n:
+            by_row = test is None or test.value == right.n
+            rows = {"right": say.count(right.value * right.n), "all": say.count(right.n)}
+            label = (
+                "fact_right_labels"
+                if metric != "accuracy"
+                else "fact_right"
+                if by_row
+                else "fact_right_words"
+            )
+            yield Fact(
+                say(label),
+                say.share(right.value),
+                say("fact_right_of" if by_row else "fact_words_of", **rows),
+            )
+            return
+    off = first(found, "performance", "mae")
+    if off is not None and off.value is not None:
+        yield Fact(say("fact_off"), number(off.value), _with_confidence(off, say))
 
 
 def _with_confidence(one: Finding, say: Wording) -> str:
@@ -249,7 +269,7 @@ def main_scores(record: Record) -> Sequence[Finding]:
     """The scores over all test rows, the headline first; what says the same twice is left out."""
     found = findings_of(record)
     whole = [one for one in found if one.area in ("performance", "calibration") and not one.slice]
-    whole = [one for one in whole if one.metric not in ("confusion", "temperature")]
-    if record.charter.task.use == "classification":
-        whole = [one for one in whole if one.metric != "micro_f1"]  # equal to accuracy
+    whole = [one for one in whole if one.metric not in ("confusion", "agreement", "temperature")]
+    if first(whole, "performance", "micro_precision") is None:
+        whole = [one for one in whole if one.metric != "micro_f1"]  # of one class per text it equals accuracy
     return sorted(whole, key=lambda one: one.metric != headline(record))

@@ -10,10 +10,12 @@ from charter.runs.findings import Finding
 from charter.spec.limits import Limit, parse_limit
 
 SIGNS = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
-OWN_VALUES = ("baseline", "temperature", "split", "kind", "quantile", "reason")
+OWN_VALUES = ("baseline", "temperature", "split", "kind", "quantile", "reason", "statistic")
 """Slices whose values Charter names itself; every other value is the data's."""
 ENGLISH_NAMES = {
     "majority": "majority class",
+    "training_mean": "the training rows' mean",
+    "tfidf_ridge": "TF-IDF + ridge regression",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
     "word_features_logistic_regression": "word features + logistic regression",
     "before": "before",
