@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from charter.data.compression import is_packed
 from charter.data.files import check_header, decoded, file_bytes, file_source, head, is_undecoded
 from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
@@ -37,7 +38,7 @@ def _opened(path: Path) -> Any:
     from pyarrow import ArrowException
 
     try:
-        return pyarrow.parquet.ParquetFile(io.BytesIO(file_bytes(path)) if path.suffix == ".gz" else path)
+        return pyarrow.parquet.ParquetFile(io.BytesIO(file_bytes(path)) if is_packed(path) else path)
     except (ArrowException, OSError, ValueError, OverflowError, MemoryError):
         raise _no_parquet(path) from None
 

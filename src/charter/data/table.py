@@ -1,6 +1,6 @@
 """What a source gives: the rows of one file or data set, before their columns are checked; and the rejected ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +27,14 @@ class Table:
     """The rows of one file: ROW counts its records from 1, with gaps where one was rejected; PLACE says where for people.
 
     frame: ROW, PLACE and those of the columns asked for that the file has, in the file's own types; SPLIT where the
-    source itself has published parts. records: how many there were, rejected ones too.
+    source itself has published parts. records: how many there were, rejected ones too. A source that streams gives several
+    tables for one file, each counting from 1. whole: nothing was left out because only a beginning was asked for.
     """
 
     frame: pl.DataFrame
     rejects: pl.DataFrame
     records: int
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,18 @@ class Header:
 class Source:
     """A kind of source: how its files are read, and what names the bytes read.
 
-    read: (location, folder that relative paths start from, what is asked) -> one table per file, in order.
+    read: (location, folder that relative paths start from, what is asked) -> tables, in the order of their rows.
     digest: (location, folder, encoding and columns asked) -> a digest that changes when what is read changes.
     headers: as `read`, but only the columns, from the beginning of each file; None where that takes reading it all.
+    check: refuse a location that can't be read on this machine, without reading it. volatile: what is read may change
+    while it is read (a database), so it is named again afterwards.
     """
 
-    read: Callable[[str, Path, Asked], list[Table]]
+    read: Callable[[str, Path, Asked], Iterable[Table]]
     digest: Callable[[str, Path, Asked], str]
     headers: Callable[[str, Path, Asked], list[Header]] | None = None
+    check: Callable[[str, Path], None] | None = None
+    volatile: bool = False
 
 
 def table_of(

@@ -14,7 +14,14 @@ from charter.data.columns import ROW, SPLIT, Columns
 from charter.data.pii import personal_kinds
 from charter.data.preparation import prepare
 from charter.data.profile import profile
-from charter.data.reading import check_rejects, read_source, sample_rows, source_digest, write_rejects
+from charter.data.reading import (
+    check_rejects,
+    is_volatile,
+    read_source,
+    sample_rows,
+    source_digest,
+    write_rejects,
+)
 from charter.data.split import divide, random_split_leakage
 from charter.errors import DataError
 from charter.runs.digest import frame_digest, value_digest
@@ -63,6 +70,8 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
     def make(files: Path, work: Path) -> None:
         del work  # preparation is short: it starts anew
         _prepare(charter, columns, folder, files, run)
+        if is_volatile(charter.data, folder) and source_digest(charter.data, folder) != source:
+            raise DataError("data.source changed while it was read, so nobody could say what was; run again")
 
     artifact = run.step(stage, make)
     rejects = run.folder / "rejects.jsonl"

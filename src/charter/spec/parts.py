@@ -72,7 +72,7 @@ def field_at(path: tuple[str, ...]) -> FieldInfo:
     """The model's field of a key."""
     model: Any = Charter
     for step in path[:-1]:
-        model = model.model_fields[step].annotation
+        model = _of_items(model.model_fields[step].annotation)
     found: FieldInfo = model.model_fields[path[-1]]
     return found
 
@@ -82,11 +82,16 @@ def section_at(path: Path_) -> type[BaseModel] | None:
     model: Any = Charter
     for step in path:
         field = model.model_fields.get(step) if isinstance(step, str) else None
-        model = field.annotation if field is not None else None
+        model = _of_items(field.annotation) if field is not None else None
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
             return None
     found: type[BaseModel] = model
     return found
+
+
+def _of_items(annotation: Any) -> Any:
+    """The model of a list's items, for a list of sections; else the annotation itself."""
+    return get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
 
 
 def _read(adapter: TypeAdapter[Any], value: Any) -> Any:

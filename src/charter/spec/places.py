@@ -10,10 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from charter.errors import CharterError
+from charter import plugins
+from charter.errors import CharterError, MissingExtraError
 from charter.spec.agreement import RESERVED, Say, all_roles, published
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
+from charter.spec.model import WHERE, Use
 from charter.spec.parts import Parts
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
@@ -36,7 +38,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
 
 
 def _sources(parts: Parts, folder: Path, say: Say) -> None:
-    files, reading = _room("charter.data.files"), _room("charter.data.reading")
+    files, locations = _room("charter.data.files"), _room("charter.data.locations")
     encoding: str | None = parts.one("data", "encoding")
     if encoding is not None:
         try:
@@ -44,35 +46,96 @@ def _sources(parts: Parts, folder: Path, say: Say) -> None:
         except CharterError as error:
             say(("data", "encoding"), str(error).removeprefix(f"data.encoding '{encoding}' "))
             encoding = None
+    joins = parts.each("data", "join")
     for path, location in _locations(parts).items():
         try:
-            reading.check_location(location, folder)
-            if encoding is not None:
+            locations.check_location(location, folder)
+            if encoding is not None and not joins and not locations.is_remote(location, folder):
                 _columns(parts, location, folder, encoding, say)
+        except MissingExtraError:
+            continue  # a note: a charter is right wherever it is read
         except CharterError as error:
-            say(path, str(error).removeprefix(f"data.source '{location}': "))
+            said = str(error).removeprefix(f"data.source '{location}': ").removeprefix("data.source: ")
+            say(path, said)
+            encoding = None if joins else encoding
         except (
             OSError,
             ValueError,
             RuntimeError,
         ) as error:  # a NUL, a name too long, a user that there is not
             say(path, f"{found(location)}, which is no path on this machine ({type(error).__name__})")
+            encoding = None if joins else encoding
+    if joins and encoding is not None and parts.whole("data", "join"):
+        _joins(parts, folder, encoding, say)
 
 
-def _locations(parts: Parts) -> dict[Path_, str]:
-    """Every place that the source names, by its path in the file."""
+def _locations(parts: Parts) -> dict[Path_, str | Use]:
+    """Every place that the charter names, by its path in the file."""
     source: object = parts.one("data", "source")
-    if isinstance(source, str):
-        return {("data", "source"): source}
-    places = parts.texts("data", "source")
-    return {("data", "source", name): places[name] for name in published(parts) if places.get(name)}
+    joined = {(*path, "source"): join.source for path, join in parts.each("data", "join").items()}
+    if isinstance(source, str | Use):
+        return {("data", "source"): source, **joined} if _is_sound(source) else joined
+    each: dict[str, str | Use] = dict(parts.texts("data", "source"))
+    each |= source if isinstance(source, dict) else {}
+    named = {("data", "source", name): each[name] for name in published(parts) if each.get(name)}
+    return {path: place for path, place in (named | joined).items() if _is_sound(place)}
 
 
-def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say) -> None:
-    """The columns named must be in the files."""
-    columns, reading = _room("charter.data.columns"), _room("charter.data.reading")
+def _is_sound(place: str | Use) -> bool:
+    """Whether a source with options can be made; what is wrong with them is said of each."""
+    if isinstance(place, str):
+        return True
+    try:
+        where = {key: value for key, value in place.options.items() if key in WHERE}
+        rest = {key: value for key, value in place.options.items() if key not in WHERE}
+        plugins.make("source", place.use, rest)
+    except (CharterError, TypeError, ImportError, AttributeError, NameError):
+        return False
+    return len(where) == 1 and all(isinstance(value, str) and value for value in where.values())
+
+
+def _joins(parts: Parts, folder: Path, encoding: str, say: Say) -> None:
+    """Every key, and every column that has a role, must be in one of the tables."""
+    joining, locations, table = map(
+        _room, ("charter.data.joining", "charter.data.locations", "charter.data.table")
+    )
+    places = _locations(parts)
+    if any(
+        locations.find_location(one, folder).kind == "hf" or locations.is_remote(one, folder)
+        for one in places.values()
+    ):
+        return
+    joins = list(parts.each("data", "join").values())
+    first = next((place for path, place in places.items() if path[1] == "source"), None)
+    if first is None:
+        return
+    asked = table.Asked(_asked(parts), encoding)
     named = all_roles(parts)
-    asked = columns.Columns(
+    try:
+        problems = joining.join_problems(joins, first, folder, asked)
+    except MissingExtraError:
+        return
+    except CharterError as error:
+        say(("data", "join"), str(error))
+        return
+    for one in problems:
+        paths = [path for path, column in named.items() if column == one.column]
+        for path in paths or [("data", "join", one.join, "on") if one.join is not None else ("data", "join")]:
+            say(path, one.message)
+
+
+def _columns(parts: Parts, location: str | Use, folder: Path, encoding: str, say: Say) -> None:
+    """The columns named must be in the files."""
+    reading = _room("charter.data.reading")
+    problems = reading.absent_columns(location, folder, _asked(parts), encoding)
+    for path, column in all_roles(parts).items():
+        if column in problems and column not in RESERVED:
+            say(path, problems[column])
+
+
+def _asked(parts: Parts) -> Any:
+    """The roles of columns, as far as they are understood."""
+    return _room("charter.data.columns").Columns(
         dict.fromkeys(parts.keys("data", "inputs") or ("text",), "text"),
         parts.one("data", "target"),
         tuple(parts.each("data", "groups").values()),
@@ -80,10 +143,6 @@ def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say)
         parts.one("data", "split", "time"),
         parts.one("data", "split", "column"),
     )
-    problems = reading.absent_columns(location, folder, asked, encoding)
-    for path, column in named.items():
-        if column in problems and column not in RESERVED:
-            say(path, problems[column])
 
 
 def _base(parts: Parts, folder: Path, say: Say) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from charter import plugins
 from charter.spec.check import PLANNED_KEYS
-from charter.spec.model import Charter
+from charter.spec.model import WHERE, Charter
 
 
 def json_schema() -> dict[str, Any]:
@@ -14,6 +14,9 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for kind in ("preparation", "adapter", "task", "audit"):
         definitions[kind] = {"oneOf": [_use(kind, name, definitions) for name in plugins.names(kind)]}
+    definitions["source"] = {"oneOf": [_source(name, definitions) for name in plugins.names("source")]}
+    for section in ("Data", "Join"):
+        definitions[section] = _refer(definitions[section], "Use", "source")
     definitions["Data"]["properties"]["prepare"]["items"] = {"$ref": "#/$defs/preparation"}
     inputs, modality = definitions["Data"]["properties"]["inputs"], {"enum": list(plugins.names("input"))}
     inputs["patternProperties"] = dict.fromkeys(inputs["patternProperties"], modality)
@@ -30,6 +33,22 @@ def json_schema() -> dict[str, Any]:
     definitions.pop("Privacy", None)
     definitions.pop("Use", None)
     return schema
+
+
+def _source(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A source with its options: beside them it says where it is, once."""
+    use = _use("source", name, definitions)
+    use["properties"] |= {key: {"type": "string", "minLength": 1} for key in WHERE}
+    return {**use, "oneOf": [{"required": [key]} for key in WHERE]}
+
+
+def _refer(value: Any, old: str, new: str) -> Any:
+    """A schema in which every reference to one definition is to another one."""
+    if isinstance(value, dict):
+        return {key: _refer(one, old, new) for key, one in value.items() if key != "discriminator"}
+    if isinstance(value, list):
+        return [_refer(one, old, new) for one in value]
+    return f"#/$defs/{new}" if value == f"#/$defs/{old}" else value
 
 
 _NOT_BUILT = {"type": "null", "description": "not built yet"}
