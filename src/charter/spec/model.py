@@ -192,7 +192,8 @@ class Data(Section):
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
     licence: str | None = Field(None, description="the data's licence")
     encoding: str = Field(
-        "utf-8", description="text encoding of csv, tsv, jsonl and conll files, such as gb18030"
+        "utf-8",
+        description="text encoding of csv, tsv, jsonl, conll, txt, md and html files, such as gb18030",
     )
     max_rows: Count | None = Field(
         None, description="learn from a random sample of so many rows (split.seed)"

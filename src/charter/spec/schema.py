@@ -15,8 +15,8 @@ def json_schema() -> dict[str, Any]:
     for kind in ("preparation", "adapter", "task", "audit"):
         definitions[kind] = {"oneOf": [_use(kind, name, definitions) for name in plugins.names(kind)]}
     definitions["source"] = {"oneOf": [_source(name, definitions) for name in plugins.names("source")]}
-    for section in ("Data", "Join"):
-        definitions[section] = _refer(definitions[section], "Use", "source")
+    for holder in ("Data", "Join"):
+        definitions[holder] = _refer(definitions[holder], "Use", "source")
     definitions["Data"]["properties"]["prepare"]["items"] = {"$ref": "#/$defs/preparation"}
     inputs, modality = definitions["Data"]["properties"]["inputs"], {"enum": list(plugins.names("input"))}
     inputs["patternProperties"] = dict.fromkeys(inputs["patternProperties"], modality)
