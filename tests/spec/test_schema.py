@@ -65,3 +65,27 @@ def test_the_schema_accepts_what_check_accepts(validator, rest):
 )  # fmt: skip
 def test_the_schema_refuses_what_check_refuses(validator, text):
     assert list(validator.iter_errors(value_of(text)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{use: folder, path: texts, pattern: '*.txt'}", "{use: excel, path: a.xlsx, sheet: A, header: 2}",
+        "{train: a.csv, test: {use: csv, path: b.txt}}", "{use: sql, url: 'sqlite:///a.db', table: t, order_by: [id]}",
+        'a.csv, join: [{source: {use: csv, path: b.txt}, on: {a: b}, columns: [c], unmatched: keep}, {source: c.csv, on: id}]',
+    ],
+)  # fmt: skip
+def test_the_schema_accepts_every_form_of_a_source(validator, source):
+    assert list(validator.iter_errors(value_of(VALID.replace('"sample:tweets"', source)))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{use: folder}", "{use: folder, path: a, url: b}", "{use: folder, path: a, depth: 2}", "{use: none, path: a}",
+        "{use: excel, path: a.xlsx, header: 0}", "a.csv, join: [{source: b.csv}]", "a.csv, join: [{source: b.csv, on: {a: b, c: d}}]",
+        "a.csv, join: {source: b.csv, on: id}", "a.csv, join: [{source: b.csv, on: id, unmatched: drop}]",
+    ],
+)  # fmt: skip
+def test_the_schema_refuses_a_source_that_check_refuses(validator, source):
+    assert list(validator.iter_errors(value_of(VALID.replace('"sample:tweets"', source))))

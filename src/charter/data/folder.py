@@ -80,7 +80,8 @@ def _found(location: str, folder: Path, pattern: str = "**/*", *, most: int | No
     files = {PurePosixPath(name).as_posix(): root / name for name in sorted(names) if (root / name).is_file()}
     whole = most is None or len(names) < most
     if not files and whole:
-        raise DataError(f"data.source '{location}': no file, looked for {root / wanted}")
+        what = "no file" if place.is_dir() or wanted != place.name else "no such file or folder"
+        raise DataError(f"data.source '{location}': {what}, looked for {root / wanted}")
     return Found(root, files, whole)
 
 

@@ -133,6 +133,8 @@ def _accepted(kind: str, value: Any, context: Mapping[str, Any], key: str, field
         return "text" + (f': write it in quotes, "{text}"' if plain else "")
     if kind == "too_short":
         return f"at least {context.get('min_length', 1)}"
+    if kind == "too_long":
+        return f"at most {context.get('max_length', 1)}"
     if kind in _LISTS:
         return "a list" + _listed(value, field)
     if kind in _MAPPINGS:

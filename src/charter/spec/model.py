@@ -141,6 +141,13 @@ def place_text(place: str | Use) -> str:
     return f"{place.use}:{where}" + (f" ({rest})" if rest else "")
 
 
+Key = Annotated[
+    Annotated[str, Field(min_length=1), Tag("[column]")]
+    | Annotated[dict[str, str], Field(min_length=1, max_length=1), Tag("[columns]")],
+    Discriminator(lambda value: "[columns]" if isinstance(value, dict) else "[column]"),
+]
+
+
 class Join(Section):
     """A table whose columns are added to the rows of `data.source`, by a key that each of its rows has to itself.
 
@@ -148,9 +155,7 @@ class Join(Section):
     """
 
     source: Place = Field(description="the table to look up in; written as data.source is, without parts")
-    on: Annotated[str, Field(min_length=1)] | Annotated[dict[str, str], Field(min_length=1, max_length=1)] = (
-        Field(description="the key: a column of both, or {COLUMN OF THE SOURCE: COLUMN HERE}")
-    )
+    on: Key = Field(description="the key: a column of both, or {COLUMN OF THE SOURCE: COLUMN HERE}")
     columns: tuple[Column, ...] = Field(
         (), description="columns to take from here; default: those with a role that the source lacks"
     )

@@ -23,6 +23,8 @@ _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 """Files of which a fast tokenizer can be made; one of them is enough."""
 _TILDE = "~ is not understood here; write the path out"
 _MOST_BYTES = 1_000_000
+_SAID = re.compile(r"data\.source(?: '[^']*')?: ")
+"""Where a source's own errors say they are; a problem has its path for that."""
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 
@@ -50,13 +52,16 @@ def _sources(parts: Parts, folder: Path, say: Say) -> None:
     for path, location in _locations(parts).items():
         try:
             locations.check_location(location, folder)
-            if encoding is not None and not joins and not locations.is_remote(location, folder):
+            if (
+                encoding is not None
+                and not parts.stands("data", "join")
+                and not locations.is_remote(location, folder)
+            ):
                 _columns(parts, location, folder, encoding, say)
         except MissingExtraError:
             continue  # a note: a charter is right wherever it is read
         except CharterError as error:
-            said = str(error).removeprefix(f"data.source '{location}': ").removeprefix("data.source: ")
-            say(path, said)
+            say(path, _SAID.sub("", str(error)))
             encoding = None if joins else encoding
         except (
             OSError,

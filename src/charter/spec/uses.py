@@ -51,9 +51,22 @@ def _one_use(document: Document, kind: plugins.Kind, path: Path_, use: Mapping[s
     except (TypeError, ImportError, AttributeError, NameError, OptionError) as error:
         return [document.problem((*path, "use"), f"the plug-in can't be loaded: {error}")]
     where = [key for key in WHERE if key in use]
-    if kind == "source" and not (len(where) == 1 and isinstance(use[where[0]], str) and use[where[0]]):
+    if kind == "source" and not (
+        len(where) == 1 and where[0] in _says_where(name) and _is_text(use[where[0]])
+    ):
         return [document.problem(path, where_needed(name))]
     return []
+
+
+def _says_where(name: str) -> tuple[str, ...]:
+    """The keys of which one says where a source is; a plug-in may take either."""
+    if name not in plugins.BUILT_IN["source"]:
+        return WHERE
+    return ("url",) if name == "sql" else ("path",)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def where_needed(name: str) -> str:
