@@ -1,5 +1,6 @@
 """A real SQLite is read, never written; a secret in a charter is refused and never shown."""
 
+import json
 import sqlite3
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charter.cli import run_command
 from charter.data.columns import PLACE, Columns
 from charter.data.database import shown, told
 from charter.data.locations import find_location
@@ -125,3 +127,16 @@ def test_no_secret_is_ever_shown_whatever_signs_it_has(secret):
     with pytest.raises(DataError) as caught:
         told(f"postgresql://me:{secret}@host:5432/shop", Path())
     assert secret not in str(caught.value)
+
+
+def test_rows_that_change_while_they_are_read_stop_the_run(here, tiny_bert, capsys):
+    many = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 60)"
+    query = f"{many} select 'text ' || random() as text, i % 2 as label from n order by i"
+    charter = {
+        "name": "a", "data": {"source": {"use": "sql", "url": "sqlite:///shop.db", "query": query}, "inputs": {"text": "text"},
+        "target": "label", "max_bad_rows": 1.0, "split": {"test": 0.3, "validation": 0.2}}, "model": {"base": str(tiny_bert), "max_length": 32},
+        "task": {"use": "classification"},
+    }  # fmt: skip
+    (here / "charter.yaml").write_text(json.dumps(charter), encoding="utf-8")
+    assert run_command(["run", str(here / "charter.yaml")]) == 2
+    assert "changed while it was read" in capsys.readouterr().err

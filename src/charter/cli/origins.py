@@ -49,6 +49,11 @@ def find_origin(data: str, *, validation: str | None = None, test: str | None = 
         if location.kind in TABLES:
             files_of(location.rest, Path())
         found = Origin(_name_of(location.rest), data, said=_beside(data) if test is None else "")
+        if location.kind == "folder" and Path(location.rest).is_file():
+            raise DataError(
+                f"{data} would be one document, one row; name the folder it lies in, or, if a table is in it, its format: "
+                f"csv:{data} or tsv:{data}"
+            )
         if location.kind == "excel":
             found = _workbook(data, location.rest)
         if location.kind == "sql":
