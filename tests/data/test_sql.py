@@ -134,9 +134,19 @@ def test_rows_that_change_while_they_are_read_stop_the_run(here, tiny_bert, caps
     query = f"{many} select 'text ' || random() as text, i % 2 as label from n order by i"
     charter = {
         "name": "a", "data": {"source": {"use": "sql", "url": "sqlite:///shop.db", "query": query}, "inputs": {"text": "text"},
-        "target": "label", "max_bad_rows": 1.0, "split": {"test": 0.3, "validation": 0.2}}, "model": {"base": str(tiny_bert), "max_length": 32},
+        "target": "label", "max_bad_rows": 1.0, "split": {"test": 0.3, "validation": 0.2}}, 
+        "model": {"base": str(tiny_bert), "max_length": 32},
         "task": {"use": "classification"},
     }  # fmt: skip
     (here / "charter.yaml").write_text(json.dumps(charter), encoding="utf-8")
     assert run_command(["run", str(here / "charter.yaml")]) == 2
     assert "changed while it was read" in capsys.readouterr().err
+
+
+def test_a_table_without_rows_is_told(here):
+    with sqlite3.connect(here / "shop.db") as shop:
+        shop.execute("delete from reviews")
+    read = read_source(data(WHERE), here)
+    assert (read.records, read.frame.columns) == (0, ["_row", "_place", "text", "label"])
+    with pytest.raises(DataError, match="there is no row"):
+        look_at(WHERE, here)

@@ -24,8 +24,11 @@ class Chunk:
     rejects: Sequence[Reject]
 
 
-def table_of_chunk(chunk: Chunk, places: Sequence[str], *, whole: bool = True) -> Table:
-    """A chunk as a table: ROW counts its records from 1, `places` (one per record) say where each is for people."""
+def table_of_chunk(chunk: Chunk, places: Sequence[str], *, begins: bool, whole: bool = True) -> Table:
+    """A chunk as a table: ROW counts its records from 1, `places` (one per record) say where each is for people.
+
+    begins: whether it is the first of its file; whole: whether nothing was left out after it.
+    """
     numbered = chunk.frame.with_columns(
         pl.Series(ROW, chunk.offsets, dtype=pl.Int64),
         pl.Series(PLACE, [places[offset - 1] for offset in chunk.offsets], dtype=pl.String),
@@ -35,10 +38,12 @@ def table_of_chunk(chunk: Chunk, places: Sequence[str], *, whole: bool = True) -
         schema=REJECTS,
         orient="row",
     )
-    return Table(numbered, rejects, len(places), whole)
+    return Table(numbered, rejects, len(places), begins=begins, whole=whole)
 
 
 def batched(items: Iterator[T], size: int) -> Iterator[list[T]]:
-    """Lists of at most `size` items, in order."""
+    """Lists of at most `size` items, in order; one empty list where there is no item, for a table without rows has columns."""
+    batch = list(islice(items, size))
+    yield batch
     while batch := list(islice(items, size)):
         yield batch

@@ -184,11 +184,12 @@ def _tables(sheet: _Sheet, asked: Asked) -> Iterator[Table]:
     places = [sheet.columns.index(column) for column in wanted]
     cells = Cells(asked.columns, wanted)
     left = asked.most_bytes
-    for batch in batched(_rows(sheet), ROWS):
+    for at, batch in enumerate(batched(_rows(sheet), ROWS)):
         chunk = cells.chunk([[row[place] for place in places] for _, row in batch])
         left = None if left is None else left - int(chunk.frame.estimated_size())
         whole = left is None or left > 0
-        yield table_of_chunk(chunk, [f"{sheet.title} row {number}" for number, _ in batch], whole=whole)
+        numbers = [f"{sheet.title} row {number}" for number, _ in batch]
+        yield table_of_chunk(chunk, numbers, begins=at == 0, whole=whole)
         if not whole:
             return
 

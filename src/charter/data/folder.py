@@ -153,11 +153,11 @@ def _read(location: str, folder: Path, asked: Asked, pattern: str) -> Iterator[T
     check_header(found.root, list(header.columns), asked)
     wanted = [column for column in asked.columns.kept if column in header.columns]
     left = asked.most_bytes
-    for batch in batched(iter(found.files.items()), FILES):
+    for at, batch in enumerate(batched(iter(found.files.items()), FILES)):
         chunk = _chunk(batch, asked, wanted)
         left = None if left is None else left - int(chunk.frame.estimated_size())
         whole = left is None or left > 0
-        yield table_of_chunk(chunk, [_shown(name) for name, _ in batch], whole=whole)
+        yield table_of_chunk(chunk, [_shown(name) for name, _ in batch], begins=at == 0, whole=whole)
         if not whole:
             return
 

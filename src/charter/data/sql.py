@@ -118,7 +118,7 @@ def _read(location: str, folder: Path, asked: Asked, asks: _Asks) -> Iterator[Ta
             left = None if left is None else left - int(chunk.frame.estimated_size())
             whole = left is None or left > 0
             names = [f"{selection.name} row {number + at}" for at in range(1, len(batch) + 1)]
-            yield table_of_chunk(chunk, names, whole=whole)
+            yield table_of_chunk(chunk, names, begins=number == 0, whole=whole)
             number += len(batch)
             if not whole:
                 return

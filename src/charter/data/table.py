@@ -28,12 +28,14 @@ class Table:
 
     frame: ROW, PLACE and those of the columns asked for that the file has, in the file's own types; SPLIT where the
     source itself has published parts. records: how many there were, rejected ones too. A source that streams gives several
-    tables for one file, each counting from 1. whole: nothing was left out because only a beginning was asked for.
+    tables for one file, each counting from 1; begins: whether it is the first of them. whole: nothing was left out because
+    only a beginning was asked for.
     """
 
     frame: pl.DataFrame
     rejects: pl.DataFrame
     records: int
+    begins: bool = True
     whole: bool = True
 
 
