@@ -76,6 +76,13 @@ def test_a_query_is_read_as_it_stands_and_can_change_nothing(shop, tmp_path):
     assert read_source(data({"use": "sql", "url": shop.url, "query": query}), tmp_path).records == 2
 
 
+def test_a_function_that_would_change_something_is_refused(shop, tmp_path):
+    shop.run("CREATE SEQUENCE numbers")
+    counting = "SELECT 'text ' || nextval('numbers') AS text, 'a' AS label ORDER BY 1"
+    said = refused({"use": "sql", "url": shop.url, "query": counting}, tmp_path, shop.password)
+    assert "SQLSTATE 25006" in said, "a read-only transaction; a rollback would not undo this"
+
+
 def test_many_rows_stream_by_in_chunks_of_one_type(shop, tmp_path):
     shop.run(
         "CREATE TABLE many (id int PRIMARY KEY, text text, label text)",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charter.cli import run_command
 from charter.data.columns import PLACE, Columns
-from charter.data.database import shown, told
+from charter.data.database import shown, told, unreadable
 from charter.data.locations import find_location
 from charter.data.look import look_at
 from charter.data.reading import absent_columns, read_source
@@ -111,6 +111,17 @@ def test_a_url_without_its_prefix_is_told_without_its_secret(tmp_path):
     with pytest.raises(DataError, match="name a database as sql:URL#TABLE") as caught:
         find_location("postgresql://me:hunter2@host/shop")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_drivers_words_are_passed_on_without_what_the_environment_filled_in(monkeypatch):
+    monkeypatch.setenv("SHOP_PASSWORD", "hunter2")
+    monkeypatch.setenv("SHOP_URL", "postgresql://me:hunter3@host/shop")
+    said = unreadable(
+        "sql:t", "postgresql://me:${SHOP_PASSWORD}@host/shop", OSError("no hunter2 here"), says=True
+    )
+    assert str(said) == "sql:t: the database refuses (OSError): no *** here"
+    assert "hunter3" not in str(unreadable("sql:t", "${SHOP_URL}", OSError("hunter3?"), says=True))
+    assert "diary" not in str(unreadable("sql:t", "sqlite:///a", OSError("my diary"), says=False))
 
 
 secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=12).map(
