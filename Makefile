@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo
 
-.PHONY: setup demo test check format layers types pages test-all bench docs clean
+.PHONY: setup demo test check format layers types pages databases test-all bench docs clean
 
 setup: $(READY)
 
@@ -33,7 +33,7 @@ demo: setup
 	@echo "Report: $$(ls -td $(DEMO)/runs/*/report.html | head -1)"
 	@echo "Bundle: $(DEMO)/release/tweets"
 
-test: setup pages check
+test: setup pages databases check
 	$(BIN)/python -m pytest -m "not slow"
 
 check: setup
@@ -47,7 +47,11 @@ check: setup
 pages:
 	@sh scripts/page_packages.sh
 
-test-all: setup pages check
+# The PostgreSQL server for the tests of databases, where it may be installed.
+databases:
+	@sh scripts/database_packages.sh
+
+test-all: setup pages databases check
 	$(BIN)/python -m pytest
 
 bench: setup

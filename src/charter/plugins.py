@@ -31,6 +31,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "jsonl": "charter.data.records:jsonl",
             "parquet": "charter.data.records:parquet",
             "conll": "charter.data.conll:conll",
+            "excel": "charter.data.excel:excel",
+            "folder": "charter.data.folder:folder",
+            "sql": "charter.data.sql:sql",
             "hf": "charter.data.hub:hf",
             "sample": "charter.data.samples:sample",
         },
@@ -78,7 +81,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
 # Understood, but not built yet: naming one is refused with a message that says so, never taken for a typing error.
 PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
-        "source": ("sql", "excel", "folder"),
+        "source": (),
         "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "adapter": ("gradual",),

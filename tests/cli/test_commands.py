@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import xlsxwriter
 
 from charter.cli import run_command
 from charter.release.verification import verify
@@ -85,6 +86,21 @@ def test_texts_and_files_are_answered_and_refused_rows_are_counted(inside, capsy
     assert out["row"].to_list() == [1, 2, 3]
     assert out["prediction"].null_count() == 1
     assert out["not_answered"][1] == "no text in column 'text'"
+
+
+def test_new_rows_come_from_every_kind_of_file(inside):
+    documents = inside / "docs" / "a"
+    documents.mkdir(parents=True)
+    (documents / "1.txt").write_text("the room was awful", encoding="utf-8")
+    with xlsxwriter.Workbook(inside / "new.xlsx") as book:
+        book.add_worksheet("New").write_column("A1", ["text", "the crew was lovely"])
+    files = ["--file", "docs", "--file", "new.xlsx", "--file", "docs/a/1.txt"]
+    assert run_command(["predict", "release/reviews", *files, "--out", "kinds.parquet"]) == 0
+    assert pl.read_parquet(inside / "kinds.parquet").select("row", "place").rows() == [
+        (1, "a/1.txt"),
+        (2, "new.xlsx sheet 'New' row 2"),
+        (3, "1.txt"),
+    ]
 
 
 def test_plain_transformers_gives_the_judged_probabilities(inside, capsys):

@@ -2,10 +2,13 @@
 
 import json
 import random
+import sqlite3
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
+import xlsxwriter
 
 from charter import spec
 from charter.cli import run_command
@@ -142,6 +145,13 @@ SPANS = [
 ]
 
 
+def zst(content: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(content)
+    return sink.getvalue().to_pybytes()
+
+
 def shapes(folder: Path):
     """Data sets of every supported shape; each is (arguments, source, text, target, task)."""
     records = [{"text": one["review"], "label": "good" if one["happy"] else "bad"} for one in rows()]
@@ -167,11 +177,32 @@ def shapes(folder: Path):
         write_csv(folder / "many" / f"{part}.csv", records[part * 80 : part * 80 + 80])
     write_csv(folder / "kaggle" / "train.csv", records)
     write_csv(folder / "kaggle" / "test.csv", [{"text": one["text"]} for one in records])
+    (folder / "a.csv.zst").write_bytes(zst((folder / "a.csv").read_bytes()))
+    with xlsxwriter.Workbook(folder / "a.xlsx") as book:
+        sheet = book.add_worksheet("Reviews")
+        for row, cells in enumerate([["text", "label"], *(one.values() for one in records)]):
+            sheet.write_row(row, 0, cells)
+    with sqlite3.connect(folder / "a.db") as shop:
+        shop.execute("create table reviews (id integer primary key, text text, label text)")
+        shop.executemany("insert into reviews (text, label) values (:text, :label)", records)
+    for place in ("docs", "imdb/train", "imdb/test"):
+        for number, one in enumerate(records):
+            path = folder / place / one["label"] / f"{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(one["text"], encoding="utf-8")
     plain, ner = "classification", "token_classification"
+    imdb = {"train": "imdb/train/", "test": "imdb/test/"}
     parts = {"train": "parts/train.csv", "validation": "parts/dev.csv", "test": "parts/test.csv"}
     return [
         *((([name], name, "text", "label", plain)) for name in ("a.csv", "a.tsv", "a.jsonl", "a.parquet")),
         (["csv:a.txt"], "csv:a.txt", "text", "label", plain),
+        (["a.csv.zst"], "a.csv.zst", "text", "label", plain),
+        (["a.xlsx"], "a.xlsx", "text", "label", plain),
+        (["sql:sqlite:///a.db#reviews"], "sql:sqlite:///a.db#reviews", "text", "label", plain),
+        (["docs"], "docs/", "text", "label", plain),
+        (["docs/*/*.txt"], "docs/*/*.txt", "text", "label", plain),
+        (["imdb"], imdb, "text", "label", plain),
+        (["imdb/train", "--test", "imdb/test/"], {"train": "imdb/train/", "test": "imdb/test/"}, "text", "label", plain),
         (["many/*.csv"], "many/*.csv", "text", "label", plain),
         (["many"], "many/*.csv", "text", "label", plain),
         (["parts"], parts, "text", "label", plain),
@@ -345,3 +376,32 @@ def test_several_texts_and_targets_are_named_by_repeating_the_option(here):
     charter = init("x.csv", "--text", "gender", "--text", "review", "--target", "toxic", "--target", "insult")
     assert tuple(charter.data.inputs) == ("gender", "review")
     assert charter.data.target == ("toxic", "insult")
+
+
+def test_what_a_charter_in_another_folder_names_is_written_from_there(here):
+    (here / "sub").mkdir()
+    shapes(here)
+    for place, source in (
+        ("docs", "../docs/"),
+        ("sql:sqlite:///a.db#reviews", "sql:sqlite:///../a.db#reviews"),
+        ("a.xlsx", "../a.xlsx"),
+    ):
+        assert run_command(["init", place, "--yes", "--force", "--out", "sub/charter.yaml"]) == 0
+        assert spec.read(Path("sub/charter.yaml")).data.source == source
+
+
+def test_of_several_sheets_the_first_is_taken_and_the_others_are_said(here, capsys):
+    with xlsxwriter.Workbook(here / "x.xlsx") as book:
+        for name in ("Reviews", "Old"):
+            sheet = book.add_worksheet(name)
+            sheet.write_row(0, 0, ["text", "label"])
+            for row in range(1, 41):
+                sheet.write_row(row, 0, [f"text number {row} of many", row % 2])
+    assert init("x.xlsx").data.source == "x.xlsx#Reviews"
+    assert "x.xlsx#Old" in capsys.readouterr().out
+
+
+def test_a_table_in_a_txt_file_is_not_taken_for_a_document(here, capsys):
+    write_csv(here / "x.txt", rows())
+    assert run_command(["init", "x.txt", "--yes"]) == 2
+    assert "csv:x.txt" in capsys.readouterr().err

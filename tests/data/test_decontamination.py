@@ -1,5 +1,6 @@
 """No training row of a text that stands in a named evaluation set is left, however it is written."""
 
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -118,6 +119,18 @@ def test_the_sets_are_named_by_their_bytes_and_read_beside_the_charter(tmp_path)
     before = one.digest(COLUMNS)
     (tmp_path / "set.csv").write_text("sentence\nhello here\n", encoding="utf-8")
     assert one.digest(COLUMNS) != before
+
+
+def test_a_set_may_be_any_source_with_its_options(tmp_path):
+    with sqlite3.connect(tmp_path / "sets.db") as sets:
+        sets.execute("create table bench (id integer primary key, sentence text)")
+        sets.execute("insert into bench (sentence) values ('hello there')")
+    place = {"use": "sql", "url": "sqlite:///sets.db", "table": "bench"}
+    use = Use(use="decontaminate", against={"a": place}, columns={"a": "sentence"})
+    out = prepare_divided(frame(["Hello there!", "another"]), COLUMNS, [use], tmp_path)
+    assert out.frame["text"].to_list() == ["another"]
+    [(_, one)] = made_preparations([use], tmp_path)
+    assert one.volatile()
 
 
 def test_rows_may_come_in_batches_and_what_a_set_lacks_is_counted_once(tmp_path):

@@ -13,6 +13,7 @@ from charter.spec.model import Charter
 HERE = Path("charter.yaml")
 WORDS = st.sampled_from(
     ["", "a", "text", "label", "yes", "true", "1", "TO SAY: x", "sample:minilm", "sample:tweets", "none.csv", "a\0b", "~x/y",
+     "sql:sqlite:///none.db#t", "sql:${NONE}#t", "sql:x://a:b@c/d?e#f", "..", "src/", "x.xlsx#a", "x.zip", "select 1 order by 1",
      "classification", "performance", "mask_pii", "macro_f1 >= 0.5", "recall[class=*] >= 2", "high", "class", "__x", "北京"]
 )  # fmt: skip
 LEAVES = st.none() | st.booleans() | st.integers(-(10**80), 10**80) | st.floats(allow_nan=False, allow_infinity=False) | WORDS | st.text(
@@ -29,6 +30,18 @@ OPTIONS = [
     "minimum_n",
     "confidence",
     "bins",
+    "path",
+    "url",
+    "table",
+    "query",
+    "order_by",
+    "pattern",
+    "sheet",
+    "header",
+    "source",
+    "on",
+    "columns",
+    "unmatched",
 ]
 KEYS = st.sampled_from(
     [*Charter.model_fields, *Charter.model_fields["data"].annotation.model_fields, *OPTIONS, "limit", "judge"]
@@ -103,6 +116,26 @@ def test_a_valid_charter_with_anything_put_anywhere_is_a_charter_or_problems(cha
 def test_plug_ins_with_options_of_any_shape_are_a_charter_or_problems(prepare, audits, adapt, task):
     value = changed(changed(VALID, ("data", "prepare"), prepare), ("model", "adapt"), adapt)
     outcome({**value, "audits": audits, "task": task})
+
+
+SOURCES = st.builds(
+    lambda name, options: {**options, "use": name},
+    st.sampled_from(["csv", "excel", "folder", "sql", "sample", "nothing"]),
+    st.dictionaries(KEYS, WORDS | VALUES, max_size=4),
+)
+JOINS = st.fixed_dictionaries(
+    {"source": SOURCES | WORDS, "on": WORDS | st.dictionaries(WORDS, WORDS, max_size=2)},
+    optional={"columns": st.lists(WORDS, max_size=2), "unmatched": WORDS, "use": VALUES},
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    SOURCES | WORDS | st.dictionaries(WORDS | st.just("train"), SOURCES | WORDS, max_size=2),
+    st.lists(JOINS | VALUES, max_size=2),
+)
+def test_sources_and_joins_of_any_shape_are_a_charter_or_problems(source, joins):
+    outcome(changed(changed(VALID, ("data", "source"), source), ("data", "join"), joins))
 
 
 @settings(max_examples=200, deadline=None)

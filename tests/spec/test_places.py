@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from charter.errors import CharterFileError
-from charter.spec import check, parse_document
+from charter.spec import check, check_with_notes, parse_document
 
 HERE = Path(__file__).parent
 
@@ -138,3 +138,55 @@ def test_a_key_that_can_sign_passes_and_one_that_is_not_there_is_said(tmp_path):
     assert check(parse_document(text_of(rest="release: {sign: key.pem}\n"), tmp_path / "charter.yaml"))
     for key in ("none.pem", "~/key.pem", '"a\\0b"', "x" * 300, "."):
         assert "release.sign" in said(tmp_path, text_of(rest=f"release: {{sign: {key}}}\n"))
+
+
+def data_of(source: str, rest: str = "") -> str:
+    return (
+        f"name: a\ndata:\n  inputs: {{text: text}}\n  target: label\n  source: {source}\n{rest}"
+        'model: {base: "sample:minilm"}\ntask: {use: classification}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "words"),
+    [
+        ("{use: folder, path: none}", "data.source", "no such file or folder"),
+        ("{use: folder, path: texts, patern: x}", "data.source.patern", "Did you mean 'pattern'"),
+        ("{use: folder, url: texts}", "data.source", "say where it is, once: {use: folder, path: LOCATION}"),
+        ("{use: foldr, path: texts}", "data.source.use", "Did you mean 'folder'"),
+        ("{train: texts, test: {use: sql, url: texts}}", "data.source.test", "say once what is read"),
+        ("'sql:postgresql://me:hunter2@host/shop#t'", "data.source", "write ${DB_PASSWORD} in its place"),
+        ("{use: sql, url: 'sqlite:///a.db', query: select 1}", "data.source", "a query says ORDER BY"),
+    ],
+)
+def test_a_source_that_can_not_be_read_is_said_at_its_key(tmp_path, source, path, words):
+    (tmp_path / "texts" / "a").mkdir(parents=True)
+    (tmp_path / "texts" / "a" / "1.txt").write_text("x")
+    found = said(tmp_path, data_of(source))
+    assert words in found[path]
+    assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("join", "path", "words"),
+    [
+        ("{source: users.csv, on: idd}", "data.join[0].on", "no column 'idd'"),
+        ("{source: none.csv, on: id}", "data.join[0].source", "no such file"),
+        ("{sorce: users.csv, on: id}", "data.join[0].sorce", "Did you mean 'source'"),
+        ("{source: users.csv, on: id, unmatched: drop}", "data.join[0].unmatched", "accepted: reject, keep"),
+        ("{source: users.csv, on: id}", "data.inputs.text", "in none of the tables"),
+    ],
+)
+def test_a_join_that_can_not_be_made_is_said_at_its_key(tmp_path, join, path, words):
+    (tmp_path / "x.csv").write_text("id,label\n1,a\n")
+    (tmp_path / "users.csv").write_text("id,city\n1,Oslo\n")
+    assert words in said(tmp_path, data_of("x.csv", f"  join: [{join}]\n"))[path]
+
+
+def test_what_a_server_holds_is_not_asked_and_an_unset_variable_is_noted(tmp_path, monkeypatch):
+    monkeypatch.delenv("SHOP_PASSWORD", raising=False)
+    text = data_of("'sql:postgresql://me:${SHOP_PASSWORD}@127.0.0.1:1/shop#reviews'")
+    notes = check_with_notes(parse_document(text, tmp_path / "charter.yaml")).notes
+    assert [
+        "data.source" in one.path and "SHOP_PASSWORD is not set here" in one.message for one in notes
+    ].count(True) == 1

@@ -32,6 +32,10 @@ def said(folder: Path, *prepare: str, task: str = "classification") -> dict[str,
         ("{use: decontaminate, against: {a: none.csv}}", "data.prepare[0].against.a", "no such file"),
         ("{use: decontaminate, against: {a: a.csv}}", "data.prepare[0].against.a", "columns: {a: COLUMN}"),
         ("{use: decontaminate, against: {a: a.csv}, columns: {b: x}}", "data.prepare[0].use", "no set of against: a"),
+        ("{use: decontaminate, against: {a: {use: excel}}}", "data.prepare[0].against.a", "path: LOCATION"),
+        ("{use: decontaminate, against: {a: {use: csv, path: a.csv, sheet: x}}}", "data.prepare[0].against.a.sheet", "unknown option"),
+        ("{use: decontaminate, against: {a: {use: folder, path: none}}}", "data.prepare[0].against.a", "no such"),
+        ("{use: decontaminate, against: {a: {use: csv, path: a.csv}}}", "data.prepare[0].against.a", "columns: {a: COLUMN}"),
     ],
 )  # fmt: skip
 def test_what_a_preparation_can_not_do_is_said_at_its_place(tmp_path, use, path, words):
@@ -52,11 +56,17 @@ def test_preparations_that_agree_pass(tmp_path):
     (tmp_path / "a.csv").write_text("sentence\nhello\n", encoding="utf-8")
     uses = [
         "{use: decontaminate, against: {a: a.csv}, columns: {a: sentence}}",
+        "{use: decontaminate, against: {a: {use: csv, path: a.csv}}, columns: {a: sentence}}",
         "{use: balance, by: [topic, sentiment]}",
         "{use: cap_per_class, rows: 9, keep_shares: [topic]}",
     ]
     found = check(parse_document(text_of(*uses), tmp_path / "charter.yaml"))
-    assert [use.use for use in found.data.prepare] == ["decontaminate", "balance", "cap_per_class"]
+    assert [use.use for use in found.data.prepare] == [
+        "decontaminate",
+        "decontaminate",
+        "balance",
+        "cap_per_class",
+    ]
     by_group = text_of("{use: balance, by: [topic]}", task="token_classification")
     check(parse_document(by_group, tmp_path / "charter.yaml"))
 

@@ -42,7 +42,7 @@ def test_the_schema_accepts_every_charter_of_the_repository(validator, path):
         "serving: null", "privacy: null", "limits: [{limit: macro_f1 >= 0.5, judge: point}]", "limits: [macro_f1 >= 0.5]",
         "training: {epochs: 1e1}", "training: {search: {learning_rate: [1e-5, 1e-4], trials: 3}}",
         "training: {search: {epochs: {choices: [1, 2]}, class_weights: {choices: [balanced, null]}, prune: null}}",
-        "training: {search: null, early_stopping: null}",
+        "training: {search: null, early_stopping: null}", "tracking: []",
         "audits: [{use: performance, resamples: 200}]",
     ],
 )  # fmt: skip
@@ -69,3 +69,40 @@ def test_the_schema_accepts_what_check_accepts(validator, rest):
 )  # fmt: skip
 def test_the_schema_refuses_what_check_refuses(validator, text):
     assert list(validator.iter_errors(value_of(text)))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{use: folder, path: texts, pattern: '*.txt'}", "{use: excel, path: a.xlsx, sheet: A, header: 2}",
+        "{train: a.csv, test: {use: csv, path: b.txt}}", "{use: sql, url: 'sqlite:///a.db', table: t, order_by: [id]}",
+        'a.csv, join: [{source: {use: csv, path: b.txt}, on: {a: b}, columns: [c], unmatched: keep}, {source: c.csv, on: id}]',
+    ],
+)  # fmt: skip
+def test_the_schema_accepts_every_form_of_a_source(validator, source):
+    assert list(validator.iter_errors(value_of(VALID.replace('"sample:tweets"', source)))) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "errors"),
+    [
+        ("a.csv", 0), ("{use: sql, url: 'sqlite:///a.db', table: t}", 0), ("{use: sql, table: t}", 1),
+        ("{use: folder, path: a, depth: 2}", 1),
+    ],
+)  # fmt: skip
+def test_an_evaluation_set_is_written_as_a_source_is(validator, place, errors):
+    prepare = f"target: sentiment, prepare: [{{use: decontaminate, against: {{a: {place}}}}}]"
+    text = VALID.replace("target: sentiment", prepare)
+    assert len(list(validator.iter_errors(value_of(text)))) == errors
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{use: folder}", "{use: folder, path: a, url: b}", "{use: folder, path: a, depth: 2}", "{use: none, path: a}",
+        "{use: excel, path: a.xlsx, header: 0}", "a.csv, join: [{source: b.csv}]", "a.csv, join: [{source: b.csv, on: {a: b, c: d}}]",
+        "a.csv, join: {source: b.csv, on: id}", "a.csv, join: [{source: b.csv, on: id, unmatched: drop}]",
+    ],
+)  # fmt: skip
+def test_the_schema_refuses_a_source_that_check_refuses(validator, source):
+    assert list(validator.iter_errors(value_of(VALID.replace('"sample:tweets"', source))))

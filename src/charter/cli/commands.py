@@ -50,7 +50,8 @@ def init(
     data: Annotated[
         str,
         typer.Argument(
-            help="a file (csv, tsv, jsonl, parquet, conll; .gz too), a quoted glob, a folder, sample:NAME or hf:ID"
+            help="a file (csv, tsv, jsonl, parquet, conll, xlsx; packed too), a quoted glob, a folder of files or "
+            "documents, sql:URL#TABLE, sample:NAME or hf:ID"
         ),
     ],
     out: Annotated[Path, typer.Option(help="the charter to write")] = Path("charter.yaml"),
@@ -266,7 +267,9 @@ def predict(
     ] = None,
     file: Annotated[
         list[Path] | None,
-        typer.Option(help="rows to answer: csv, tsv, jsonl, parquet, conll; may be repeated"),
+        typer.Option(
+            help="rows to answer: a file of any format that charter init reads, or a folder; may be repeated"
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="where the answers go: .parquet, .csv or .jsonl")] = None,
     keep: Annotated[

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.data.columns import ROW, Columns
+from charter.data.locations import Location, find_location
 from charter.data.overlap import Reference
 from charter.data.preparation import Outcome, Preparation
-from charter.data.reading import find_location
 from charter.data.roles import checked
 from charter.data.shingles import Hashes, text_keys, word_shingles
 from charter.data.table import Asked
 from charter.errors import DataError, OptionError
 from charter.runs.digest import value_digest
+from charter.spec.model import Place, Use
 
 Names = Annotated[str, Field(min_length=1)]
 AT_ONCE = 8_192
@@ -29,7 +30,7 @@ def decontaminate(
     folder: Path = Path(),
     *,
     against: Annotated[
-        dict[Names, Names],
+        dict[Names, Place],
         Field(
             min_length=1,
             description="name of an evaluation set -> where it is, as in data.source, such as {sst2: sst2/test.tsv}",
@@ -95,6 +96,9 @@ def decontaminate(
         dropped = frame.select(ROW, reason).drop_nulls("reason")
         return Outcome(frame.filter(reason.is_null()), dropped, counts)
 
+    def volatile() -> bool:
+        return any(find_location(at, folder).source.volatile for at in against.values())
+
     def digest(roles: Columns) -> str:
         return value_digest({place.name: place.digest() for place in places(roles.text)})
 
@@ -103,6 +107,7 @@ def decontaminate(
         apply=apply,
         splits=("train", "validation", "calibration"),
         digest=digest,
+        volatile=volatile,
         reach="row",
     )
 
@@ -112,10 +117,17 @@ class _Place:
     """Where an evaluation set is, and its text column."""
 
     name: str
-    location: str
+    place: str | Use
     column: str
     encoding: str
     folder: Path
+
+    @property
+    def _location(self) -> Location:
+        try:
+            return find_location(self.place, self.folder)
+        except DataError as error:
+            raise DataError(f"preparation 'decontaminate', set '{self.name}': {error}") from None
 
     @property
     def _asked(self) -> Asked:
@@ -123,7 +135,7 @@ class _Place:
 
     def texts(self) -> tuple[pl.Series, int]:
         """Its texts, and how many of its rows can't be read."""
-        found = find_location(self.location)
+        found = self._location
         try:
             tables = [
                 checked(one, self._asked) for one in found.source.read(found.rest, self.folder, self._asked)
@@ -139,7 +151,7 @@ class _Place:
 
     def digest(self) -> str:
         """What names its bytes."""
-        found = find_location(self.location)
+        found = self._location
         try:
             return found.source.digest(found.rest, self.folder, self._asked)
         except DataError as error:

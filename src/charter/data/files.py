@@ -3,14 +3,13 @@
 import codecs
 import difflib
 import glob
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from charter.data.columns import PLACE, ROW, SPLIT, UNIT
+from charter.data.compression import opened, unpacked
 from charter.data.table import Asked, Header, Source, Table
 from charter.errors import DataError
 from charter.runs.digest import file_digest, files_digest
@@ -79,7 +78,7 @@ def _near(path: Path) -> str:
 
 
 def decoded(path: Path, encoding: str, most_bytes: int | None = None) -> str:
-    """A file's text, unpacked when its name ends in .gz, without a byte-order mark; or whole lines of its beginning.
+    """A file's text, unpacked where it is packed, without a byte-order mark; or whole lines of its beginning.
 
     A byte that is not of the encoding becomes one of UNDECODED, so that only its own record is rejected.
 
@@ -135,34 +134,23 @@ def check_encoding(encoding: str) -> None:
 
 
 def file_bytes(path: Path, most: int = -1) -> bytes:
-    """A file's bytes, unpacked when its name ends in .gz; at most so many from its beginning, -1 for all.
+    """A file's bytes, unpacked where it is packed; at most so many from its beginning, -1 for all.
 
     Raises:
         DataError: it can't be read or unpacked.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            return stream.read(most)
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise DataError(f"{path}: the compressed file is damaged or cut off") from None
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+    return unpacked(path, most)
 
 
 def byte_pieces(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
-    """A file's bytes, unpacked when its name ends in .gz, so many at a time.
+    """A file's bytes, unpacked where it is packed, so many at a time.
 
     Raises:
         DataError: as `file_bytes`.
     """
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            while piece := stream.read(size):
-                yield piece
-    except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise DataError(f"{path}: the compressed file is damaged or cut off") from None
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+    with opened(path) as stream:
+        while piece := stream.read(size):
+            yield piece
 
 
 def is_undecoded(text: str) -> bool:

@@ -11,15 +11,17 @@ import polars as pl
 
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
 from charter.data.files import file_bytes, files_of, is_pattern, is_undecoded
+from charter.data.folder import first_bytes
 from charter.data.hub import columns_of
 from charter.data.languages import languages_of
 from charter.data.likeness import folded
+from charter.data.locations import TABLES, Location, find_location
 from charter.data.pii import count_pii
-from charter.data.reading import ENDINGS, Location, find_location
 from charter.data.roles import as_time
 from charter.data.table import Asked, Table
 from charter.data.targets import as_label
 from charter.errors import DataError, MissingExtraError
+from charter.spec.model import Use
 
 MOST_ROWS = 20_000
 """So many rows, drawn at random from those read, are looked at."""
@@ -97,34 +99,30 @@ class TextLook:
     languages: Mapping[str, float] = field(default_factory=dict)
 
 
-def look_at(location: str, folder: Path, *, encoding: str | None = None) -> Look:
+def look_at(location: str | Use, folder: Path, *, encoding: str | None = None) -> Look:
     """Look at a data set; relative paths start from `folder`. Without an encoding it is guessed from the first file.
 
     Raises:
         DataError: it can't be read, or holds no row.
     """
-    found = find_location(location)
+    found = find_location(location, folder)
     spoken = encoding or _encoding(found, folder)
     names = _names(found, folder, spoken)
     asked = Asked(_all_as_labels(found, names), spoken, needs_target=False, most_bytes=MOST_BYTES)
     places = [found.rest]
-    if found.kind in ENDINGS.values():
+    if found.kind in TABLES:
         paths = files_of(found.rest, folder)
         places = [str(path.absolute()) for path in paths[:: max(1, len(paths) // MOST_FILES)][:MOST_FILES]]
     tables = [table for place in places for table in found.source.read(place, folder, asked)]
     frame = _together(tables)
     read, rejected = frame.height, sum(table.rejects.height for table in tables)
     if not read:
-        raise DataError(f"{location}: no row can be read" if rejected else f"{location}: there is no row")
+        raise DataError(f"{found.name}: no row can be read" if rejected else f"{found.name}: there is no row")
     if read > MOST_ROWS:
         frame = frame.sample(MOST_ROWS, seed=7, shuffle=False)
     published = tuple(frame[SPLIT].unique().sort().to_list()) if SPLIT in frame.columns else ()
     columns = tuple(_column(frame, name) for name in frame.columns if name not in (ROW, PLACE, SPLIT))
-    whole = (
-        read <= MOST_ROWS
-        and sum(table.begins for table in tables) == len(places)
-        and _is_whole(found, folder)
-    )
+    whole = read <= MOST_ROWS and all(table.whole for table in tables) and _is_whole(found, folder)
     return Look(frame, columns, read, rejected, whole, spoken, published)
 
 
@@ -138,7 +136,7 @@ def _together(tables: list[Table]) -> pl.DataFrame:
 
 
 def _is_whole(found: Location, folder: Path) -> bool:
-    if found.kind not in ENDINGS.values():
+    if found.kind not in TABLES:
         return True
     paths = files_of(found.rest, folder)
     return len(paths) <= MOST_FILES and all(path.stat().st_size <= MOST_BYTES for path in paths)
@@ -306,6 +304,8 @@ def _languages(texts: pl.Series) -> dict[str, float]:
 
 def _encoding(found: Location, folder: Path) -> str:
     """The encoding of the first file of text."""
+    if found.kind == "folder":
+        return guess_encoding(b"\n".join(first_bytes(found.rest, folder)))
     if found.kind not in ("csv", "tsv", "jsonl", "conll"):
         return "utf-8"
     return guess_encoding(file_bytes(files_of(found.rest, folder)[0], MOST_BYTES))

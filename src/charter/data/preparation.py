@@ -64,7 +64,8 @@ class Preparation:
 
     splits: it runs after the rows are divided and sees the rows of these splits only, with SPLIT and UNIT, so that it
     can't change what a model is judged on; None: it runs before, on all rows.
-    digest: names the bytes that it reads beside the rows; it stands in the artefact's key.
+    digest: names the bytes that it reads beside the rows; it stands in the artefact's key. volatile: whether they may change
+    while they are read, as a database's may, so that they are named again afterwards.
     reach: what it is given at once; None: "row" where it is row-wise, else "rows". over: for what must see the texts of all rows
     but never holds them all: it is called instead of `apply`. similarity: at which it compares texts, so that all who
     compare them are told by one join.
@@ -74,6 +75,7 @@ class Preparation:
     apply: Apply = _over_only
     splits: tuple[SplitName, ...] | None = None
     digest: Callable[[Columns], str] | None = None
+    volatile: Callable[[], bool] | None = None
     reach: Reach | None = None
     over: Over | None = None
     similarity: float | None = None

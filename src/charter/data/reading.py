@@ -2,34 +2,23 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from charter import plugins
 from charter.data.columns import PLACE, ROW, SPLIT, SPLITS, Columns
-from charter.data.files import absent, files_of
+from charter.data.files import absent
+from charter.data.joining import plan_join
+from charter.data.locations import find_location, headers_of
 from charter.data.roles import checked, time_reading
-from charter.data.samples import NAMES
-from charter.data.table import REJECTS, Asked, Source, Table
+from charter.data.table import REJECTS, Asked, Table
 from charter.errors import DataError
 from charter.runs.digest import value_digest
-from charter.spec.model import Data
-
-ENDINGS: Mapping[str, str] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".conll": "conll",
-    ".bio": "conll",
-    ".iob": "conll",
-}
-"""The format of a file by its name's ending, before an optional .gz; others are named as FORMAT:PATH."""
+from charter.spec.model import Data, Use
 
 
 @dataclass(frozen=True)
@@ -52,56 +41,7 @@ class Sample:
     dropped: pl.DataFrame
 
 
-@dataclass(frozen=True)
-class Location:
-    """A source plug-in's name and what stands behind the colon (or the whole path, when its ending says the format)."""
-
-    kind: str
-    rest: str
-
-    @property
-    def source(self) -> Source:
-        """The plug-in that reads it."""
-        source: Source = plugins.make("source", self.kind, {})
-        return source
-
-
-def find_location(text: str) -> Location:
-    """Which source reads a location such as `sample:tweets`, `csv:data/x.txt` or `data/*.parquet`.
-
-    Raises:
-        DataError: neither a known prefix nor a known ending.
-    """
-    prefix, colon, rest = text.partition(":")
-    if colon and prefix in plugins.names("source"):
-        return Location(prefix, rest)
-    if colon and prefix in plugins.PLANNED["source"]:
-        raise DataError(plugins.unknown("source", prefix))
-    named = text.rstrip("*?")
-    ending = "".join(Path(named).suffixes[-2:]) if named.endswith(".gz") else Path(named).suffix
-    kind = ENDINGS.get(ending.removesuffix(".gz").lower())
-    if kind is None:
-        raise DataError(
-            f"data.source '{text}': its ending says no format; known are {', '.join(ENDINGS)}, also with .gz. "
-            "Name the format before a colon, such as csv:data.txt"
-        )
-    return Location(kind, text)
-
-
-def check_location(text: str, folder: Path) -> None:
-    """Refuse a location that can't be read on this machine, without reading it; what is on a hub is not asked for.
-
-    Raises:
-        DataError: no such format, sample or file.
-    """
-    found = find_location(text)
-    if found.kind in ENDINGS.values():
-        files_of(found.rest, folder)
-    elif found.kind == "sample" and found.rest not in NAMES:
-        raise DataError(f"no sample '{found.rest}'; there is {', '.join(NAMES)}")
-
-
-def absent_columns(location: str, folder: Path, columns: Columns, encoding: str) -> dict[str, str]:
+def absent_columns(location: str | Use, folder: Path, columns: Columns, encoding: str) -> dict[str, str]:
     """By column, what is wrong with it: not in a file of the location, or twice. Only beginnings of files are read.
 
     Nothing where a source can't tell its columns without reading it all.
@@ -109,10 +49,7 @@ def absent_columns(location: str, folder: Path, columns: Columns, encoding: str)
     Raises:
         DataError: a file that can't be read.
     """
-    found = find_location(location)
-    if found.source.headers is None:
-        return {}
-    headers = found.source.headers(found.rest, folder, Asked(columns, encoding))
+    headers = headers_of(location, folder, Asked(columns, encoding)) or []
     problems = {
         column: f"{header.name}: {problem}"
         for header in reversed(headers)
@@ -153,9 +90,12 @@ def stream_source(
 
 
 def _tables(data: Data, folder: Path, asked: Asked) -> Iterator[Table]:
-    for split, location in _parts(data).items():
-        found = find_location(location)
-        for table in found.source.read(found.rest, folder, asked):
+    parts = _parts(data)
+    join = plan_join(data.join, next(iter(parts.values())), folder, asked)
+    for split, location in parts.items():
+        found = find_location(location, folder)
+        for raw in found.source.read(found.rest, folder, asked if join is None else join.asked):
+            table = raw if join is None else join.joined(raw)
             if split is not None:
                 frame = table.frame.drop(SPLIT, strict=False).with_columns(pl.lit(split).alias(SPLIT))
                 table = replace(table, frame=frame)
@@ -183,7 +123,7 @@ def read_files(paths: Sequence[Path], columns: Columns, *, encoding: str = "utf-
 
     def tables() -> Iterator[Table]:
         for path in paths:
-            found = find_location(str(path.absolute()))
+            found = find_location(str(path.absolute()), path.parent)
             yield from found.source.read(found.rest, path.parent, asked)
 
     return _whole(_numbered(_timed(tables(), asked), asked))
@@ -196,11 +136,22 @@ def source_digest(data: Data, folder: Path, columns: Columns | None = None) -> s
         DataError: a source that can't be read.
     """
     asked = Asked(columns or Columns.of(data), data.encoding)
-    parts = {}
-    for split, location in _parts(data).items():
-        found = find_location(location)
-        parts[split or ""] = [found.kind, found.source.digest(found.rest, folder, asked)]
+    places = _parts(data)
+    join = plan_join(data.join, next(iter(places.values())), folder, asked)
+    parts: dict[str, list[Any]] = {}
+    for split, location in places.items():
+        found = find_location(location, folder)
+        digest = found.source.digest(found.rest, folder, asked if join is None else join.asked)
+        parts[split or ""] = [found.kind, digest, *([dict(found.options)] if found.options else [])]
+    if join is not None:
+        parts["join"] = [partner.digest() for partner in join.partners]
     return value_digest(parts)
+
+
+def is_volatile(data: Data, folder: Path) -> bool:
+    """Whether what `data` names may change while it is read, as a database may."""
+    places = [*_parts(data).values(), *(join.source for join in data.join)]
+    return any(find_location(place, folder).source.volatile for place in places)
 
 
 @dataclass
@@ -289,8 +240,8 @@ def sample_rows(frame: pl.DataFrame, columns: Columns, max_rows: int, seed: int)
     return Sample(frame.filter(mask), left_out)
 
 
-def _parts(data: Data) -> dict[str | None, str]:
-    if isinstance(data.source, str):
+def _parts(data: Data) -> dict[str | None, str | Use]:
+    if not isinstance(data.source, dict):
         return {None: data.source}
     return {split: data.source[split] for split in SPLITS if split in data.source}
 

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from charter.data import table
+from charter.data.compression import is_packed
 from charter.data.files import check_header, file_bytes, file_source, head, is_undecoded
 from charter.data.lines import lines_of
 from charter.data.table import Asked, Header, Reject, Source, Table, table_of
@@ -41,7 +42,7 @@ def _opened(path: Path) -> Any:
     from pyarrow import ArrowException
 
     try:
-        return pyarrow.parquet.ParquetFile(io.BytesIO(file_bytes(path)) if path.suffix == ".gz" else path)
+        return pyarrow.parquet.ParquetFile(io.BytesIO(file_bytes(path)) if is_packed(path) else path)
     except (ArrowException, OSError, ValueError, OverflowError, MemoryError):
         raise _no_parquet(path) from None
 

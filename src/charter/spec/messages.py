@@ -13,6 +13,9 @@ EXAMPLES: Mapping[str, str] = {
     "name": "name: reviews",
     "data": "data: {source: reviews.csv, inputs: {text: text}, target: label}",
     "data.source": "source: reviews.csv",
+    "data.join": "join: [{source: texts.csv, on: id}]",
+    "data.join.source": "source: texts.csv",
+    "data.join.on": "on: id, or on: {author: user_id}",
     "data.inputs": "inputs: {text: text} (column: modality)",
     "data.target": "target: label",
     "data.split": "split: {test: 0.15}",
@@ -131,6 +134,8 @@ def _accepted(kind: str, value: Any, context: Mapping[str, Any], key: str, field
         return "text" + (f': write it in quotes, "{text}"' if plain else "")
     if kind == "too_short":
         return f"at least {context.get('min_length', 1)}"
+    if kind == "too_long":
+        return f"at most {context.get('max_length', 1)}"
     if kind in _LISTS:
         return "a list" + _listed(value, field)
     if kind in _MAPPINGS:

@@ -94,12 +94,64 @@ class Split(Section):
         return self
 
 
-Published = Annotated[dict[Literal["train", "validation", "calibration", "test"], str], Field(min_length=1)]
-Source = Annotated[
-    Annotated[str, Field(min_length=1), Tag("[place]")] | Annotated[Published, Tag("[parts]")],
-    # by the value's kind, so that a problem is told of the form that was meant only
-    Discriminator(lambda value: "[parts]" if isinstance(value, dict) else "[place]"),
+WHERE = ("path", "url")
+"""The keys of a source with options that say where it is: a path or glob, or a database's URL. They are no options."""
+
+
+def _form(value: Any) -> str:
+    """Which form of a source is meant, by its kind, so that a problem is told of that form only."""
+    if isinstance(value, Use) or (isinstance(value, dict) and "use" in value):
+        return "[use]"
+    return "[parts]" if isinstance(value, dict) else "[place]"
+
+
+_Named = Annotated[str, Field(min_length=1), Tag("[place]")]
+_Told = Annotated[Use, Tag("[use]")]
+Place = Annotated[
+    _Named | _Told, Discriminator(lambda value: "[place]" if _form(value) == "[place]" else "[use]")
 ]
+"""Where rows are: a location such as `reviews.csv`, or `{use: SOURCE, path: LOCATION, option: value}`."""
+Published = Annotated[dict[Literal["train", "validation", "calibration", "test"], Place], Field(min_length=1)]
+Source = Annotated[_Named | _Told | Annotated[Published, Tag("[parts]")], Discriminator(_form)]
+
+
+def place_text(place: str | Use) -> str:
+    """A place as people read it, on one line."""
+    if isinstance(place, str):
+        return place
+    where = next((str(place.options[key]) for key in WHERE if key in place.options), "")
+    rest = ", ".join(f"{key} {value}" for key, value in place.options.items() if key not in WHERE)
+    return f"{place.use}:{where}" + (f" ({rest})" if rest else "")
+
+
+Key = Annotated[
+    Annotated[str, Field(min_length=1), Tag("[column]")]
+    | Annotated[dict[str, str], Field(min_length=1, max_length=1), Tag("[columns]")],
+    Discriminator(lambda value: "[columns]" if isinstance(value, dict) else "[column]"),
+]
+
+
+class Join(Section):
+    """A table whose columns are added to the rows of `data.source`, by a key that each of its rows has to itself.
+
+    Every row of the source finds one row here or none: nothing is ever doubled.
+    """
+
+    source: Place = Field(description="the table to look up in; written as data.source is, without parts")
+    on: Key = Field(description="the key: a column of both, or {COLUMN OF THE SOURCE: COLUMN HERE}")
+    columns: tuple[Column, ...] = Field(
+        (), description="columns to take from here; default: those with a role that the source lacks"
+    )
+    unmatched: Literal["reject", "keep"] = Field(
+        "reject", description="a row without partner is rejected, or kept with empty cells"
+    )
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The key's column in the source, and here."""
+        if isinstance(self.on, str):
+            return self.on, self.on
+        return next(iter(self.on.items()))
 
 
 Target = Annotated[
@@ -112,8 +164,12 @@ class Data(Section):
     """Where the rows come from, what each column is, and how they are prepared and split."""
 
     source: Source = Field(
-        description="sample:NAME, a path or glob (csv, tsv, jsonl, parquet, conll; .gz too), hf:ID, "
+        description="sample:NAME, a path or glob (csv, tsv, jsonl, parquet, conll, xlsx; packed too), a folder of "
+        "documents, sql:URL#TABLE, hf:ID, {use: SOURCE, path: LOCATION, option: value}, "
         "or {train: ..., validation: ..., test: ...} for published splits"
+    )
+    join: tuple[Join, ...] = Field(
+        (), description="further tables whose columns are added to the rows, each by a key"
     )
     inputs: Annotated[dict[Column, Modality], Field(min_length=1)] = Field(description="column -> modality")
     target: Target = Field(
@@ -135,7 +191,8 @@ class Data(Section):
         None, min_length=1, description="a YAML file with a person's answers to the datasheet's questions"
     )
     encoding: str = Field(
-        "utf-8", description="text encoding of csv, tsv, jsonl and conll files, such as gb18030"
+        "utf-8",
+        description="text encoding of csv, tsv, jsonl, conll, txt, md and html files, such as gb18030",
     )
     max_rows: Count | None = Field(
         None, description="learn from a random sample of so many rows (split.seed)"

@@ -1,6 +1,7 @@
 """Notes: what is no mistake in a charter, but keeps its model from being released, or its limits from proving anything."""
 
 import importlib
+import os
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,9 +11,9 @@ from charter.spec.agreement import lacks_validation
 from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
 from charter.spec.metrics import keeps_anything
-from charter.spec.model import Charter
+from charter.spec.model import Charter, Use
 from charter.spec.parts import Parts
-from charter.spec.places import base_folder
+from charter.spec.places import base_folder, evaluation_sets
 
 
 def notes(document: Document, charter: Charter) -> list[Problem]:
@@ -109,23 +110,45 @@ def _balanced_twice(charter: Charter) -> list[tuple[Path_, str]]:
     return []
 
 
+def _places(charter: Charter) -> dict[Path_, str | Use]:
+    source = charter.data.source
+    places: dict[Path_, str | Use] = {}
+    if isinstance(source, dict):
+        places |= {("data", "source", name): place for name, place in source.items()}
+    else:
+        places[("data", "source")] = source
+    places |= {("data", "join", at, "source"): join.source for at, join in enumerate(charter.data.join)}
+    prepare: dict[Path_, Use] = {("data", "prepare", at): use for at, use in enumerate(charter.data.prepare)}
+    return places | {path: place for path, _, place in evaluation_sets(prepare)}
+
+
+def _unset(url: str) -> list[str]:
+    """The environment variables of a database's URL that are not set here."""
+    names = importlib.import_module("charter.data.database").variables(url)
+    return [
+        f"the environment variable {name} is not set here; a run reads it"
+        for name in names
+        if name not in os.environ
+    ]
+
+
 def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     """What this machine still lacks for a run."""
     said: list[tuple[Path_, str]] = []
-    base, source = charter.model.base, charter.data.source
+    base = charter.model.base
     if base.startswith("sample:") and base_folder(base, document.folder) is None:
         said.append((("model", "base"), str(MissingExtraError(f"'{base}'", "samples"))))
-    places: dict[Path_, str] = {("data", "source"): source} if isinstance(source, str) else {}
-    if isinstance(source, dict):
-        places = {("data", "source", name): place for name, place in source.items()}
-    for path, place in places.items():
-        if place.startswith("sample:"):
-            try:
-                plugins.make("source", "sample", {}).digest(
-                    place.removeprefix("sample:"), document.folder, None
-                )
-            except MissingExtraError as error:
-                said.append((path, str(error)))
+    for path, place in _places(charter).items():
+        try:
+            locations = importlib.import_module("charter.data.locations")
+            locations.check_location(place, document.folder)
+            found = locations.find_location(place, document.folder)
+            if found.kind == "sample":
+                found.source.digest(found.rest, document.folder, None)
+            if found.kind == "sql":
+                said += [(path, one) for one in _unset(found.rest)]
+        except MissingExtraError as error:
+            said.append((path, str(error)))
     for at, use in enumerate(charter.data.prepare):
         if use.use == "keep_languages" and find_spec("fasttext") is None:
             said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))

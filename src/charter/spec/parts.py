@@ -91,10 +91,16 @@ def section_at(path: Path_) -> type[BaseModel] | None:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section that a field's type holds, or null may stand for; None where it holds something else."""
-    several = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    """The section that a field's type holds, that null may stand for, or that a list's items are; None where it holds another."""
+    held = _of_items(annotation)
+    several = get_args(held) if get_origin(held) in (Union, UnionType) else (held,)
     sections = [one for one in several if isinstance(one, type) and issubclass(one, BaseModel)]
     return sections[0] if len(sections) == 1 and set(several) <= {*sections, NoneType} else None
+
+
+def _of_items(annotation: Any) -> Any:
+    """The model of a list's items, for a list of sections; else the annotation itself."""
+    return get_args(annotation)[0] if get_origin(annotation) is tuple else annotation
 
 
 def _read(adapter: TypeAdapter[Any], value: Any) -> Any:

@@ -6,15 +6,18 @@ Only what is on this machine is looked at, and of files only their beginnings; n
 import importlib
 import json
 import re
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from charter.errors import CharterError, CharterFileError
+from charter import plugins
+from charter.errors import CharterError, CharterFileError, MissingExtraError
 from charter.spec.agreement import RESERVED, Say, all_roles, published
 from charter.spec.datasheet import read_answers
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
+from charter.spec.model import WHERE, Use
 from charter.spec.parts import Parts
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
@@ -22,6 +25,8 @@ _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 """Files of which a fast tokenizer can be made; one of them is enough."""
 _TILDE = "~ is not understood here; write the path out"
 _MOST_BYTES = 1_000_000
+_SAID = re.compile(r"data\.source(?: '[^']*')?: ")
+"""Where a source's own errors say they are; a problem has its path for that."""
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 
 
@@ -39,7 +44,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
 
 
 def _sources(parts: Parts, folder: Path, say: Say) -> None:
-    files, reading = _room("charter.data.files"), _room("charter.data.reading")
+    files, locations = _room("charter.data.files"), _room("charter.data.locations")
     encoding: str | None = parts.one("data", "encoding")
     if encoding is not None:
         try:
@@ -47,68 +52,141 @@ def _sources(parts: Parts, folder: Path, say: Say) -> None:
         except CharterError as error:
             say(("data", "encoding"), str(error).removeprefix(f"data.encoding '{encoding}' "))
             encoding = None
+    joins = parts.each("data", "join")
     for path, location in _locations(parts).items():
         try:
-            reading.check_location(location, folder)
-            if encoding is not None:
+            locations.check_location(location, folder)
+            if (
+                encoding is not None
+                and not parts.stands("data", "join")
+                and not locations.is_remote(location, folder)
+            ):
                 _columns(parts, location, folder, encoding, say)
+        except MissingExtraError:
+            continue  # a note: a charter is right wherever it is read
         except CharterError as error:
-            say(path, str(error).removeprefix(f"data.source '{location}': "))
+            say(path, _SAID.sub("", str(error)))
+            encoding = None if joins else encoding
         except (
             OSError,
             ValueError,
             RuntimeError,
         ) as error:  # a NUL, a name too long, a user that there is not
             say(path, f"{found(location)}, which is no path on this machine ({type(error).__name__})")
+            encoding = None if joins else encoding
+    if joins and encoding is not None and parts.whole("data", "join"):
+        _joins(parts, folder, encoding, say)
 
 
-def _locations(parts: Parts) -> dict[Path_, str]:
-    """Every place that the source names, by its path in the file."""
+def _locations(parts: Parts) -> dict[Path_, str | Use]:
+    """Every place that the charter names, by its path in the file."""
     source: object = parts.one("data", "source")
-    if isinstance(source, str):
-        return {("data", "source"): source}
-    places = parts.texts("data", "source")
-    return {("data", "source", name): places[name] for name in published(parts) if places.get(name)}
+    joined = {(*path, "source"): join.source for path, join in parts.each("data", "join").items()}
+    if isinstance(source, str | Use):
+        return {("data", "source"): source, **joined} if _is_sound(source) else joined
+    each: dict[str, str | Use] = dict(parts.texts("data", "source"))
+    each |= source if isinstance(source, dict) else {}
+    named = {("data", "source", name): each[name] for name in published(parts) if each.get(name)}
+    return {path: place for path, place in (named | joined).items() if _is_sound(place)}
+
+
+def evaluation_sets(uses: Mapping[Path_, Use]) -> Iterator[tuple[Path_, Use, str | Use]]:
+    """(path in the file, preparation, place) of every set that decontaminate compares with, as far as they are understood."""
+    for path, use in uses.items():
+        against = use.options.get("against")
+        if use.use != "decontaminate" or not isinstance(against, dict):
+            continue
+        for name, place in against.items():
+            told = isinstance(place, dict) and isinstance(place.get("use"), str) and place["use"]
+            read = Use.model_validate(place) if told else place
+            if read and isinstance(read, str | Use) and _is_sound(read):
+                yield (*path, "against", name), use, read
 
 
 def _evaluation_sets(parts: Parts, folder: Path, say: Say) -> None:
-    """The sets that decontaminate compares with, and their text columns."""
-    reading, table = _room("charter.data.reading"), _room("charter.data.columns")
+    """The sets must be there, and have the text columns named."""
+    locations, table = _room("charter.data.locations"), _room("charter.data.columns")
+    reading = _room("charter.data.reading")
     own = next(iter(parts.keys("data", "inputs")), "text")
-    for path, use in parts.each("data", "prepare").items():
-        against, columns = use.options.get("against"), use.options.get("columns") or {}
-        if use.use != "decontaminate" or not isinstance(against, dict) or not isinstance(columns, dict):
+    for path, use, place in evaluation_sets(parts.each("data", "prepare")):
+        columns, name = use.options.get("columns") or {}, str(path[-1])
+        column = columns.get(name, own) if isinstance(columns, dict) else None
+        try:
+            locations.check_location(place, folder)
+            if not isinstance(column, str) or locations.is_remote(place, folder):
+                continue
+            asked, encoding = table.Columns({column: "text"}), str(use.options.get("encoding") or "utf-8")
+            problems = reading.absent_columns(place, folder, asked, encoding)
+        except MissingExtraError:
+            continue  # a note: a charter is right wherever it is read
+        except CharterError as error:
+            say(path, _SAID.sub("", str(error)))
             continue
-        for name, location in against.items():
-            at, column = (*path, "against", name), columns.get(name, own)
-            if not (isinstance(location, str) and isinstance(column, str)):
-                continue
-            try:
-                reading.check_location(location, folder)
-                asked = table.Columns({column: "text"})
-                problems = reading.absent_columns(
-                    location, folder, asked, str(use.options.get("encoding") or "utf-8")
-                )
-            except CharterError as error:
-                say(at, str(error).removeprefix(f"data.source '{location}': "))
-                continue
-            except (OSError, ValueError, RuntimeError) as error:
-                say(at, f"{found(location)}, which is no path on this machine ({type(error).__name__})")
-                continue
-            for problem in problems.values():
-                say(
-                    at,
-                    f"{problem.rstrip('.')}; name the text column of this set: columns: {{{name}: COLUMN}}",
-                )
+        except (OSError, ValueError, RuntimeError) as error:
+            say(path, f"{found(place)}, which is no path on this machine ({type(error).__name__})")
+            continue
+        for problem in problems.values():
+            how = f"name the text column of this set: columns: {{{name}: COLUMN}}"
+            say(path, f"{problem.rstrip('.')}; {how}")
 
 
-def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say) -> None:
-    """The columns named must be in the files."""
-    columns, reading = _room("charter.data.columns"), _room("charter.data.reading")
+def _is_sound(place: str | Use) -> bool:
+    """Whether a source with options can be made; what is wrong with them is said of each."""
+    if isinstance(place, str):
+        return True
+    try:
+        where = {key: value for key, value in place.options.items() if key in WHERE}
+        rest = {key: value for key, value in place.options.items() if key not in WHERE}
+        plugins.make("source", place.use, rest)
+    except (CharterError, TypeError, ImportError, AttributeError, NameError):
+        return False
+    return len(where) == 1 and all(isinstance(value, str) and value for value in where.values())
+
+
+def _joins(parts: Parts, folder: Path, encoding: str, say: Say) -> None:
+    """Every key, and every column that has a role, must be in one of the tables."""
+    joining, locations, table = map(
+        _room, ("charter.data.joining", "charter.data.locations", "charter.data.table")
+    )
+    places = _locations(parts)
+    if any(
+        locations.find_location(one, folder).kind == "hf" or locations.is_remote(one, folder)
+        for one in places.values()
+    ):
+        return
+    joins = list(parts.each("data", "join").values())
+    first = next((place for path, place in places.items() if path[1] == "source"), None)
+    if first is None:
+        return
+    asked = table.Asked(_asked(parts), encoding)
     named = all_roles(parts)
+    try:
+        problems = joining.join_problems(joins, first, folder, asked)
+    except MissingExtraError:
+        return
+    except CharterError as error:
+        say(("data", "join"), str(error))
+        return
+    for one in problems:
+        paths = [path for path, column in named.items() if column == one.column]
+        for path in paths or [("data", "join", one.join, "on") if one.join is not None else ("data", "join")]:
+            say(path, one.message)
+
+
+def _columns(parts: Parts, location: str | Use, folder: Path, encoding: str, say: Say) -> None:
+    """The columns named must be in the files."""
+    reading = _room("charter.data.reading")
+    problems = reading.absent_columns(location, folder, _asked(parts), encoding)
+    for path, column in all_roles(parts).items():
+        if column in problems and column not in RESERVED:
+            say(path, problems[column])
+
+
+def _asked(parts: Parts) -> Any:
+    """The roles of columns, as far as they are understood."""
     target = parts.one("data", "target")
     several = target if isinstance(target, tuple) else ()
-    asked = columns.Columns(
+    return _room("charter.data.columns").Columns(
         dict.fromkeys(parts.keys("data", "inputs") or ("text",), "text"),
         None if several else target,
         tuple(parts.each("data", "groups").values()),
@@ -117,10 +195,6 @@ def _columns(parts: Parts, location: str, folder: Path, encoding: str, say: Say)
         parts.one("data", "split", "column"),
         indicators=several,
     )
-    problems = reading.absent_columns(location, folder, asked, encoding)
-    for path, column in named.items():
-        if column in problems and column not in RESERVED:
-            say(path, problems[column])
 
 
 def _datasheet(parts: Parts, folder: Path, say: Say) -> None:

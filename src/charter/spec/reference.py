@@ -7,13 +7,13 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
 from charter import plugins
 from charter.spec import metrics
-from charter.spec.model import Charter
+from charter.spec.model import Charter, Use
 from charter.spec.parts import section_of
 
 HEAD = """\
@@ -39,13 +39,21 @@ def reference() -> str:
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) and name != "task":
             parts += _section(name, field.annotation, schema["$defs"])
             for inner, one in field.annotation.model_fields.items():
-                section = section_of(one.annotation)
-                if section is not None and inner != "adapt":
-                    parts += _section(f"{name}.{inner}", section, schema["$defs"])
+                model, mark = _model(one.annotation)
+                if model is not None and inner != "adapt":
+                    parts += _section(f"{name}.{inner}{mark}", model, schema["$defs"])
     parts += _limits()
     for kind in plugins.KINDS:
         parts += _plugin_tables(kind)
     return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _model(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """The section that a key holds, or a list of which it holds, marked as a list."""
+    found = section_of(annotation)
+    if found is None or found is Use:
+        return None, ""
+    return found, "[]" if get_origin(annotation) is tuple else ""
 
 
 def _limits() -> Iterator[str]:
@@ -132,7 +140,7 @@ def _range(schema: dict[str, Any]) -> str:
 
 def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
     titles = {
-        "source": "Sources (the word before the colon in `data.source`)",
+        "source": "Sources (the word before the colon in `data.source`, or `{use: SOURCE, path: LOCATION, option: value}`)",
         "preparation": "Preparations (`data.prepare`)",
         "input": "Modalities (`data.inputs`)",
         "adapter": "Adapters (`model.adapt`)",

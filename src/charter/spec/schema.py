@@ -4,7 +4,7 @@ from typing import Any
 
 from charter import plugins
 from charter.spec.check import PLANNED_KEYS
-from charter.spec.model import Charter
+from charter.spec.model import WHERE, Charter
 
 
 def json_schema() -> dict[str, Any]:
@@ -14,6 +14,9 @@ def json_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     for kind in ("preparation", "adapter", "task", "audit", "tracker"):
         definitions[kind] = {"oneOf": [_use(kind, name, definitions) for name in plugins.names(kind)]}
+    definitions["source"] = {"oneOf": [_source(name, definitions) for name in plugins.names("source")]}
+    for holder in ("Data", "Join"):
+        definitions[holder] = _refer(definitions[holder], "Use", "source")
     definitions["Data"]["properties"]["prepare"]["items"] = {"$ref": "#/$defs/preparation"}
     inputs, modality = definitions["Data"]["properties"]["inputs"], {"enum": list(plugins.names("input"))}
     inputs["patternProperties"] = dict.fromkeys(inputs["patternProperties"], modality)
@@ -33,6 +36,22 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
+def _source(name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A source with its options: beside them it says where it is, once."""
+    use = _use("source", name, definitions)
+    use["properties"] |= {key: {"type": "string", "minLength": 1} for key in WHERE}
+    return {**use, "oneOf": [{"required": [key]} for key in WHERE]}
+
+
+def _refer(value: Any, old: str, new: str) -> Any:
+    """A schema in which every reference to one definition is to another one."""
+    if isinstance(value, dict):
+        return {key: _refer(one, old, new) for key, one in value.items() if key != "discriminator"}
+    if isinstance(value, list):
+        return [_refer(one, old, new) for one in value]
+    return f"#/$defs/{new}" if value == f"#/$defs/{old}" else value
+
+
 _NOT_BUILT = {"type": "null", "description": "not built yet"}
 
 
@@ -41,7 +60,10 @@ def _use(kind: plugins.Kind, name: str, definitions: dict[str, Any]) -> dict[str
         ref_template=f"#/$defs/{kind}.{name}.{{model}}"
     )
     about = (plugins.load(kind, name).__doc__ or "").strip().split("\n")[0]
-    definitions |= {f"{kind}.{name}.{model}": one for model, one in options.get("$defs", {}).items()}
+    options = _refer(options, f"{kind}.{name}.Use", "source")
+    places = options.get("$defs", {})
+    places.pop("Use", None)
+    definitions |= {f"{kind}.{name}.{model}": one for model, one in places.items()}
     return {
         "type": "object",
         "description": about,

@@ -9,13 +9,16 @@ from charter import plugins
 from charter.errors import OptionError, Problem
 from charter.spec.document import Document, Path_
 from charter.spec.messages import is_ghost, told
+from charter.spec.model import WHERE
 
 
 def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
     """Problems of plug-ins' names and options."""
     data, model = _mapping(value.get("data")), _mapping(value.get("model"))
     places: list[tuple[plugins.Kind, Path_, Any]] = [
+        *(("source", path, use) for path, use in _sources(data)),
         *(("preparation", ("data", "prepare", at), use) for at, use in enumerate(_list(data.get("prepare")))),
+        *(("source", path, use) for path, use in _evaluation_sets(data)),
         ("adapter", ("model", "adapt"), model.get("adapt")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
@@ -42,7 +45,7 @@ def _one_use(document: Document, kind: plugins.Kind, path: Path_, use: Mapping[s
     name = use["use"]
     if name not in plugins.names(kind):
         return [document.problem((*path, "use"), plugins.unknown(kind, name))]
-    options = {key: one for key, one in use.items() if key != "use"}
+    options = _options(kind, use)
     try:
         plugins.check_options(kind, name, options)
         if kind == "preparation":  # quick to make; only it knows which of its options go together
@@ -54,7 +57,29 @@ def _one_use(document: Document, kind: plugins.Kind, path: Path_, use: Mapping[s
         return [document.problem((*path, "use"), str(error))]
     except (TypeError, ImportError, AttributeError, NameError) as error:
         return [document.problem((*path, "use"), f"the plug-in can't be loaded: {error}")]
+    where = [key for key in WHERE if key in use]
+    if kind == "source" and not (
+        len(where) == 1 and where[0] in _says_where(name) and _is_text(use[where[0]])
+    ):
+        return [document.problem(path, where_needed(name))]
     return []
+
+
+def _says_where(name: str) -> tuple[str, ...]:
+    """The keys of which one says where a source is; a plug-in may take either."""
+    if name not in plugins.BUILT_IN["source"]:
+        return WHERE
+    return ("url",) if name == "sql" else ("path",)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def where_needed(name: str) -> str:
+    """What is said of a source with options that doesn't say where it is."""
+    example = "url: sqlite:///shop.db" if name == "sql" else "path: LOCATION"
+    return f"say where it is, once: {{use: {name}, {example}}}"
 
 
 def _option_problem(document: Document, kind: plugins.Kind, path: Path_, name: str, detail: Any) -> Problem:
@@ -62,6 +87,34 @@ def _option_problem(document: Document, kind: plugins.Kind, path: Path_, name: s
     option = str(detail["loc"][0]) if detail["loc"] else ""
     where = (*path, *(step for step in detail["loc"] if isinstance(step, int) or step == option))
     return document.problem(where, told(detail, option, fields.get(option), fields, what="option"))
+
+
+def _sources(data: Mapping[str, Any]) -> list[tuple[Path_, Any]]:
+    """Every source that is written with its options."""
+    source = _mapping(data.get("source"))
+    places: list[tuple[Path_, Any]] = [(("data", "source"), source)]
+    if "use" not in source:
+        places = [(("data", "source", part), place) for part, place in source.items()]
+    joins = enumerate(_list(data.get("join")))
+    places += [(("data", "join", at, "source"), _mapping(join).get("source")) for at, join in joins]
+    return [(path, use) for path, use in places if isinstance(use, dict)]
+
+
+def _evaluation_sets(data: Mapping[str, Any]) -> list[tuple[Path_, Any]]:
+    """Every set of decontaminate that is written with its options."""
+    return [
+        (("data", "prepare", at, "against", name), place)
+        for at, use in enumerate(_list(data.get("prepare")))
+        if _mapping(use).get("use") == "decontaminate"
+        for name, place in _mapping(use.get("against")).items()
+        if isinstance(place, dict)
+    ]
+
+
+def _options(kind: plugins.Kind, use: Mapping[str, Any]) -> dict[str, Any]:
+    """What the plug-in's signature checks: all but its name, and where a source is."""
+    apart = ("use", *WHERE) if kind == "source" else ("use",)
+    return {key: one for key, one in use.items() if key not in apart}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from charter.release.report.parts import (
 from charter.release.report.performance import finding_table
 from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
+from charter.spec.model import place_text
 
 DIGEST = 16
 """Digits of a digest that are shown; the whole of it stands in the JSON below."""
@@ -127,8 +128,11 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     data: Mapping[str, Any] = origin.get("data", {})
     source = charter.data.source
     where = (
-        source if isinstance(source, str) else ", ".join(f"{part}: {path}" for part, path in source.items())
+        ", ".join(f"{part}: {place_text(place)}" for part, place in source.items())
+        if isinstance(source, dict)
+        else place_text(source)
     )
+    where += "".join(f" + {place_text(join.source)}" for join in charter.data.join)
     yield say("dataset"), Cell(charter.data_id, digest(data.get("source_digest", "")), "own")
     yield say("source"), Cell(where, kind="code")
     yield say("test_rows"), Cell(digest(data.get("test_digest", "")))
