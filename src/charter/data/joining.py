@@ -15,7 +15,7 @@ from charter.data.columns import PLACE, ROW, SPLIT, Columns
 from charter.data.files import absent
 from charter.data.hub import columns_of
 from charter.data.locations import Location, find_location
-from charter.data.roles import as_label
+from charter.data.targets import as_label
 from charter.data.table import REJECTS, Asked, Header, Table
 from charter.errors import DataError
 from charter.spec.model import Join, Use

@@ -150,8 +150,7 @@ def applied_to(
     check_account(name, frame, outcome)
     spans = _holds_spans(frame, columns)
     chains: dict[int, Chain] = {}
-    one_text = len(columns.inputs) == 1 and frame.schema[columns.text] == pl.String
-    if spans or (follow and one_text):
+    if spans or (follow and len(columns.inputs) == 1 and frame.schema[columns.text] == pl.String):
         chains = _chains(frame, outcome, columns)
         outcome = _with_spans_moved(outcome, columns, chains) if spans else outcome
     return outcome, chains
