@@ -168,7 +168,7 @@ def _tweets() -> Path:
 
 def _prepare_tweets() -> None:
     from charter.data.columns import Columns
-    from charter.data.preparation import prepare
+    from charter.data.passes import prepare
     from charter.data.reading import read_source
     from charter.spec.model import Data, Use
 
@@ -233,10 +233,13 @@ def _charter(
     arm: str, seed: int, data: dict[str, Any], after_update: Callable[[], None], begin: Callable[[], None]
 ) -> Any:
     """Train by Charter's own fit."""
+    from torch.utils.tensorboard import SummaryWriter  # imported by `fit`: no arm's set-up is measured
+
     from charter.privacy.plan import plain
     from charter.spec.model import Training
     from charter.training.fitting import fit
 
+    assert SummaryWriter is not None
     settings = Training.model_validate(
         {
             "epochs": 1,

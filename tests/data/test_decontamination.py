@@ -1,5 +1,8 @@
 """No training row of a text that stands in a named evaluation set is left, however it is written."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -7,9 +10,18 @@ from hypothesis import strategies as st
 
 from charter.data.columns import PLACE, ROW, SPLIT, UNIT, Columns
 from charter.data.overlap import Reference
-from charter.data.preparation import made_preparations, prepare_divided
+from charter.data.passes import prepare_divided as prepare_divided_rows
+from charter.data.preparation import made_preparations
+from charter.data.rows import Rows
 from charter.errors import DataError, OptionError
 from charter.spec.model import Use
+
+
+def prepare_divided(frame, columns, uses, folder=Path()):
+    out = prepare_divided_rows(Rows.of(frame), columns, uses, folder=folder)
+    told = {name: getattr(out, name) for name in ("dropped", "counts", "added", "findings")}
+    return SimpleNamespace(frame=out.rows.collect(), **told)
+
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 LONG = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.edits import Edit, Place, aligned, applied, backwards, carried, moved, moved_spans
-from charter.data.preparation import Outcome, Preparation, prepare, prepare_again
+from charter.data.passes import prepare
+from charter.data.preparation import Outcome, Preparation, prepare_again
 from charter.spec.model import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="spans")
@@ -75,7 +76,7 @@ def test_spans_move_with_a_preparation_that_says_nothing_of_places(monkeypatch):
 
     from charter import plugins
 
-    monkeypatch.setattr(plugins, "make", lambda *_: shout())
+    monkeypatch.setattr(plugins, "load", lambda *_: shout)
     found, _ = prepared_spans("dear Mr Lee of Paris", [(15, 20, "X"), (5, 11, "Y")], Use(use="shout"))
     assert found == [("Paris", "X"), ("Mister Lee", "Y")]
 

@@ -10,6 +10,7 @@ from charter.data.columns import TARGET, Columns, Form
 from charter.data.duplicates import drop_exact_duplicates
 from charter.data.reading import read_source
 from charter.data.repair import normalise_label
+from charter.data.rows import Rows
 from charter.data.split import divide
 from charter.data.text import encode_rows
 from charter.errors import DataError
@@ -82,7 +83,8 @@ def test_rows_are_equal_only_when_all_inputs_are():
         {"_row": [1, 2, 3], "a": ["x", "x", "x"], "b": ["y", "z", "y"], "label": ["l", "l", "l"]}
     )
     columns = Columns({"a": "text", "b": "text"}, "label")
-    assert drop_exact_duplicates().apply(rows, columns).frame["_row"].to_list() == [1, 2]
+    out = drop_exact_duplicates().over(Rows.of(rows), columns)
+    assert out.dropped["_row"].to_list() == [3]
 
 
 @pytest.mark.parametrize("form", [Form("number"), Form("labels")])
@@ -94,7 +96,7 @@ def test_a_split_keeps_the_balance_of_numbers_and_of_rare_labels(form):
     target = pl.Series(labels) if form.target == "labels" else pl.Series(numbers)
     rows = pl.DataFrame({"_row": range(400), "text": texts, "t": target})
     columns = Columns({"text": "text"}, "t", form=form)
-    test = divide(rows, columns, Split(test=0.2)).frame.filter(pl.col("_split") == "test")
+    test = divide(Rows.of(rows), columns, Split(test=0.2)).rows.collect().filter(pl.col("_split") == "test")
     if form.target == "labels":
         assert test["t"].list.contains("rare").sum() == 4
     else:

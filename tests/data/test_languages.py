@@ -8,7 +8,8 @@ from charter import plugins
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.languages import CODES, languages_of
 from charter.data.lengths import words_of
-from charter.data.preparation import prepare, prepare_again
+from charter.data.passes import prepare
+from charter.data.preparation import prepare_again
 from charter.errors import OptionError
 from charter.spec.model import Use
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from charter.data import pii
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.identifiers import is_card, is_cn_id, is_iban, is_uscc, passes_luhn
+from charter.data.passes import prepare
 from charter.data.pii import count_pii, personal_kinds
-from charter.data.preparation import Prepared, prepare
+from charter.data.preparation import Prepared
 from charter.spec.model import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")

@@ -1,6 +1,7 @@
 """Duplicates and splits keep their promises."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -8,11 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.audits.resampling import clusters
+from charter.data import setjoin, similarity
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
-from charter.data.duplicates import near_likes, near_pairs
-from charter.data.preparation import prepare
+from charter.data.duplicates import near_pairs
+from charter.data.passes import prepare
 from charter.data.reading import sample_rows
-from charter.data.split import divide
+from charter.data.rows import Rows
+from charter.data.split import divide as split_rows
 from charter.spec.model import Split, Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
@@ -28,6 +31,16 @@ def frame(texts, labels=None, **more) -> pl.DataFrame:
         **more,
     }
     return pl.DataFrame(columns, schema_overrides={ROW: pl.Int64})
+
+
+def divide(rows: pl.DataFrame, columns: Columns, split: Split) -> SimpleNamespace:
+    out = split_rows(Rows.of(rows), columns, split)
+    return SimpleNamespace(frame=out.rows.collect(), findings=out.findings, notes=out.notes)
+
+
+def likes_of(texts, at):
+    joined = similarity.joined_texts(texts, at)
+    return similarity.likes(joined, at, np.ones(len(texts), dtype=bool))
 
 
 def test_one_row_of_each_cluster_of_duplicates_stays():
@@ -81,24 +94,21 @@ WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "房间", "很好
     st.sampled_from([0.3, 0.5, 0.8, 0.95]),
     st.sampled_from([0, 3, 1000]),
 )
-def test_rows_that_are_alike_are_connected_and_pairs_are_true(texts, similarity, few):
-    from charter.data import similarity as rooms
-
+def test_rows_that_are_alike_are_connected_and_pairs_are_true(texts, threshold, few):
     grams = [{text[i : i + 5] for i in range(max(len(text) - 4, 1))} for text in texts]
     true = {
         (i, j)
         for i in range(len(texts))
         for j in range(i + 1, len(texts))
-        if len(grams[i] & grams[j]) >= similarity * len(grams[i] | grams[j]) - 1e-9
+        if len(grams[i] & grams[j]) >= threshold * len(grams[i] | grams[j]) - 1e-9
     }
-    before, rooms.FEW = rooms.FEW, few
+    before, setjoin.FEW = setjoin.FEW, few
     try:
-        found = near_likes(pl.Series(texts), similarity)
+        found = near_pairs(pl.Series(texts), threshold)
     finally:
-        rooms.FEW = before
-    pairs = {tuple(pair) for pair in found.pairs.tolist()}
+        setjoin.FEW = before
+    pairs = {tuple(pair) for pair in found.tolist()}
     assert pairs <= true
-    assert len(found.assumed) == 0
     own = components(len(texts), pairs)
     assert all(own[i] == own[j] for i, j in true)
     if few == 1000 and len(set(texts)) == len(texts):
@@ -122,13 +132,11 @@ def moulded(n, own, seed=1):
 
 
 def test_many_texts_of_one_mould_take_few_comparisons():
-    from charter.data.similarity import likes
-
     texts = list(dict.fromkeys(moulded(3000, 2)))
-    found = likes(texts, 0.8)
+    found = likes_of(texts, 0.8)
     assert len(found.assumed) == 0
     assert len(found.pairs) < 200 * len(texts)
-    unlike = likes(list(dict.fromkeys(moulded(3000, 6))), 0.8)
+    unlike = likes_of(list(dict.fromkeys(moulded(3000, 6))), 0.8)
     assert len(unlike.pairs) < 20
 
 
@@ -147,15 +155,13 @@ def test_every_dropped_text_is_like_one_that_stays_and_none_that_stay_are_alike(
 
 
 def test_when_comparisons_run_out_texts_are_taken_for_alike_never_parted(monkeypatch):
-    from charter.data import similarity as rooms
-
-    monkeypatch.setattr(rooms, "CHECKS_PER_TEXT", 0)
-    monkeypatch.setattr(rooms, "FEW", 2)
+    monkeypatch.setattr(similarity, "CHECKS_PER_TEXT", 0)
+    monkeypatch.setattr(setjoin, "FEW", 2)
     texts = list(dict.fromkeys(moulded(60, 3)))
-    found = rooms.likes(texts, 0.8)
+    found = likes_of(texts, 0.8)
     assert len(found.assumed) > 0
     own = components(len(texts), [tuple(one) for one in [*found.pairs.tolist(), *found.assumed.tolist()]])
-    true = rooms.Likes(*[rooms.likes(texts, 0.8).pairs] * 2).pairs
+    true = likes_of(texts, 0.8).pairs
     assert all(own[i] == own[j] for i, j in true.tolist())
 
 

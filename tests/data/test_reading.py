@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from charter.data.columns import PLACE, ROW, SPLIT
-from charter.data.reading import check_rejects, read_source, write_rejects
+from charter.data.reading import ReadAccount, check_rejects, read_source, rejects_text
 from charter.errors import DataError
 from charter.spec.model import Data
 
@@ -124,10 +124,12 @@ def test_a_hub_folder_is_read_with_its_class_names_and_splits(tmp_path, monkeypa
 def test_rejects_hold_no_value_and_too_many_stop_the_run(tmp_path):
     (tmp_path / "x.csv").write_text("text,label\nsecret word,\nfine,a\n", encoding="utf-8")
     read = read_source(data("x.csv"), tmp_path)
-    write_rejects(tmp_path / "rejects.jsonl", read.rejects)
-    assert "secret" not in (tmp_path / "rejects.jsonl").read_text()
+    account = ReadAccount()
+    account.add(read)
+    assert '"type": "missing"' in rejects_text(read.rejects)
+    assert "secret" not in rejects_text(read.rejects)
     with pytest.raises(DataError, match="1 of 2 rows"):
-        check_rejects(read, 0.01, tmp_path / "rejects.jsonl")
+        check_rejects(account, 0.01, tmp_path / "rejects.jsonl")
 
 
 def test_a_missing_column_names_the_nearest(tmp_path):

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from charter.data.columns import PLACE, ROW, Columns
-from charter.data.preparation import prepare
+from charter.data.passes import prepare
 from charter.spec.model import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")

@@ -1,6 +1,8 @@
 """What acts on training rows only: caps, balance, augmentation, doubtful labels. The other splits stay as they are."""
 
 import random
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -11,9 +13,19 @@ from hypothesis import strategies as st
 from charter.data.augmentation import variants
 from charter.data.columns import PLACE, ROW, SPLIT, UNIT, Columns
 from charter.data.label_noise import confident_learning
-from charter.data.preparation import Outcome, Preparation, nothing_dropped, prepare, prepare_divided
+from charter.data.passes import prepare
+from charter.data.passes import prepare_divided as prepare_divided_rows
+from charter.data.preparation import Outcome, Preparation, nothing_dropped
+from charter.data.rows import Rows
 from charter.errors import DataError
 from charter.spec.model import Use
+
+
+def prepare_divided(frame, columns, uses, folder=Path()):
+    out = prepare_divided_rows(Rows.of(frame), columns, uses, folder=folder)
+    told = {name: getattr(out, name) for name in ("dropped", "counts", "added", "findings")}
+    return SimpleNamespace(frame=out.rows.collect(), **told)
+
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label", groups=("city",))
 WORDS = {"good": ["great", "lovely", "kind", "warm"], "bad": ["awful", "rude", "cold", "dirty"]}

@@ -1,10 +1,13 @@
 """CoNLL columns: a word per line with its tag in the last column, an empty line after each sentence."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from charter.data.files import decoded, file_source, is_undecoded
+from charter.data import table
+from charter.data.files import file_source, is_undecoded
+from charter.data.lines import lines_of
 from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
 
@@ -20,18 +23,28 @@ def _header(path: Path, asked: Asked) -> Header:
     return Header(path.name, tuple(names))
 
 
-def _read(path: Path, asked: Asked) -> Table:
+def _read(path: Path, asked: Asked) -> Iterator[Table]:
     """The first column becomes the input column, the last one the target; a record is a sentence."""
     words: list[list[str]] = []
     tags: list[list[str]] = []
     numbers: list[int] = []
     rejects: list[Reject] = []
-    number = 0
+    number = before = 0
     if asked.columns.groups or asked.columns.subject or asked.columns.split or asked.columns.time:
         raise DataError(
             f"{path}: a CoNLL file has words and tags only; groups, subject, split column and time need jsonl or parquet"
         )
-    for lines in _sentences(decoded(path, asked.encoding, asked.most_bytes)):
+
+    def piece() -> Table:
+        found = {asked.columns.text: pl.Series(words, dtype=pl.List(pl.String))}
+        if asked.columns.target is not None:
+            found[asked.columns.target] = pl.Series(tags, dtype=pl.List(pl.String))
+        return table_of(path.name, pl.DataFrame(found), numbers, rejects, "sentence", before=before)
+
+    for lines in _sentences(lines_of(path, asked.encoding, asked.most_bytes)):
+        if number - before >= table.CHUNK_ROWS:
+            yield piece()
+            words, tags, numbers, rejects, before = [], [], [], [], number
         number += 1
         parts = [line.split("\t") if "\t" in line else line.split() for line in lines]
         least = 2 if asked.needs_target else 1
@@ -45,20 +58,17 @@ def _read(path: Path, asked: Asked) -> Table:
             numbers.append(number)
     if number == 0:
         raise DataError(f"{path}: the file holds no sentence")
-    found = {asked.columns.text: pl.Series(words, dtype=pl.List(pl.String))}
-    if asked.columns.target is not None:
-        found[asked.columns.target] = pl.Series(tags, dtype=pl.List(pl.String))
-    return table_of(path.name, pl.DataFrame(found), numbers, rejects, "sentence")
+    yield piece()
 
 
-def _sentences(text: str) -> list[list[str]]:
-    found: list[list[str]] = []
+def _sentences(text: Iterator[str]) -> Iterator[list[str]]:
     lines: list[str] = []
-    for line in [*text.split("\n"), ""]:
+    for line in text:
         line = line.rstrip("\r")
         if line.strip() and not line.startswith("-DOCSTART-"):
             lines.append(line)
         elif lines:
-            found.append(lines)
+            yield lines
             lines = []
-    return found
+    if lines:
+        yield lines

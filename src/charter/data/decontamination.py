@@ -99,7 +99,11 @@ def decontaminate(
         return value_digest({place.name: place.digest() for place in places(roles.text)})
 
     return Preparation(
-        row_wise=False, apply=apply, splits=("train", "validation", "calibration"), digest=digest
+        row_wise=False,
+        apply=apply,
+        splits=("train", "validation", "calibration"),
+        digest=digest,
+        reach="row",
     )
 
 

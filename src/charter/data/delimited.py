@@ -1,6 +1,7 @@
 """csv and tsv files: every record is read or rejected with its number; a stray quote can't swallow the rest of a file."""
 
 import csv as csv_format
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,12 +9,16 @@ from pathlib import Path
 
 import polars as pl
 
-from charter.data.files import check_header, decoded, file_source, head, is_undecoded
+from charter.data import table
+from charter.data.files import check_header, file_source, head, is_undecoded
+from charter.data.lines import lines_in, lines_of
 from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
 
 MOST_OPEN_QUOTES = 100
 """After so many quotes that are never closed a file is not in this format."""
+MOST_IN_RECORD = 1 << 24
+"""A quote that is not closed within so many characters is never closed."""
 
 
 def csv() -> Source:
@@ -40,12 +45,15 @@ class _Record:
 
 
 def _header(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Header:
-    records = _records(path, head(path, asked.encoding).text, delimiter, quotes=quotes)
+    lines = lines_in(head(path, asked.encoding).text)
+    records = _records(path, lines, delimiter, quotes=quotes)
     return Header(path.name, tuple(_names(path, records)))
 
 
-def _records(path: Path, text: str, delimiter: str, *, quotes: bool) -> Iterator[_Record]:
-    return _quoted(path, text, delimiter) if quotes else _plain(text, delimiter)
+def _records(path: Path, lines: Iterator[str], delimiter: str, *, quotes: bool) -> Iterator[_Record]:
+    if quotes:
+        return _quoted(path, lines, delimiter)
+    return (_Record(line.split(delimiter)) for line in lines if line)
 
 
 def _names(path: Path, records: Iterator[_Record]) -> list[str]:
@@ -56,8 +64,9 @@ def _names(path: Path, records: Iterator[_Record]) -> list[str]:
     return [name.strip() for name in first.fields]
 
 
-def _read(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Table:
-    records = _records(path, decoded(path, asked.encoding, asked.most_bytes), delimiter, quotes=quotes)
+def _read(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Iterator[Table]:
+    lines = lines_of(path, asked.encoding, asked.most_bytes, returns=True)
+    records = _records(path, lines, delimiter, quotes=quotes)
     header = _names(path, records)
     check_header(path, header, asked)
     wanted = [column for column in asked.columns.kept if column in header]
@@ -65,8 +74,16 @@ def _read(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Table:
     rows: list[list[str]] = []
     numbers: list[int] = []
     rejects: list[Reject] = []
-    number = 0
+    number = before = 0
+
+    def piece() -> Table:
+        frame = pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.String), orient="row")
+        return table_of(path.name, frame, numbers, rejects, "row", before=before)
+
     for record in records:
+        if number - before >= table.CHUNK_ROWS:
+            yield piece()
+            rows, numbers, rejects, before = [], [], [], number
         number += 1
         if record.problem:
             rejects.append(Reject(number, record.problem, "record", record.length))
@@ -80,73 +97,97 @@ def _read(path: Path, asked: Asked, delimiter: str, *, quotes: bool) -> Table:
                 continue
             rows.append(row)
             numbers.append(number)
-    frame = pl.DataFrame(rows, schema=dict.fromkeys(wanted, pl.String), orient="row")
-    return table_of(path.name, frame, numbers, rejects, "row")
+    yield piece()
 
 
-def _plain(text: str, delimiter: str) -> Iterator[_Record]:
-    for line in _lines(text):
-        if line:
-            yield _Record(line.split(delimiter))
-
-
-def _quoted(path: Path, text: str, delimiter: str) -> Iterator[_Record]:
+def _quoted(path: Path, lines: Iterator[str], delimiter: str) -> Iterator[_Record]:
     """Records of quoted text. A quote that is never closed costs its own line, not the rest of the file."""
     csv_format.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    lines = _lines(text)
-    stand_in = _unused(text)  # for a bare carriage return, which the csv module takes for the end of a line
-    lines = [line.replace("\r", stand_in) for line in lines]
-    start = 0
+    feed = _Feed(lines)
     open_quotes = 0
-    while start < len(lines):
-        feed = _Feed(lines, start)
+    while True:
         reader = csv_format.reader(feed, delimiter=delimiter, strict=True)
         while True:
-            begun = feed.next
+            feed.begin_record()
             try:
                 fields = next(reader)
             except StopIteration:
                 return
             except csv_format.Error:
-                yield _Record([], "unreadable line", len(lines[begun]))
-                if feed.next >= len(lines) and feed.next - begun > 1:  # it ran to the end for a closing quote
+                yield _Record([], "unreadable line", len(feed.first_line))
+                if feed.ended and feed.taken > 1:  # it ran to the end for a closing quote
                     open_quotes += 1
                     if open_quotes > MOST_OPEN_QUOTES:
                         raise DataError(
                             f"{path}: more than {MOST_OPEN_QUOTES} quotes are never closed; is this comma-separated text?"
                         ) from None
-                start = begun + 1  # whatever the broken record had swallowed is read again, line by line
+                feed.give_back()  # whatever the broken record had swallowed is read again, line by line
                 break
             if fields:
-                yield _Record([field.replace(stand_in, "\r") for field in fields])
+                yield _Record([_restored(field) for field in fields])
 
 
 class _Feed:
-    """Lines for the csv reader, which remembers how many it took."""
+    """Lines for the csv reader, which remembers those of the record that is being read.
 
-    def __init__(self, lines: list[str], start: int) -> None:
-        self.lines = lines
-        self.next = start
+    ended: the lines, or what a record may hold, came to an end. taken: how many lines the record took.
+    """
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._waiting: list[str] = []  # lines given back, the next one last
+        self._record: list[str] = []
+        self._size = 0
+        self.ended = False
+
+    @property
+    def first_line(self) -> str:
+        return _restored(self._record[0])
+
+    @property
+    def taken(self) -> int:
+        return len(self._record)
+
+    def begin_record(self) -> None:
+        self._record = []
+        self._size = 0
+        self.ended = False
+
+    def give_back(self) -> None:
+        """Give back all lines of the record but its first."""
+        self._waiting += self._record[:0:-1]
 
     def __iter__(self) -> "_Feed":
         return self
 
     def __next__(self) -> str:
-        if self.next >= len(self.lines):
+        line = self._waiting.pop() if self._waiting else None
+        if line is None:
+            line = next(self._lines, None)
+            line = None if line is None else _escaped(line)
+        if line is None:
+            self.ended = True
             raise StopIteration
-        self.next += 1
-        return self.lines[self.next - 1] + "\n"
+        if self._size + len(line) > MOST_IN_RECORD and self._record:
+            self._waiting.append(line)
+            self.ended = True
+            raise StopIteration
+        self._record.append(line)
+        self._size += len(line)
+        return line + "\n"
 
 
-def _lines(text: str) -> list[str]:
-    """Lines that end in LF or CR LF; a file that knows only CR is read by those."""
-    only_returns = "\n" not in text and "\r" in text
-    lines = text.split("\r" if only_returns else "\n")
-    if not only_returns:
-        lines = [line.removesuffix("\r") for line in lines]
-    return lines[:-1] if lines[-1] == "" else lines
+# The csv module takes a bare carriage return for the end of a line: it is told by a private-use character and a digit.
+_STAND_IN = "\ue000"
 
 
-def _unused(text: str) -> str:
-    """A private-use character that the text doesn't hold."""
-    return next(character for code in range(0xE000, 0xF8FF) if (character := chr(code)) not in text)
+def _escaped(line: str) -> str:
+    if "\r" in line or _STAND_IN in line:
+        return line.replace(_STAND_IN, f"{_STAND_IN}0").replace("\r", f"{_STAND_IN}1")
+    return line
+
+
+def _restored(field: str) -> str:
+    if _STAND_IN not in field:
+        return field
+    return re.sub(f"{_STAND_IN}([01])", lambda match: _STAND_IN if match[1] == "0" else "\r", field)

@@ -1,6 +1,5 @@
 """Exact and near duplicates: which rows have equal or similar texts, and which of them stay."""
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,8 +8,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.data.columns import ROW, Columns
-from charter.data.preparation import Apply, Outcome, Preparation, nothing_dropped
-from charter.data.similarity import Likes, likes, representatives
+from charter.data.likeness import likeness_of
+from charter.data.preparation import Outcome, Over, Preparation, nothing_dropped
+from charter.data.rows import Rows
 
 
 def drop_exact_duplicates(
@@ -27,11 +27,15 @@ def drop_exact_duplicates(
     Where the split is given, only training rows go, and only for another training row: published parts stay as they are.
     """
 
-    def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        keyed = frame.with_columns(folded(columns.texts(frame)).alias("_key"))
+    def over(rows: Rows, columns: Columns) -> Outcome:
+        numbers = likeness_of(rows, columns).numbers(rows)
+        several = np.bincount(numbers)[numbers] > 1 if len(numbers) else np.zeros(0, dtype=bool)
+        again = rows.only(several)  # most texts stand once: they are not looked at
+        keyed = again.collect(rows.there(ROW, columns.target)).with_columns(
+            pl.Series("_key", numbers[several])
+        )
         first = pl.col(ROW) == pl.col(ROW).min().over("_key")
-        differs = _differs(columns.target, keyed)
-        keyed = keyed.with_columns(differs.alias("_differs"))
+        keyed = keyed.with_columns(_differs(columns.target, keyed).alias("_differs"))
         keep = first & ~pl.col("_differs") if conflicting == "drop" else first
         reason = (
             pl.when("_differs")
@@ -40,21 +44,22 @@ def drop_exact_duplicates(
             .alias("reason")
         )
         dropped = keyed.filter(~keep).select(ROW, reason)
-        kept = keyed.filter(keep).drop("_key", "_differs")
+        kept = pl.DataFrame({ROW: rows.without(dropped[ROW]).numbers})
         return Outcome(kept, dropped, {})
 
-    return Preparation(row_wise=False, apply=_among_training_rows(apply))
+    return Preparation(row_wise=False, over=_among_training_rows(over))
 
 
-def _among_training_rows(apply: Apply) -> Apply:
+def _among_training_rows(over: Over) -> Over:
     """The same, looking at training rows only where the split is given."""
 
-    def restricted(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        given = columns.given_split(frame)
+    def restricted(rows: Rows, columns: Columns) -> Outcome:
+        given = rows.given_split(columns)
         if given is None:
-            return apply(frame, columns)
-        outcome = apply(frame.filter(given == "train"), columns)
-        kept = pl.concat([outcome.frame, frame.filter(given != "train")]).sort(ROW)
+            return over(rows, columns)
+        training = (given == "train").to_numpy()
+        outcome = over(rows.only(training), columns)
+        kept = pl.concat([outcome.frame, pl.DataFrame({ROW: rows.only(~training).numbers})]).sort(ROW)
         return Outcome(kept, outcome.dropped, outcome.counts)
 
     return restricted
@@ -84,78 +89,41 @@ def drop_near_duplicates(
     that went stays itself. Where the split is given, only training rows go, as with exact duplicates.
     """
 
-    def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        gone = _redundant(columns.texts(frame), similarity)
+    def over(rows: Rows, columns: Columns) -> Outcome:
+        gone = _redundant(rows, columns, similarity)
+        numbers = pl.DataFrame({ROW: rows.numbers})
         if not gone.any():
-            return Outcome(frame, nothing_dropped(), {})
-        mask = pl.Series(gone)
-        dropped = frame.filter(mask).select(
-            ROW, pl.lit(f"similar text (at least {similarity:g})").alias("reason")
-        )
-        return Outcome(frame.filter(~mask), dropped, {})
+            return Outcome(numbers, nothing_dropped(), {})
+        reason = pl.lit(f"similar text (at least {similarity:g})").alias("reason")
+        return Outcome(numbers.filter(~gone), numbers.filter(gone).select(ROW, reason), {})
 
-    return Preparation(row_wise=False, apply=_among_training_rows(apply))
+    return Preparation(row_wise=False, over=_among_training_rows(over), similarity=similarity)
 
 
-def _redundant(texts: pl.Series, similarity: float) -> NDArray[np.bool_]:
-    """Which rows go: all but the first of equal texts, and those that one that stays is similar to."""
-    firsts = _firsts(texts)
-    redundant = firsts.first != np.arange(len(texts))
-    if similarity < 1 and len(firsts.rows) > 1:
-        stand_in = representatives(firsts.keys, similarity)
-        redundant[firsts.rows[stand_in != np.arange(len(stand_in))]] = True
-    gone: NDArray[np.bool_] = redundant
+def _redundant(rows: Rows, columns: Columns, similarity: float) -> NDArray[np.bool_]:
+    """(height,) which rows go: all but the first of equal texts, and those that one that stays is similar to."""
+    likeness = likeness_of(rows, columns)
+    numbers = likeness.numbers(rows)
+    first = np.zeros(len(numbers), dtype=bool)
+    first[np.unique(numbers, return_index=True)[1]] = True
+    gone: NDArray[np.bool_] = ~(first & likeness.representatives(rows, similarity)[numbers])
     return gone
 
 
-@dataclass(frozen=True)
-class _Firsts:
-    """The different texts (folded), the first row of each, and for every row the first row of its text."""
-
-    keys: list[str]
-    rows: NDArray[np.int64]
-    first: NDArray[np.int64]
-
-
-def _firsts(texts: pl.Series) -> _Firsts:
-    keys = pl.DataFrame({"key": folded(texts)}).with_row_index("at")
-    firsts = keys.group_by("key", maintain_order=True).agg(pl.col("at").first())
-    first = keys.select(pl.col("at").first().over("key"))["at"]
-    return _Firsts(
-        firsts["key"].to_list(), firsts["at"].to_numpy().astype(np.int64), first.to_numpy().astype(np.int64)
-    )
-
-
-def near_likes(texts: pl.Series, similarity: float) -> Likes:
-    """The rows whose texts are alike: their character 5-grams have at least this Jaccard similarity.
-
-    Texts are compared without case and with spaces collapsed. Of equal texts each is paired with the first only, and so
-    are their similar ones: a text that stands 300 times makes no 45,000 pairs. `charter.data.similarity` says what is
-    told of the many texts of one mould; rows that are alike are connected always.
-    """
-    firsts = _firsts(texts)
-    at = firsts.rows
-    rows = np.arange(len(texts))
-    equal = np.stack([firsts.first, rows], axis=1)[firsts.first != rows]
-    if similarity >= 1 or len(at) < 2:
-        return Likes(equal, np.zeros((0, 2), dtype=np.int64))
-    found = likes(firsts.keys, similarity)
-    pairs = np.concatenate([equal, at[found.pairs]])
-    return Likes(pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], at[found.assumed])
-
-
-def first_of_text(texts: pl.Series) -> NDArray[np.int64]:
-    """(n,) for every row the first row that has the same text."""
-    return _firsts(texts).first
-
-
 def near_pairs(texts: pl.Series, similarity: float) -> NDArray[np.int64]:
-    """The pairs (i, j), i < j, of `near_likes` that are truly alike; shape (pairs, 2)."""
-    return near_likes(texts, similarity).pairs
+    """The pairs (i, j), i < j, of texts that are truly alike; shape (pairs, 2).
 
-
-def folded(texts: pl.Series) -> pl.Series:
-    """Texts (or lists of words, joined) in lower case, spaces collapsed."""
-    if isinstance(texts.dtype, pl.List):
-        texts = texts.list.join(" ")
-    return texts.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    Their character 5-grams have at least this Jaccard similarity, without case and with spaces collapsed. Of equal texts each
+    is paired with the first only, and so are their similar ones: a text that stands 300 times makes no 45,000 pairs.
+    `charter.data.similarity` says what is told of the many texts of one mould; texts that are alike are connected always.
+    """
+    rows = Rows.of(pl.DataFrame({ROW: np.arange(len(texts)), "text": texts}))
+    likeness = likeness_of(rows, Columns(inputs={"text": "text"}))
+    numbers = likeness.numbers(rows)
+    first = np.unique(numbers, return_index=True)[1]
+    equal = np.stack([first[numbers], np.arange(len(numbers))], axis=1)[
+        first[numbers] != np.arange(len(numbers))
+    ]
+    pairs = np.concatenate([equal, first[likeness.likes(rows, similarity).pairs]])
+    found: NDArray[np.int64] = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    return found

@@ -6,7 +6,7 @@ import glob
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,15 +23,16 @@ MOST_HEADERS = 100
 
 
 def file_source(
-    read_file: Callable[[Path, Asked], Table], header_of: Callable[[Path, Asked], Header]
+    read_file: Callable[[Path, Asked], Iterable[Table]], header_of: Callable[[Path, Asked], Header]
 ) -> Source:
     """The source of a file format: every file that the location names, in the order of their names."""
 
     def headers(location: str, folder: Path, asked: Asked) -> list[Header]:
         return [header_of(path, asked) for path in files_of(location, folder)[:MOST_HEADERS]]
 
-    def read(location: str, folder: Path, asked: Asked) -> list[Table]:
-        return [read_file(path, asked) for path in files_of(location, folder)]
+    def read(location: str, folder: Path, asked: Asked) -> Iterator[Table]:
+        for path in files_of(location, folder):
+            yield from read_file(path, asked)
 
     def digest(location: str, folder: Path, asked: Asked) -> str:
         del asked
@@ -142,6 +143,22 @@ def file_bytes(path: Path, most: int = -1) -> bytes:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             return stream.read(most)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise DataError(f"{path}: the compressed file is damaged or cut off") from None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def byte_pieces(path: Path, size: int = 1 << 20) -> Iterator[bytes]:
+    """A file's bytes, unpacked when its name ends in .gz, so many at a time.
+
+    Raises:
+        DataError: as `file_bytes`.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            while piece := stream.read(size):
+                yield piece
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(f"{path}: the compressed file is damaged or cut off") from None
     except OSError as error:

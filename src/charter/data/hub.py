@@ -1,16 +1,18 @@
 """Data sets of the Hugging Face hub, or a local folder in the hub's layout, through `datasets`."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from charter.data import table
 from charter.data.columns import PLACE, ROW, SPLIT, SPLIT_NAMES
 from charter.data.files import check_header
 from charter.data.table import Asked, Source, Table, rejects_of
 from charter.errors import DataError, MissingExtraError
-from charter.runs.digest import folder_digest, frame_digest, value_digest
+from charter.runs.digest import FrameDigest, folder_digest, value_digest
 
 
 def hf() -> Source:
@@ -18,7 +20,7 @@ def hf() -> Source:
     return Source(_read, _digest)
 
 
-def _read(location: str, folder: Path, asked: Asked) -> list[Table]:
+def _read(location: str, folder: Path, asked: Asked) -> Iterator[Table]:
     parts = _load(location, folder)
     named = {name: part for name, part in parts.items() if name in SPLIT_NAMES}
     if len(parts) > 1 and "train" not in named:
@@ -26,17 +28,17 @@ def _read(location: str, folder: Path, asked: Asked) -> list[Table]:
             f"data.source 'hf:{location}' has the splits {', '.join(parts)} and none is 'train'; "
             "name one as hf:ID:CONFIG:SPLIT (CONFIG may be empty)"
         )
-    tables = []
     for name, part in (named if len(parts) > 1 else parts).items():
-        frame = _frame(part, location, asked)
-        numbered = frame.with_columns(
-            pl.int_range(1, frame.height + 1, dtype=pl.Int64).alias(ROW),
-            pl.format(f"hf:{location} {name} row {{}}", pl.int_range(1, frame.height + 1)).alias(PLACE),
-        )
-        if len(parts) > 1:
-            numbered = numbered.with_columns(pl.lit(SPLIT_NAMES[name]).alias(SPLIT))
-        tables.append(Table(numbered, rejects_of(location, []), frame.height))
-    return tables
+        before = 0
+        for frame in _frames(part, location, asked):
+            number = pl.int_range(1, frame.height + 1, dtype=pl.Int64)
+            numbered = frame.with_columns(
+                number.alias(ROW), pl.format(f"hf:{location} {name} row {{}}", number + before).alias(PLACE)
+            )
+            if len(parts) > 1:
+                numbered = numbered.with_columns(pl.lit(SPLIT_NAMES[name]).alias(SPLIT))
+            yield Table(numbered, rejects_of(location, []), frame.height, begins=before == 0)
+            before += frame.height
 
 
 def columns_of(location: str, folder: Path) -> list[str]:
@@ -53,7 +55,16 @@ def _digest(location: str, folder: Path, asked: Asked) -> str:
     if place.is_dir():
         return folder_digest(place)
     parts = _load(location, folder)
-    return value_digest({name: frame_digest(_frame(part, location, asked)) for name, part in parts.items()})
+    return value_digest({name: _part_digest(part, location, asked) for name, part in parts.items()})
+
+
+def _part_digest(part: Any, location: str, asked: Asked) -> str:
+    state: FrameDigest | None = None
+    for frame in _frames(part, location, asked):
+        state = state or FrameDigest(frame.schema)
+        state.add(frame)
+    assert state is not None
+    return state.hexdigest()
 
 
 def _load(location: str, folder: Path) -> dict[str, Any]:
@@ -76,20 +87,22 @@ def _load(location: str, folder: Path) -> dict[str, Any]:
     return {split: loaded} if split else dict(loaded)
 
 
-def _frame(part: Any, location: str, asked: Asked) -> pl.DataFrame:
-    """The columns asked for; class numbers become the names that the data set gives them."""
+def _frames(part: Any, location: str, asked: Asked) -> Iterator[pl.DataFrame]:
+    """The columns asked for, piece by piece, at least one; class numbers become the names that the data set gives them."""
     check_header(Path(f"hf:{location}"), list(part.column_names), asked)
     wanted = [column for column in asked.columns.kept if column in part.column_names]
-    frame = pl.DataFrame(pl.from_arrow(part.select_columns(wanted).with_format("arrow")[:]))
-    for column in wanted:
-        feature = part.features[column]
-        names = getattr(feature, "names", None)
-        inner = getattr(getattr(feature, "feature", None), "names", None)
-        if names:
-            frame = frame.with_columns(_named(pl.col(column), names))
-        elif inner:
-            frame = frame.with_columns(pl.col(column).list.eval(_named(pl.element(), inner)))
-    return frame
+    held = part.select_columns(wanted).with_format("arrow")
+    for start in range(0, max(len(part), 1), table.CHUNK_ROWS):
+        frame = pl.DataFrame(pl.from_arrow(held[start : start + table.CHUNK_ROWS]))
+        for column in wanted:
+            feature = part.features[column]
+            names = getattr(feature, "names", None)
+            inner = getattr(getattr(feature, "feature", None), "names", None)
+            if names:
+                frame = frame.with_columns(_named(pl.col(column), names))
+            elif inner:
+                frame = frame.with_columns(pl.col(column).list.eval(_named(pl.element(), inner)))
+        yield frame
 
 
 def _named(numbers: pl.Expr, names: list[str]) -> pl.Expr:

@@ -10,10 +10,10 @@ from typing import Literal
 import polars as pl
 
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
-from charter.data.duplicates import folded
 from charter.data.files import file_bytes, files_of, is_pattern, is_undecoded
 from charter.data.hub import columns_of
 from charter.data.languages import languages_of
+from charter.data.likeness import folded
 from charter.data.pii import count_pii
 from charter.data.reading import ENDINGS, Location, find_location
 from charter.data.roles import as_time
@@ -120,7 +120,11 @@ def look_at(location: str, folder: Path, *, encoding: str | None = None) -> Look
         frame = frame.sample(MOST_ROWS, seed=7, shuffle=False)
     published = tuple(frame[SPLIT].unique().sort().to_list()) if SPLIT in frame.columns else ()
     columns = tuple(_column(frame, name) for name in frame.columns if name not in (ROW, PLACE, SPLIT))
-    whole = read <= MOST_ROWS and len(tables) == len(places) and _is_whole(found, folder)
+    whole = (
+        read <= MOST_ROWS
+        and sum(table.begins for table in tables) == len(places)
+        and _is_whole(found, folder)
+    )
     return Look(frame, columns, read, rejected, whole, spoken, published)
 
 

@@ -3,15 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import polars as pl
 
 from charter import plugins
-from charter.data.columns import ROW, SPLIT, Columns, SplitName
+from charter.data.columns import ROW, Columns, SplitName
 from charter.data.edits import Chain, aligned, applied, moved_spans
 from charter.errors import DataError
 from charter.runs.findings import Finding
 from charter.spec.model import Use
+
+if TYPE_CHECKING:
+    from charter.data.rows import Rows
 
 DROPPED = {ROW: pl.Int64, "reason": pl.String}
 
@@ -37,6 +41,21 @@ class Outcome:
 
 Apply = Callable[[pl.DataFrame, Columns], Outcome]
 """(rows, roles of their columns) -> what became of them."""
+Over = Callable[["Rows", Columns], Outcome]
+"""(rows that may be more than memory holds, roles) -> what became of them; its `frame` has ROW only."""
+Reach = Literal["row", "labels", "columns", "rows"]
+"""What a preparation is given at once.
+
+row: any number of rows; it looks at each alone, so it is called chunk by chunk and its counts are added up.
+labels: ROW and the target of all rows, where it is one label per row; it changes the target and drops no row.
+columns: all rows, without the input columns and PLACE. It may drop rows and change the target, nothing else.
+rows: every row, whole, in memory: only where nothing else will do.
+"""
+
+
+def _over_only(frame: pl.DataFrame, columns: Columns) -> Outcome:
+    del frame, columns
+    raise TypeError("this preparation runs over rows that are not held: call its `over`")
 
 
 @dataclass(frozen=True)
@@ -46,12 +65,23 @@ class Preparation:
     splits: it runs after the rows are divided and sees the rows of these splits only, with SPLIT and UNIT, so that it
     can't change what a model is judged on; None: it runs before, on all rows.
     digest: names the bytes that it reads beside the rows; it stands in the artefact's key.
+    reach: what it is given at once; None: "row" where it is row-wise, else "rows". over: for what must see the texts of all rows
+    but never holds them all: it is called instead of `apply`. similarity: at which it compares texts, so that all who
+    compare them are told by one join.
     """
 
     row_wise: bool
-    apply: Apply
+    apply: Apply = _over_only
     splits: tuple[SplitName, ...] | None = None
     digest: Callable[[Columns], str] | None = None
+    reach: Reach | None = None
+    over: Over | None = None
+    similarity: float | None = None
+
+    @property
+    def needs(self) -> Reach:
+        """What it is given at once."""
+        return self.reach or ("row" if self.row_wise else "rows")
 
 
 Named = tuple[str, Preparation]
@@ -63,15 +93,12 @@ class Prepared:
     """Prepared rows; {_row, by, reason} of those dropped; and the counts of each preparation, in order.
 
     chains: by row number, what became of each changed text (only where it was followed).
-    added: {name of a preparation, kind -> rows made}; findings: what preparations measured.
     """
 
     frame: pl.DataFrame
     dropped: pl.DataFrame
     counts: tuple[tuple[str, Mapping[str, int]], ...]
     chains: Mapping[int, Chain] = field(default_factory=dict)
-    added: tuple[tuple[str, Mapping[str, int]], ...] = ()
-    findings: tuple[Finding, ...] = ()
 
 
 def nothing_dropped() -> pl.DataFrame:
@@ -88,91 +115,53 @@ def made_preparations(uses: Sequence[Use], folder: Path = Path()) -> list[Named]
     return [(use.use, plugins.make("preparation", use.use, use.options, folder)) for use in uses]
 
 
-def prepare(frame: pl.DataFrame, columns: Columns, uses: Sequence[Use]) -> Prepared:
-    """Run, in order, the preparations that come before the split; rows left without text are dropped at the end.
-
-    Spans of characters in the target move with the text; those whose text vanished are left out and counted.
-
-    Raises:
-        DataError: a plug-in that loses or makes rows without saying so.
-    """
-    return _run(frame, columns, [(name, one) for name, one in made_preparations(uses) if one.splits is None])
-
-
-def prepare_divided(
-    frame: pl.DataFrame, columns: Columns, uses: Sequence[Use], folder: Path = Path()
-) -> Prepared:
-    """Run, in order, the preparations that come after the split, each on the rows of its splits. All else stays as it is.
-
-    Raises:
-        DataError: a plug-in that loses or makes rows without saying so; or no training row is left.
-    """
-    dropped = [_no_drops()]
-    counts, added = [], []
-    findings: list[Finding] = []
-    for name, one in made_preparations(uses, folder):
-        if one.splits is None:
-            continue
-        its_own = pl.col(SPLIT).is_in(one.splits)
-        part = frame.filter(its_own)
-        outcome = one.apply(part, columns)
-        _check_made(name, part, outcome)
-        left = outcome.frame.select(frame.columns)
-        frame = pl.concat([left, frame.filter(~its_own)]).sort(ROW, maintain_order=True)
-        dropped.append(_by(name, outcome))
-        counts.append((name, outcome.counts))
-        added.append((name, outcome.added))
-        findings += outcome.findings
-        if not (frame[SPLIT] == "train").any():
-            raise DataError(f"preparation '{name}' leaves no row to train on")
-    return Prepared(frame, pl.concat(dropped), tuple(counts), added=tuple(added), findings=tuple(findings))
-
-
 def prepare_again(
     frame: pl.DataFrame, columns: Columns, uses: Sequence[Use], *, follow: bool = False
 ) -> Prepared:
     """Run the row-wise preparations on new rows; with `follow`, `chains` say what became of each changed text."""
-    made = made_preparations(uses)
-    return _run(frame, columns, [(name, one) for name, one in made if one.row_wise], follow=follow)
-
-
-def _no_drops() -> pl.DataFrame:
-    return pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})
-
-
-def _by(name: str, outcome: Outcome) -> pl.DataFrame:
-    return outcome.dropped.select(ROW, pl.lit(name).alias("by"), "reason")
-
-
-def _run(
-    frame: pl.DataFrame,
-    columns: Columns,
-    made: Sequence[Named],
-    *,
-    follow: bool = False,
-) -> Prepared:
-    dropped = [_no_drops()]
+    dropped = [no_drops()]
     counts = []
-    findings: list[Finding] = []
     chains: dict[int, Chain] = {}
-    spans = _holds_spans(frame, columns)
-    for name, one in made:
-        outcome = one.apply(frame, columns)
-        _check_account(name, frame, outcome)
-        if spans or (follow and len(columns.inputs) == 1 and frame.schema[columns.text] == pl.String):
-            now = _chains(frame, outcome, columns)
+    for name, one in made_preparations(uses):
+        if one.row_wise and one.splits is None:
+            outcome, now = applied_to(frame, columns, name, one, follow=follow)
             chains |= {row: chains.get(row, ()) + chain for row, chain in now.items()}
-            outcome = _with_spans_moved(outcome, columns, now) if spans else outcome
-        frame = outcome.frame
-        dropped.append(_by(name, outcome))
-        counts.append((name, outcome.counts))
-        findings += outcome.findings
+            frame = outcome.frame
+            dropped.append(drops_by(name, outcome))
+            counts.append((name, outcome.counts))
     empty = columns.without_text(frame)
     gone = frame.filter(empty).select(
         ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
     )
-    left = frame.filter(~empty)
-    return Prepared(left, pl.concat([*dropped, gone]), tuple(counts), chains, findings=tuple(findings))
+    return Prepared(frame.filter(~empty), pl.concat([*dropped, gone]), tuple(counts), chains)
+
+
+def applied_to(
+    frame: pl.DataFrame, columns: Columns, name: str, one: Preparation, *, follow: bool = False
+) -> tuple[Outcome, dict[int, Chain]]:
+    """What a preparation makes of whole rows, spans of the target moved with their texts; and what it did to each text.
+
+    Raises:
+        DataError: it loses or makes rows without saying so.
+    """
+    outcome = one.apply(frame, columns)
+    check_account(name, frame, outcome)
+    spans = _holds_spans(frame, columns)
+    chains: dict[int, Chain] = {}
+    if spans or (follow and len(columns.inputs) == 1 and frame.schema[columns.text] == pl.String):
+        chains = _chains(frame, outcome, columns)
+        outcome = _with_spans_moved(outcome, columns, chains) if spans else outcome
+    return outcome, chains
+
+
+def no_drops() -> pl.DataFrame:
+    """An empty table of dropped rows that says which preparation each was dropped by."""
+    return pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})
+
+
+def drops_by(name: str, outcome: Outcome) -> pl.DataFrame:
+    """The rows that a preparation dropped, under its name."""
+    return outcome.dropped.select(pl.col(ROW).cast(pl.Int64), pl.lit(name).alias("by"), "reason")
 
 
 def _holds_spans(frame: pl.DataFrame, columns: Columns) -> bool:
@@ -216,17 +205,26 @@ def _with_spans_moved(outcome: Outcome, columns: Columns, chains: Mapping[int, C
     return replace(outcome, frame=frame, counts=counts)
 
 
-def _check_account(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
-    told = sorted([*outcome.frame[ROW].to_list(), *outcome.dropped[ROW].to_list()])
-    if told != sorted(before[ROW].to_list()):
+def check_account(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
+    """Refuse an outcome that does not account for every row that came in.
+
+    Raises:
+        DataError: rows are lost or made.
+    """
+    told = pl.concat([outcome.frame[ROW].cast(pl.Int64), outcome.dropped[ROW].cast(pl.Int64)]).sort()
+    if not told.equals(before[ROW].cast(pl.Int64).sort()):
         raise DataError(
             f"preparation '{name}' lost or made rows without saying so: {before.height} came in, "
             f"{outcome.frame.height} went out and {outcome.dropped.height} are said to be dropped"
         )
 
 
-def _check_made(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
-    """After the split a preparation may make rows, from those it was given; the numbers must agree all the same."""
+def check_made(name: str, before: pl.DataFrame, outcome: Outcome) -> None:
+    """After the split a preparation may make rows, from those it was given; the numbers must agree all the same.
+
+    Raises:
+        DataError: they don't, or there are rows that did not come in.
+    """
     told = before.height - outcome.dropped.height + sum(outcome.added.values())
     strange = set(outcome.frame[ROW].to_list()) - set(before[ROW].to_list())
     if outcome.frame.height != told or strange:

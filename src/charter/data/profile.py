@@ -1,21 +1,80 @@
 """A profile of the data as findings: sizes, balance, lengths, missing values, groups, drops. Counts only, no values."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from charter.data.columns import SPLIT, SPLITS, Columns
-from charter.data.preparation import Prepared
-from charter.data.reading import Read
+from charter.data.passes import PreparedRows
 from charter.runs.findings import Finding
 
 QUANTILES = (("minimum", 0.0), ("median", 0.5), ("95 %", 0.95), ("maximum", 1.0))
 
 
+@dataclass
+class Tally:
+    """What is counted of the rows that are left, chunk by chunk.
+
+    labels: by split, how often each class stands there (for tags and spans: the entities' tags). numbers: by split, how many
+    the target has, their sum and that of their squares, both less the first number that was seen.
+    """
+
+    columns: Columns
+    sizes: Counter[str] = field(default_factory=Counter)
+    labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    numbers: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
+    first: float | None = None
+    missing: Counter[str] = field(default_factory=Counter)
+    groups: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    lengths: list[pl.Series] = field(default_factory=list)
+
+    def add(self, chunk: pl.DataFrame) -> None:
+        """Count the next rows, with SPLIT."""
+        self.sizes.update(dict(chunk[SPLIT].value_counts().iter_rows()))
+        for (split,), part in chunk.group_by(SPLIT):
+            self._count(str(split), part[str(self.columns.target)])
+        for column in self.told:
+            self.missing[column] += chunk[column].null_count()
+        for column in self.columns.groups:
+            self.groups[column].update(dict(chunk[column].fill_null("(missing)").value_counts().iter_rows()))
+        texts = self.columns.texts(chunk)
+        if isinstance(texts.dtype, pl.List):
+            texts = texts.list.join(" ")
+        self.lengths.append(texts.str.len_chars())
+
+    def _count(self, split: str, targets: pl.Series) -> None:
+        if self.columns.form.target != "number":
+            self.labels[split].update(_labels(targets))
+            return
+        if self.first is None and len(targets):
+            self.first = float(targets[0])
+        apart = targets.cast(pl.Float64) - (self.first or 0.0)
+        for place, one in enumerate((len(apart), apart.sum(), (apart * apart).sum())):
+            self.numbers[split][place] += float(one)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The columns whose missing values are told."""
+        shown = (self.columns.target, *self.columns.indicators, *self.columns.inputs)
+        return tuple(column for column in self.columns.kept if column not in shown)
+
+
+def _labels(targets: pl.Series) -> Mapping[str, int]:
+    if isinstance(targets.dtype, pl.List):
+        targets = targets.explode(empty_as_null=False, keep_nulls=False)
+        if isinstance(targets.dtype, pl.Struct):
+            targets = targets.struct.field("label")
+    return dict(targets.value_counts().iter_rows())
+
+
 def profile(
-    read: Read, prepared: Prepared, frame: pl.DataFrame, columns: Columns, *, on: str
+    records: int, reasons: Mapping[str, int], prepared: PreparedRows, tally: Tally, *, on: str
 ) -> list[Finding]:
-    """What was read, rejected, dropped and kept; `frame` holds the rows that are left, with SPLIT."""
+    """What was read, rejected (by reason), dropped and kept."""
+    rows = tally.sizes.total()
 
     def finding(
         metric: str, value: float, n: int, where: Mapping[str, str] | None = None, unit: str = "rows"
@@ -23,78 +82,59 @@ def profile(
         return Finding("data", metric, float(value), n=n, slice=where or {}, method="count", unit=unit, on=on)
 
     def all_of_them() -> Iterator[Finding]:
-        yield finding("rows_read", read.records, read.records)
-        for reason, count in read.rejects["reason"].value_counts().sort("reason").iter_rows():
-            yield finding("rows_rejected", count, read.records, {"reason": reason})
+        yield finding("rows_read", records, records)
+        for reason, count in sorted(reasons.items()):
+            yield finding("rows_rejected", count, records, {"reason": reason})
         dropped = prepared.dropped.group_by("by", "reason", maintain_order=True).len()
         for by, reason, count in dropped.iter_rows():
-            yield finding("rows_dropped", count, read.records, {"preparation": by, "reason": reason})
+            yield finding("rows_dropped", count, records, {"preparation": by, "reason": reason})
         for name, counts in prepared.counts:
             for kind, count in counts.items():
                 masked = kind.removeprefix("masked.")
                 if masked != kind:
-                    yield finding("masked", count, read.records, {"type": masked}, "places")
+                    yield finding("masked", count, records, {"type": masked}, "places")
                 else:
-                    yield finding("changed", count, read.records, {"preparation": name, "kind": kind})
+                    yield finding("changed", count, records, {"preparation": name, "kind": kind})
         for name, made in prepared.added:
             for kind, count in made.items():
-                yield finding("rows_added", count, read.records, {"preparation": name, "kind": kind})
-        yield finding("rows", frame.height, frame.height)
+                yield finding("rows_added", count, records, {"preparation": name, "kind": kind})
+        yield finding("rows", rows, rows)
         for split in SPLITS:
-            size = frame.filter(pl.col(SPLIT) == split).height
-            yield finding("rows", size, frame.height, {"split": split})
-        yield from _labels(frame, columns, finding)
-        for column in columns.kept:
-            if column in frame.columns and column not in (
-                columns.target,
-                *columns.indicators,
-                *columns.inputs,
-            ):
-                missing = frame[column].null_count() / max(frame.height, 1)
-                yield finding("missing_share", missing, frame.height, {"column": column}, "share")
-        for column in columns.groups:
-            sizes = frame[column].fill_null("(missing)").value_counts(sort=True)
-            for value, count in sizes.iter_rows():
-                yield finding("rows", count, frame.height, {column: value})
-        lengths = _lengths(frame, columns)
+            yield finding("rows", tally.sizes[split], rows, {"split": split})
+        yield from _shares(tally, finding)
+        for column in tally.told:
+            yield finding(
+                "missing_share", tally.missing[column] / max(rows, 1), rows, {"column": column}, "share"
+            )
+        for column, sizes in tally.groups.items():
+            for value, count in sorted(sizes.items(), key=lambda one: (-one[1], one[0])):
+                yield finding("rows", count, rows, {column: value})
+        lengths = pl.concat(tally.lengths)
         for name, quantile in QUANTILES:
-            value = lengths.quantile(quantile, interpolation="nearest")
-            yield finding("characters", value or 0.0, frame.height, {"quantile": name}, "characters")
+            length = lengths.quantile(quantile, interpolation="nearest")
+            yield finding("characters", length or 0.0, rows, {"quantile": name}, "characters")
 
     return list(all_of_them())
 
 
-def _labels(frame: pl.DataFrame, columns: Columns, finding: object) -> Iterator[Finding]:
+def _shares(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
     """The share of each class in each split: of the rows, for tags and spans of the tags; or what numbers are like."""
-    target = str(columns.target)
-    if columns.form.target == "number":
-        yield from _numbers(frame, target, finding)
-        return
     for split in SPLITS:
-        part = frame.filter(pl.col(SPLIT) == split)[target]
-        rows = len(part)
-        if isinstance(part.dtype, pl.List):
-            part = part.explode(empty_as_null=False, keep_nulls=False)
-            if isinstance(part.dtype, pl.Struct):
-                part = part.struct.field("label")
-        total = rows if columns.form.target == "labels" else len(part)
-        for label, count in part.value_counts().sort(part.name).iter_rows():
+        rows = tally.columns.form.target == "labels"
+        total = tally.sizes[split] if rows else tally.labels[split].total()
+        for label, count in sorted(tally.labels[split].items()):
             where = {"split": split, "class": str(label)}
-            yield finding("label_share", count / total, total, where, "share")  # type: ignore[operator]
+            yield finding("label_share", count / total, total, where, "share")
+        yield from _numbers(tally, split, finding)
 
 
-def _numbers(frame: pl.DataFrame, target: str, finding: object) -> Iterator[Finding]:
-    """Mean and standard deviation of a number in each split; single values, the ends too, are told of no row."""
-    for split in SPLITS:
-        part = frame.filter(pl.col(SPLIT) == split)[target].cast(pl.Float64)
-        for name, value in (("mean", part.mean()), ("standard deviation", part.std())):
-            if value is not None:
-                where = {"split": split, "statistic": name}
-                yield finding("target", value, len(part), where, "")  # type: ignore[operator]
-
-
-def _lengths(frame: pl.DataFrame, columns: Columns) -> pl.Series:
-    texts = columns.texts(frame)
-    if isinstance(texts.dtype, pl.List):
-        texts = texts.list.join(" ")
-    return texts.str.len_chars()
+def _numbers(tally: Tally, split: str, finding: Callable[..., Finding]) -> Iterator[Finding]:
+    """Mean and standard deviation of a number; no row's own number is told."""
+    n, total, squares = tally.numbers[split]
+    if n:
+        mean = total / n
+        yield finding(
+            "target", mean + (tally.first or 0.0), int(n), {"split": split, "statistic": "mean"}, ""
+        )
+        spread = math.sqrt(max(squares / n - mean**2, 0.0))
+        yield finding("target", spread, int(n), {"split": split, "statistic": "standard deviation"}, "")

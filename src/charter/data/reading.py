@@ -1,8 +1,9 @@
 """From a charter's `data.source` to rows whose columns are what their roles ask for; every other row is rejected."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,11 @@ import polars as pl
 from charter import plugins
 from charter.data.columns import PLACE, ROW, SPLIT, SPLITS, Columns
 from charter.data.files import absent, files_of
-from charter.data.roles import checked
+from charter.data.roles import checked, time_reading
 from charter.data.samples import NAMES
 from charter.data.table import REJECTS, Asked, Source, Table
 from charter.errors import DataError
 from charter.runs.digest import value_digest
-from charter.runs.files import write_text
 from charter.spec.model import Data
 
 ENDINGS: Mapping[str, str] = {
@@ -135,26 +135,42 @@ def read_source(
     Raises:
         DataError: a source that can't be read, or lacks a column.
     """
+    return _whole(stream_source(data, folder, columns=columns, needs_target=needs_target))
+
+
+def stream_source(
+    data: Data, folder: Path, *, columns: Columns | None = None, needs_target: bool = True
+) -> Iterator[Read]:
+    """As `read_source`, a bounded number of rows at a time; at least one piece, which says the columns.
+
+    Raises:
+        DataError: as `read_source`, when the piece that shows it is reached.
+    """
     asked = Asked(columns or Columns.of(data), data.encoding, needs_target)
-    tables: list[Table] = []
+    codes: dict[str, str] = {}
+    for read in _numbered(_timed(_tables(data, folder, asked), asked), asked):
+        yield replace(read, frame=_coded(read.frame, data.subject, codes))
+
+
+def _tables(data: Data, folder: Path, asked: Asked) -> Iterator[Table]:
     for split, location in _parts(data).items():
         found = find_location(location)
         for table in found.source.read(found.rest, folder, asked):
             if split is not None:
                 frame = table.frame.drop(SPLIT, strict=False).with_columns(pl.lit(split).alias(SPLIT))
                 table = replace(table, frame=frame)
-            tables.append(table)
-    read = _joined(tables, asked)
-    return replace(read, frame=_coded(read.frame, data.subject))
+            yield table
 
 
-def _coded(frame: pl.DataFrame, subject: str | None) -> pl.DataFrame:
-    """Subjects as codes; a row without one stays without."""
+def _coded(frame: pl.DataFrame, subject: str | None, codes: dict[str, str]) -> pl.DataFrame:
+    """Subjects as codes; a row without one stays without. codes: those given so far, by the subject."""
     if subject is None:
         return frame
-    names = frame[subject].drop_nulls().unique(maintain_order=True).to_list()
-    codes = {name: f"person {number}" for number, name in enumerate(names, start=1)}
-    return frame.with_columns(pl.col(subject).replace_strict(codes, default=None, return_dtype=pl.String))
+    for name in frame[subject].drop_nulls().unique(maintain_order=True).to_list():
+        codes.setdefault(name, f"person {len(codes) + 1}")
+    names = frame[subject].unique().drop_nulls().to_list()
+    own = {name: codes[name] for name in names}
+    return frame.with_columns(pl.col(subject).replace_strict(own, default=None, return_dtype=pl.String))
 
 
 def read_files(paths: Sequence[Path], columns: Columns, *, encoding: str = "utf-8") -> Read:
@@ -164,11 +180,13 @@ def read_files(paths: Sequence[Path], columns: Columns, *, encoding: str = "utf-
         DataError: a file can't be read or lacks a column, or the files differ in their columns' types.
     """
     asked = Asked(columns, encoding, needs_target=False)
-    tables: list[Table] = []
-    for path in paths:
-        found = find_location(str(path.absolute()))
-        tables += found.source.read(found.rest, path.parent, asked)
-    return _joined(tables, asked)
+
+    def tables() -> Iterator[Table]:
+        for path in paths:
+            found = find_location(str(path.absolute()))
+            yield from found.source.read(found.rest, path.parent, asked)
+
+    return _whole(_numbered(_timed(tables(), asked), asked))
 
 
 def source_digest(data: Data, folder: Path, columns: Columns | None = None) -> str:
@@ -185,40 +203,55 @@ def source_digest(data: Data, folder: Path, columns: Columns | None = None) -> s
     return value_digest(parts)
 
 
-def check_rejects(read: Read, max_bad_rows: float, rejects_file: Path) -> None:
+@dataclass
+class ReadAccount:
+    """How much was read: records, rows among them, and rejects by their reason."""
+
+    records: int = 0
+    rows: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def add(self, read: Read) -> None:
+        """Count what was read."""
+        self.records += read.records
+        self.rows += read.frame.height
+        self.reasons.update(read.rejects["reason"].to_list())
+
+
+def check_rejects(account: ReadAccount, max_bad_rows: float, rejects_file: Path) -> None:
     """Stop when more than the stated share of the records could not be read.
 
     Raises:
         DataError: with the reasons, their counts, and where each record is listed.
     """
-    bad = read.rejects.height
-    if read.records == 0:
+    bad = account.reasons.total()
+    if account.records == 0:
         raise DataError("the source holds no row")
-    if bad <= max_bad_rows * read.records:
-        if read.frame.height == 0:
+    if bad <= max_bad_rows * account.records:
+        if account.rows == 0:
             raise DataError(
-                f"none of the {read.records} rows could be read; each is listed in {rejects_file}"
+                f"none of the {account.records} rows could be read; each is listed in {rejects_file}"
             )
         return
-    reasons = read.rejects["reason"].value_counts(sort=True)
-    listed = ", ".join(f"{count} {reason}" for reason, count in reasons.iter_rows())
+    reasons = sorted(account.reasons.items(), key=lambda one: (-one[1], one[0]))
+    listed = ", ".join(f"{count} {reason}" for reason, count in reasons)
     raise DataError(
-        f"{bad} of {read.records} rows can't be read ({bad / read.records:.1%}; data.max_bad_rows allows "
+        f"{bad} of {account.records} rows can't be read ({bad / account.records:.1%}; data.max_bad_rows allows "
         f"{max_bad_rows:.1%}): {listed}. Each is listed in {rejects_file}. "
         "Mend the file, its encoding or the columns named, or raise data.max_bad_rows"
     )
 
 
-def write_rejects(path: Path, rejects: pl.DataFrame) -> None:
-    """Write rejected rows as JSON lines: place, reason, type and length, never a value."""
-    lines = [
+def rejects_text(rejects: pl.DataFrame) -> str:
+    """Rejected rows as JSON lines: place, reason, type and length, never a value."""
+    return "".join(
         json.dumps(
             {"row": row[ROW], "place": row[PLACE], **{k: row[k] for k in ("reason", "type", "length")}},
             ensure_ascii=False,
         )
+        + "\n"
         for row in rejects.iter_rows(named=True)
-    ]
-    write_text(path, "".join(line + "\n" for line in lines))
+    )
 
 
 def sample_rows(frame: pl.DataFrame, columns: Columns, max_rows: int, seed: int) -> Sample:
@@ -262,18 +295,68 @@ def _parts(data: Data) -> dict[str | None, str]:
     return {split: data.source[split] for split in SPLITS if split in data.source}
 
 
-def _joined(tables: list[Table], asked: Asked) -> Read:
-    """Several tables as one, rows numbered on through all of them, columns checked against their roles."""
-    frames: list[pl.DataFrame] = []
-    rejects: list[pl.DataFrame] = [pl.DataFrame(schema=REJECTS)]
+def _numbered(tables: Iterable[Table], asked: Asked) -> Iterator[Read]:
+    """Rows numbered on through all tables, columns checked against their roles."""
     before = 0
+    schema: pl.Schema | None = None
     for table in tables:
         fitting = checked(table, asked)
-        frames.append(fitting.frame.with_columns(pl.col(ROW) + before))
-        rejects.append(fitting.rejects.with_columns(pl.col(ROW) + before))
+        frame = fitting.frame.with_columns(pl.col(ROW) + before)
+        if schema is not None and frame.schema != schema:
+            names = sorted({*frame.columns, *schema})
+            differ = [name for name in names if frame.schema.get(name) != schema.get(name)]
+            raise DataError(
+                f"the files of data.source differ in their columns or types: {', '.join(differ) or 'their order'}"
+            )
+        schema = frame.schema
+        yield Read(frame, fitting.rejects.with_columns(pl.col(ROW) + before).sort(ROW), table.records)
         before += table.records
-    if len({tuple(frame.schema.items()) for frame in frames}) > 1:
-        names = sorted({name for frame in frames for name in frame.columns})
-        differ = [name for name in names if len({frame.schema.get(name) for frame in frames}) > 1]
-        raise DataError(f"the files of data.source differ in their columns or types: {', '.join(differ)}")
-    return Read(pl.concat(frames), pl.concat(rejects).sort(ROW), before)
+
+
+DECIDING_ROWS = 10_000
+"""How a file's times are read is decided by so many of its first rows."""
+
+
+def _timed(tables: Iterable[Table], asked: Asked) -> Iterator[Table]:
+    """The same tables, the time column of each file read in the way that fits the beginning of that file."""
+    column = asked.columns.time
+    if column is None:
+        yield from tables
+        return
+    waiting: list[Table] = []
+    held = 0
+    reading: pl.Expr | None = None
+    decided = False
+
+    def all_waiting() -> Iterator[Table]:
+        nonlocal reading, decided
+        if not waiting:
+            return
+        if not decided:
+            reading = time_reading(pl.concat([one.frame.select(column) for one in waiting]), column)
+            decided = True
+        for one in waiting:
+            frame = one.frame if reading is None else one.frame.with_columns(reading.alias(column))
+            yield replace(one, frame=frame)
+        waiting.clear()
+
+    for table in tables:
+        if table.begins:
+            yield from all_waiting()
+            held, decided = 0, False
+        waiting.append(table)
+        held += table.frame.height
+        if decided or held >= DECIDING_ROWS:
+            yield from all_waiting()
+    yield from all_waiting()
+
+
+def _whole(pieces: Iterable[Read]) -> Read:
+    """All pieces as one."""
+    reads = list(pieces)
+    rejects = [pl.DataFrame(schema=REJECTS), *(read.rejects for read in reads)]
+    return Read(
+        pl.concat([read.frame for read in reads]),
+        pl.concat(rejects),
+        sum(read.records for read in reads),
+    )

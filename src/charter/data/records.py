@@ -3,13 +3,17 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from charter.data.files import check_header, decoded, file_bytes, file_source, head, is_undecoded
+from charter.data import table
+from charter.data.files import check_header, file_bytes, file_source, head, is_undecoded
+from charter.data.lines import lines_of
 from charter.data.table import Asked, Header, Reject, Source, Table, table_of
 from charter.errors import DataError
 
@@ -61,29 +65,90 @@ def _jsonl_header(path: Path, asked: Asked) -> Header:
     return Header(path.name, tuple(seen), whole=begun.whole and bool(seen))
 
 
-def _read_parquet(path: Path, asked: Asked) -> Table:
+def _read_parquet(path: Path, asked: Asked) -> Iterator[Table]:
     from pyarrow import ArrowException
 
     file = _opened(path)
     header = list(file.schema_arrow.names)
     check_header(path, header, asked)
     wanted = [column for column in asked.columns.kept if column in header]
+    before = 0
     try:
-        table = file.read(columns=wanted).select(wanted)
-        table.validate(full=True)
-        frame = pl.DataFrame(pl.from_arrow(table))
+        for batch in file.iter_batches(batch_size=table.CHUNK_ROWS, columns=wanted):
+            batch = batch.select(wanted)
+            batch.validate(full=True)
+            frame = pl.DataFrame(pl.from_arrow(batch))
+            numbers = range(before + 1, before + frame.height + 1)
+            yield table_of(path.name, frame, numbers, [], "row", before=before)
+            before += frame.height
+        if before == 0:
+            empty = file.schema_arrow.empty_table().select(wanted)
+            yield table_of(path.name, pl.DataFrame(pl.from_arrow(empty)), [], [], "row")
     except (ArrowException, pl.exceptions.PolarsError, OSError, ValueError, OverflowError, MemoryError):
         raise _no_parquet(path) from None
-    return table_of(path.name, frame, range(1, frame.height + 1), [], "row")
 
 
-def _read_jsonl(path: Path, asked: Asked) -> Table:
-    objects: list[Mapping[str, Any]] = []
-    numbers: list[int] = []
-    rejects: list[Reject] = []
+@dataclass(frozen=True)
+class _Line:
+    """One record of a jsonl file, by its number: its object, or why there is none."""
+
+    number: int
+    object: Mapping[str, Any] | None = None
+    reject: Reject | None = None
+
+
+def _read_jsonl(path: Path, asked: Asked) -> Iterator[Table]:
+    """A first pass over a file that is longer than a chunk finds out which keys and types it has: they hold for all of it."""
     seen: Counter[str] = Counter()
+    kinds: dict[str, Counter[str]] = {column: Counter() for column in asked.columns.kept}
+    held: list[_Line] = []
     number = 0
-    for line in decoded(path, asked.encoding, asked.most_bytes).split("\n"):
+    for line in _jsonl_lines(path, asked):
+        number = line.number
+        if len(held) <= table.CHUNK_ROWS:
+            held.append(line)
+        if line.object is not None:
+            seen.update(line.object.keys())
+            for column, counts in kinds.items():
+                if (value := line.object.get(column)) is not None:
+                    counts[_kind(value)] += 1
+    if number == 0:
+        raise DataError(f"{path}: the file is empty")
+    if seen.total():
+        check_header(path, list(seen), asked)
+    rules = {column: _rule(column, kinds[column], asked) for column in kinds if column in seen}
+    before = 0
+    for lines in _batched(held if number == len(held) else _jsonl_lines(path, asked), table.CHUNK_ROWS):
+        yield _jsonl_table(path, lines, rules, asked, before)
+        before = lines[-1].number
+
+
+def _batched(lines: Iterable[_Line], size: int) -> Iterator[list[_Line]]:
+    waiting = iter(lines)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
+def _jsonl_table(
+    path: Path, lines: list[_Line], rules: Mapping[str, "_Rule"], asked: Asked, before: int
+) -> Table:
+    rejects = [line.reject for line in lines if line.reject is not None]
+    objects = [line.object for line in lines if line.object is not None]
+    numbers = [line.number for line in lines if line.object is not None]
+    columns = {column: _column(column, rule, objects, numbers, rejects) for column, rule in rules.items()}
+    bad = {reject.record for reject in rejects}
+    keep = [index for index, record in enumerate(numbers) if record not in bad]
+    frame = pl.DataFrame(
+        {column: series.gather(keep) for column, series in columns.items()}
+        or pl.DataFrame(schema=dict.fromkeys(asked.columns.kept, pl.String))
+    )
+    kept = [numbers[index] for index in keep]
+    return table_of(path.name, frame, kept, sorted_rejects(rejects), "line", before=before)
+
+
+def _jsonl_lines(path: Path, asked: Asked) -> Iterator[_Line]:
+    number = 0
+    for line in lines_of(path, asked.encoding, asked.most_bytes):
         if not line.strip():
             continue
         number += 1
@@ -103,26 +168,10 @@ def _read_jsonl(path: Path, asked: Asked) -> Table:
         if not problem and not isinstance(value, dict):
             problem = "not a JSON object"
         if problem:
-            rejects.append(
-                Reject(number, problem, _kind(value) if value is not None else "record", len(line))
-            )
-            continue
-        seen.update(value.keys())
-        objects.append(value)
-        numbers.append(number)
-    if number == 0:
-        raise DataError(f"{path}: the file is empty")
-    if objects:
-        check_header(path, list(seen), asked)
-    wanted = [column for column in asked.columns.kept if column in seen]
-    columns = {column: _column(column, objects, numbers, rejects, asked) for column in wanted}
-    bad = {reject.record for reject in rejects}
-    keep = [index for index, record in enumerate(numbers) if record not in bad]
-    frame = pl.DataFrame(
-        {column: series.gather(keep) for column, series in columns.items()}
-        or pl.DataFrame(schema=dict.fromkeys(asked.columns.kept, pl.String))
-    )
-    return table_of(path.name, frame, [numbers[index] for index in keep], sorted_rejects(rejects), "line")
+            kind = _kind(value) if value is not None else "record"
+            yield _Line(number, reject=Reject(number, problem, kind, len(line)))
+        else:
+            yield _Line(number, value)
 
 
 def sorted_rejects(rejects: list[Reject]) -> list[Reject]:
@@ -133,12 +182,18 @@ def sorted_rejects(rejects: list[Reject]) -> list[Reject]:
     return [first[record] for record in sorted(first)]
 
 
-def _column(
-    column: str, objects: list[Mapping[str, Any]], numbers: list[int], rejects: list[Reject], asked: Asked
-) -> pl.Series:
-    """One column of JSON values in the type that most of them have; the others are rejected, not converted."""
-    values = [one.get(column) for one in objects]
-    kinds = Counter(_kind(value) for value in values if value is not None)
+@dataclass(frozen=True)
+class _Rule:
+    """The kind that most values of a column have, and the kinds that are accepted beside it."""
+
+    usual: str
+    accepted: frozenset[str]
+
+
+_SCALAR = frozenset({"text", "number", "truth value"})
+
+
+def _rule(column: str, kinds: Counter[str], asked: Asked) -> _Rule:
     if column in asked.columns.inputs:
         kinds = Counter({kind: count for kind, count in kinds.items() if kind in ("text", "words")})
     if kinds["spans"] or kinds["words"]:  # an empty list is one of those without any
@@ -146,25 +201,35 @@ def _column(
     for kind in ("list", "object"):  # of no use in any role
         kinds.pop(kind, None)
     usual = max(kinds, key=lambda kind: kinds[kind]) if kinds.total() else "text"
-    accepted = {usual} | ({"empty list"} if usual in ("words", "spans") else set())
-    scalar = {"text", "number", "truth value"}
-    if usual in scalar and column not in asked.columns.inputs:
-        accepted = scalar
+    if usual in _SCALAR and column not in asked.columns.inputs:
+        return _Rule(usual, _SCALAR)
+    return _Rule(usual, frozenset({usual} | ({"empty list"} if usual in ("words", "spans") else set())))
+
+
+def _column(
+    column: str,
+    rule: _Rule,
+    objects: Sequence[Mapping[str, Any]],
+    numbers: Sequence[int],
+    rejects: list[Reject],
+) -> pl.Series:
+    """One column of JSON values in the type that most of them have; the others are rejected, not converted."""
     cells: list[Any] = []
-    for value, record in zip(values, numbers, strict=True):
-        if value is None or _kind(value) in accepted:
-            cells.append(_as_text(value) if accepted == scalar else value)
+    for one, record in zip(objects, numbers, strict=True):
+        value = one.get(column)
+        if value is None or _kind(value) in rule.accepted:
+            cells.append(_as_text(value) if rule.accepted == _SCALAR else value)
         else:
             kind = _kind(value)
             rejects.append(Reject(record, f"wrong type in column '{column}'", kind, len(str(value))))
             cells.append(None)
-    if usual in ("words", "empty list"):
+    if rule.usual in ("words", "empty list"):
         return pl.Series(
             column,
             [None if cell is None else [str(word) for word in cell] for cell in cells],
             pl.List(pl.String),
         )
-    if usual == "spans":
+    if rule.usual == "spans":
         spans = [
             None if cell is None else [{key: one[key] for key in SPAN_KEYS} for one in cell] for cell in cells
         ]

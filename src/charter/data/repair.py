@@ -215,7 +215,7 @@ def normalise_label(
             labels = _cells_of(labels, cells)
         return Outcome(frame.with_columns(labels.alias(target)), nothing_dropped(), counts)
 
-    return Preparation(row_wise=False, apply=apply)
+    return Preparation(row_wise=False, apply=apply, reach="labels")
 
 
 def _cells_of(labels: pl.Series, cells: pl.Series) -> pl.Series:

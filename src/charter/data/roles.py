@@ -112,9 +112,19 @@ def as_time(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     Raises:
         DataError: most of its values are neither.
     """
+    reading = time_reading(frame, column)
+    return frame if reading is None else frame.with_columns(reading.alias(column))
+
+
+def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
+    """How most of a column's times are read; None where it holds times or numbers already.
+
+    Raises:
+        DataError: most of its values are neither ISO 8601 nor numbers.
+    """
     kind = frame.schema[column]
     if kind.is_temporal() or kind.is_numeric():
-        return frame
+        return None
     if kind != pl.String:
         raise DataError(
             f"data.split.time '{column}': a date, a time or a number is expected, the column holds {in_words(kind)}"
@@ -129,9 +139,9 @@ def as_time(frame: pl.DataFrame, column: str) -> pl.DataFrame:
         text.str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M", strict=False),
         text.str.replace_all("[/.]", "-").str.to_datetime("%Y-%m-%d", strict=False),
     ):
-        read = frame.with_columns(reading.alias(column))
-        if read[column].drop_nulls().len() >= 0.5 * max(present.len(), 1) and present.len():
-            return read
+        read = frame.select(reading)[column]
+        if read.drop_nulls().len() >= 0.5 * max(present.len(), 1) and present.len():
+            return reading
     raise DataError(
         f"data.split.time '{column}': most of its values are neither ISO 8601 (2026-11-24, 2026-11-24T10:00:00) nor numbers"
     )

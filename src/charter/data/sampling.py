@@ -40,7 +40,7 @@ def cap_per_class(
         )
         return _without(frame, keep, f"its class has more than {rows} training rows")
 
-    return Preparation(row_wise=False, apply=apply, splits=TRAINING)
+    return Preparation(row_wise=False, apply=apply, splits=TRAINING, reach="columns")
 
 
 def balance(
@@ -85,7 +85,7 @@ def balance(
         goals = np.minimum(wanted, sizes * most_copies)
         return _repeated(frame, strata, goals, short=int((goals < wanted).sum()), seed=seed)
 
-    return Preparation(row_wise=False, apply=apply, splits=TRAINING)
+    return Preparation(row_wise=False, apply=apply, splits=TRAINING, reach="columns")
 
 
 def class_column(frame: pl.DataFrame, columns: Columns, name: str) -> str:

@@ -7,8 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.draws import mixed
-from charter.data.duplicates import folded
 from charter.data.lengths import WORD
+from charter.data.likeness import folded
 
 Hashes = NDArray[np.uint64]
 Integers = NDArray[np.int64]

@@ -8,7 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, SPLITS, UNIT, Columns, SplitName
-from charter.data.duplicates import first_of_text, near_likes, near_pairs
+from charter.data.leakage import HELD_OUT, leakage
+from charter.data.likeness import likeness_of
+from charter.data.rows import Rows
 from charter.data.similarity import Likes
 from charter.errors import DataError
 from charter.runs.digest import frame_digest
@@ -16,22 +18,21 @@ from charter.runs.findings import Finding
 from charter.spec.model import Split
 
 DEFAULTS: Mapping[SplitName, float] = {"test": 0.15, "validation": 0.10, "calibration": 0.05}
-HELD_OUT: tuple[SplitName, ...] = ("test", "validation", "calibration")
 
 
 @dataclass(frozen=True)
 class Divided:
-    """Rows with SPLIT, and what was found on the way: the largest component, leakage between the splits, shares missed.
+    """Rows with SPLIT and UNIT, and what was found on the way: the largest component, leakage, shares missed.
 
     notes: what a person should be told at once.
     """
 
-    frame: pl.DataFrame
+    rows: Rows
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
 
 
-def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
+def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
     """Divide rows as the charter says.
 
     Given splits (published parts, a column) are never changed; a fraction asked for a part that they lack is taken from
@@ -42,9 +43,12 @@ def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
     Raises:
         DataError: a split leaves nothing to train on or nothing to test on.
     """
-    found = near_likes(columns.texts(frame), split.similarity)
-    pairs = found.pairs
-    units = _units(frame, columns, np.concatenate([pairs, found.assumed]))
+    likeness = likeness_of(rows, columns)
+    texts = likeness.numbers(rows)
+    found = likeness.likes(rows, split.similarity)
+    label = _balanced(rows, columns)
+    frame = rows.collect(rows.there(ROW, columns.subject, columns.time, columns.split, SPLIT, label))
+    units = _units(frame, columns, texts, np.concatenate([found.pairs, found.assumed]))
     if columns.split is not None:
         frame = frame.with_columns(pl.col(columns.split).alias(SPLIT))
     given = SPLIT in frame.columns
@@ -53,77 +57,57 @@ def divide(frame: pl.DataFrame, columns: Columns, split: Split) -> Divided:
     elif split.time is not None:
         names = _by_time(frame, split)
     else:
-        names = _by_units(frame, columns, _fractions(split), units, split)
-    divided = frame.with_columns(
-        pl.Series(SPLIT, names, dtype=pl.String), pl.Series(UNIT, units + 1, dtype=pl.Int64)
-    )
-    _check(divided, given=given)
-    on = frame_digest(divided.select(ROW, SPLIT))
+        names = _by_units(frame, columns, fractions_of(split), units, split)
+    frame = frame.with_columns(pl.Series(SPLIT, names, dtype=pl.String))
+    _check(frame, given=given)
+    on = frame_digest(frame.select(ROW, SPLIT))
     kept_together = not given and split.time is None
     findings = [
-        *_leakage(divided, columns, pairs, split, on),
+        *leakage(frame, columns, texts, found.pairs, split, on),
         *_components(units, found, split, on, kept_together=kept_together),
     ]
     notes: tuple[str, ...] = ()
     if kept_together:
-        missed = _missed(divided, _fractions(split), on)
+        missed = _missed(frame, fractions_of(split), on)
         findings += missed
         notes = _notes(missed, units)
+    divided = rows.with_column(SPLIT, frame[SPLIT])
+    divided = divided.with_column(UNIT, pl.Series(units + 1, dtype=pl.Int64))
     return Divided(divided, tuple(findings), notes)
 
 
-def random_split_leakage(frame: pl.DataFrame, columns: Columns, split: Split) -> list[Finding]:
-    """What a naive random split of these (unprepared) rows would leak: test rows that have a like row in training.
-
-    Nothing where the charter's split is given or by time: there is no random split to compare with.
-    """
-    if SPLIT in frame.columns or columns.split is not None or split.time is not None:
-        return []
-    pairs = near_pairs(columns.texts(frame), split.similarity)
-    n = frame.height
-    order = np.random.default_rng(split.seed).permutation(n)
-    in_test = np.zeros(n, dtype=bool)
-    in_test[order[: round(_fractions(split)["test"] * n)]] = True
-    leaked = _like_in_training(columns.texts(frame), pairs, in_test, ~in_test)
-    return [
-        Finding(
-            "data",
-            "leakage_of_random_split",
-            float(leaked.sum()),
-            n=int(in_test.sum()),
-            method=f"rows of a plain random test split, unprepared, with a text in the rest at least {split.similarity:g} similar",
-            unit="rows",
-            on=frame_digest(frame.select(ROW)),
-        )
-    ]
-
-
-def _fractions(split: Split) -> dict[SplitName, float]:
+def fractions_of(split: Split) -> dict[SplitName, float]:
+    """The share of each held-out split, asked for or by default."""
     return {name: getattr(split, name) or DEFAULTS[name] for name in HELD_OUT}
 
 
-def _units(frame: pl.DataFrame, columns: Columns, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) the unit of each row: rows joined by similarity or by their subject."""
+def _units(
+    frame: pl.DataFrame, columns: Columns, texts: NDArray[np.int64], pairs: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(n,) the unit of each row, in the order of their first rows: rows joined by likeness or by their subject.
+
+    texts: (n,) the number of each row's text; pairs: of texts that are alike.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    n = frame.height
+    count = int(texts.max()) + 1 if len(texts) else 0
     edges = [pairs]
     if columns.subject is not None:
-        by_subject = (
-            frame.select(columns.subject)
-            .with_row_index("at")
-            .drop_nulls()
-            .group_by(columns.subject)
-            .agg("at")["at"]
-        )
-        edges += [
-            np.asarray([(group[0], other) for other in group[1:]], dtype=np.int64).reshape(-1, 2)
-            for group in by_subject.to_list()
-        ]
+        subjects = frame[columns.subject].rank("dense")
+        known = subjects.is_not_null().to_numpy()
+        ranks = subjects.drop_nulls().to_numpy().astype(np.int64) - 1
+        edges.append(np.stack([texts[known], count + ranks], axis=1))
+        count += int(ranks.max()) + 1 if len(ranks) else 0
     joined = np.concatenate(edges)
-    graph = coo_array((np.ones(len(joined), dtype=np.int8), (joined[:, 0], joined[:, 1])), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+    ones = np.ones(len(joined), dtype=np.int8)
+    graph = coo_array((ones, (joined[:, 0], joined[:, 1])), shape=(count, count))
+    component = connected_components(graph, directed=False)[1][texts]
+    _, first, own = np.unique(component, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    units: NDArray[np.int64] = rank[own]
+    return units
 
 
 def _by_units(
@@ -148,11 +132,11 @@ def _by_units(
     chosen = np.full(frame.height, len(names) - 1, dtype=np.int64)
     sizes = np.bincount(units)
     order = np.argsort(units, kind="stable")
-    members = np.split(order, np.cumsum(sizes)[:-1])
-    several = [unit for unit in range(len(sizes)) if sizes[unit] > 1]
+    ends = np.cumsum(sizes)
+    several = np.flatnonzero(sizes > 1)
     tie = rng.permutation(len(sizes))
-    for unit in sorted(several, key=lambda one: (-int(sizes[one]), int(tie[one]))):
-        rows = members[unit]
+    for unit in several[np.lexsort((tie[several], -sizes[several]))].tolist():
+        rows = order[ends[unit] - sizes[unit] : ends[unit]]
         need = np.bincount(strata[rows], minlength=classes)
         room = np.minimum(wanted, need[:, None]).sum(axis=0) / np.maximum(shares, 1e-9) ** 0.5
         fits = wanted.sum(axis=0) >= need.sum()
@@ -196,33 +180,36 @@ def _whole_quotas(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> NDA
 NUMBER_PARTS = 10
 
 
+def _balanced(rows: Rows, columns: Columns) -> str | None:
+    """The target where splits can be balanced by it: classes, several labels, numbers; None for tags and spans."""
+    kind = rows.schema.get(columns.target or "")
+    known = kind is not None and (kind == pl.String or columns.form.target in ("labels", "number"))
+    return columns.target if known else None
+
+
 def _strata(frame: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
-    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), the tenth that a number is in."""
+    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), the tenth of a number."""
     target = columns.target
-    none = np.zeros(frame.height, dtype=np.int64)
     if target is None or target not in frame.columns or frame.height == 0:
-        return none
-    kind = frame.schema[target]
+        return np.zeros(frame.height, dtype=np.int64)
     if columns.form.target == "labels":
         counts = frame[target].explode(empty_as_null=False, keep_nulls=False).value_counts()
         order = counts.sort(["count", target])[target].to_list()
         place = {label: number for number, label in enumerate(order)}
-        rarest = [
-            min((place[label] for label in cell), default=len(order)) for cell in frame[target].to_list()
-        ]
+        cells = frame[target].to_list()
+        rarest = [min((place[label] for label in cell), default=len(order)) for cell in cells]
         return np.asarray(rarest, dtype=np.int64)
-    if kind == pl.Float64:
+    if columns.form.target == "number":
         ranks = frame[target].rank("average").to_numpy()
-        tenth: NDArray[np.int64] = np.floor((ranks - 0.5) / frame.height * NUMBER_PARTS).astype(np.int64)
-        return tenth
-    if kind != pl.String:
-        return none
+        return np.asarray(np.floor((ranks - 0.5) / frame.height * NUMBER_PARTS), dtype=np.int64)
+    if frame.schema[target] != pl.String:
+        return np.zeros(frame.height, dtype=np.int64)
     return frame[target].rank("dense").to_numpy().astype(np.int64) - 1
 
 
 def _by_time(frame: pl.DataFrame, split: Split) -> list[str]:
     """Oldest rows train, then validation, calibration, and the newest test; a bound never parts rows of one time."""
-    fractions = _fractions(split)
+    fractions = fractions_of(split)
     n = frame.height
     order = frame.with_row_index("at").sort(str(split.time), ROW)["at"].to_numpy()
     times = frame[str(split.time)].gather(order)
@@ -269,56 +256,6 @@ def _check(frame: pl.DataFrame, *, given: bool) -> None:
             raise DataError(
                 f"data.split leaves no row {purpose} ({', '.join(f'{k}: {sizes.get(k, 0)}' for k in SPLITS)}); {hint}"
             )
-
-
-def _like_in_training(
-    texts: pl.Series, pairs: NDArray[np.int64], held_out: NDArray[np.bool_], training: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """(n,) which held-out rows have a row of an equal or similar text in training; `pairs` as `near_pairs` tells them."""
-    first = first_of_text(texts)
-    trained = np.zeros(len(texts), dtype=bool)
-    trained[first[training]] = True  # by the first row of each text
-    ends = first[pairs]
-    reached = trained.copy()
-    reached[ends[trained[ends[:, 0]], 1]] = True
-    reached[ends[trained[ends[:, 1]], 0]] = True
-    leaked: NDArray[np.bool_] = held_out & reached[first]
-    return leaked
-
-
-def _leakage(
-    frame: pl.DataFrame, columns: Columns, pairs: NDArray[np.int64], split: Split, on: str
-) -> list[Finding]:
-    training = (frame[SPLIT] == "train").to_numpy()
-    found = []
-    for name in HELD_OUT:
-        held_out = (frame[SPLIT] == name).to_numpy()
-        if not held_out.any():
-            continue
-        like = _like_in_training(columns.texts(frame), pairs, held_out, training)
-        leaked = {"similar text": int(like.sum())}
-        if columns.subject is not None:
-            people = frame.filter(pl.Series(training))[columns.subject].drop_nulls().unique()
-            leaked["same subject"] = int(
-                frame.filter(pl.Series(held_out))[columns.subject].is_in(people.implode()).sum()
-            )
-        for kind, count in leaked.items():
-            method = "rows of the split that share a subject with training"
-            if kind == "similar text":
-                method = f"rows of the split with a training text at least {split.similarity:g} similar"
-            found.append(
-                Finding(
-                    "data",
-                    "leakage",
-                    float(count),
-                    n=int(held_out.sum()),
-                    slice={"kind": kind, "split": name},
-                    method=method,
-                    unit="rows",
-                    on=on,
-                )
-            )
-    return found
 
 
 def _components(

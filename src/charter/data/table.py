@@ -1,12 +1,15 @@
 """What a source gives: the rows of one file or data set, before their columns are checked; and the rejected ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from charter.data.columns import PLACE, ROW, Columns
+
+CHUNK_ROWS = 8_192
+"""About so many records a source gives at once; what comes out must not depend on it."""
 
 REJECTS = {ROW: pl.Int64, PLACE: pl.String, "reason": pl.String, "type": pl.String, "length": pl.Int64}
 """A row that could not be read: never its value, only where, why, of what type and how long."""
@@ -24,15 +27,18 @@ class Reject:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one file: ROW counts its records from 1, with gaps where one was rejected; PLACE says where for people.
+    """The rows of one file or of a piece of it: few enough to be held in memory (about CHUNK_ROWS records).
 
-    frame: ROW, PLACE and those of the columns asked for that the file has, in the file's own types; SPLIT where the
-    source itself has published parts. records: how many there were, rejected ones too.
+    frame: ROW, PLACE and those of the columns asked for that the file has, in the file's own types, which are the same in
+    all its pieces; SPLIT where the source itself has published parts. ROW counts the records of this piece from 1, with gaps
+    where one was rejected; PLACE says the record's number in the file, for people. records: how many this piece accounts
+    for, rejected ones too. begins: whether it is the first piece of a file.
     """
 
     frame: pl.DataFrame
     rejects: pl.DataFrame
     records: int
+    begins: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,25 +67,36 @@ class Header:
 class Source:
     """A kind of source: how its files are read, and what names the bytes read.
 
-    read: (location, folder that relative paths start from, what is asked) -> one table per file, in order.
+    read: (location, folder that relative paths start from, what is asked) -> tables, in order: a generator that gives a file
+    in several pieces is never asked to hold it whole.
     digest: (location, folder, encoding and columns asked) -> a digest that changes when what is read changes.
     headers: as `read`, but only the columns, from the beginning of each file; None where that takes reading it all.
     """
 
-    read: Callable[[str, Path, Asked], list[Table]]
+    read: Callable[[str, Path, Asked], Iterable[Table]]
     digest: Callable[[str, Path, Asked], str]
     headers: Callable[[str, Path, Asked], list[Header]] | None = None
 
 
 def table_of(
-    name: str, frame: pl.DataFrame, records: Sequence[int], rejects: Sequence[Reject], unit: str
+    name: str,
+    frame: pl.DataFrame,
+    records: Sequence[int],
+    rejects: Sequence[Reject],
+    unit: str,
+    *,
+    before: int = 0,
 ) -> Table:
-    """A table from the columns of its readable records, their numbers, and the rejected ones."""
+    """A table from the columns of its readable records, their numbers in the file, and the rejected ones.
+
+    before: how many records of the file earlier pieces hold.
+    """
     numbered = frame.with_columns(
-        pl.Series(ROW, records, dtype=pl.Int64),
+        pl.Series(ROW, records, dtype=pl.Int64) - before,
         pl.Series(PLACE, [f"{name} {unit} {record}" for record in records], dtype=pl.String),
     ).select(ROW, PLACE, *frame.columns)
-    return Table(numbered, rejects_of(name, rejects, unit), len(records) + len(rejects))
+    told = rejects_of(name, rejects, unit).with_columns(pl.col(ROW) - before)
+    return Table(numbered, told, len(records) + len(rejects), begins=before == 0)
 
 
 def rejects_of(name: str, rejects: Sequence[Reject], unit: str = "row") -> pl.DataFrame:

@@ -2,30 +2,44 @@
 
 import json
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from charter import plugins
+from charter.data import table
 from charter.data.columns import ROW, SPLIT, Columns
+from charter.data.engines import engine_of
+from charter.data.leakage import random_split_leakage
+from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
 from charter.data.pii import personal_kinds
-from charter.data.preparation import Prepared, made_preparations, prepare, prepare_divided
-from charter.data.profile import profile
-from charter.data.reading import check_rejects, read_source, sample_rows, source_digest, write_rejects
-from charter.data.split import divide, random_split_leakage
+from charter.data.preparation import made_preparations, no_drops
+from charter.data.profile import Tally, profile
+from charter.data.reading import (
+    ReadAccount,
+    check_rejects,
+    rejects_text,
+    sample_rows,
+    source_digest,
+    stream_source,
+)
+from charter.data.rows import Rows
+from charter.data.split import divide, fractions_of
 from charter.errors import DataError
-from charter.runs.digest import frame_digest, value_digest
-from charter.runs.files import write_json, write_table
+from charter.runs.digest import FrameDigest, value_digest
+from charter.runs.files import write_json, write_table, write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter, Data, Use
 from charter.tasks.task import Task
 
-VERSION = 4
+VERSION = 5
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 
@@ -34,14 +48,28 @@ class PreparedData:
     """The prepared rows of a run. `test_digest` names the test split by its rows' place in the source."""
 
     artifact: Artifact
-    rows: pl.DataFrame
     columns: Columns
     findings: tuple[Finding, ...]
     test_digest: str
 
+    @property
+    def file(self) -> Path:
+        """The table of all prepared rows, as Parquet."""
+        return self.artifact.path / "rows.parquet"
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """All rows at once, in memory."""
+        return pl.read_parquet(self.file)
+
     def part(self, split: str) -> pl.DataFrame:
-        """The rows of one split, in the order of the source."""
-        return self.rows.filter(pl.col(SPLIT) == split)
+        """The rows of one split, in the order of the source, in memory."""
+        return self.scan(split).collect()
+
+    def scan(self, split: str | None = None) -> pl.LazyFrame:
+        """The rows (of one split), read when they are collected, and of those only the columns that are asked for."""
+        rows = pl.scan_parquet(self.file)
+        return rows if split is None else rows.filter(pl.col(SPLIT) == split)
 
 
 def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
@@ -63,18 +91,18 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
     )
 
     def make(files: Path, work: Path) -> None:
-        del work  # preparation is short: it starts anew
-        _prepare(charter, columns, folder, files, run)
+        _prepare(
+            charter, columns, folder, files, work, run
+        )  # it starts anew: what lies in `work` has no name
 
     artifact = run.step(stage, make)
     rejects = run.folder / "rejects.jsonl"
     if not rejects.exists():  # the stage was reused
         shutil.copyfile(artifact.path / "rejects.jsonl", rejects)
-    rows = pl.read_parquet(artifact.path / "rows.parquet")
-    test_rows = rows.filter(pl.col(SPLIT) == "test")[ROW].to_list()
+    test = pl.scan_parquet(artifact.path / "rows.parquet").filter(pl.col(SPLIT) == "test").select(ROW)
+    test_rows = test.collect()[ROW].to_list()
     return PreparedData(
         artifact,
-        rows,
         columns,
         tuple(read_findings(artifact.path / "findings.jsonl")),
         test_digest=value_digest({"source": source, "rows": sorted(test_rows)}),
@@ -111,40 +139,98 @@ def distributions(uses: tuple[Use, ...], kind: plugins.Kind) -> tuple[str, ...]:
     return tuple({plugins.distribution(kind, use.use) for use in uses} - {"charter"})
 
 
-def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, run: Run) -> None:
-    read = read_source(charter.data, folder, columns=columns)
-    write_rejects(files / "rejects.jsonl", read.rejects)
-    rejects_file = run.folder / "rejects.jsonl"
-    write_rejects(rejects_file, read.rejects)
-    check_rejects(read, charter.data.max_bad_rows, rejects_file)
-    frame = read.frame
-    dropped = pl.DataFrame(schema={ROW: pl.Int64, "by": pl.String, "reason": pl.String})
-    if charter.data.max_rows is not None and frame.height > charter.data.max_rows:
-        sample = sample_rows(frame, columns, charter.data.max_rows, charter.data.split.seed)
-        frame = sample.frame
-        dropped = sample.dropped.select(ROW, pl.lit("max_rows").alias("by"), "reason")
-    check_roles(frame, columns, charter.data.prepare)
-    naive = random_split_leakage(frame, columns, charter.data.split)
-    prepared = prepare(frame, columns, charter.data.prepare)
-    divided = divide(prepared.frame, columns, charter.data.split)
+def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, work: Path, run: Run) -> None:
+    """Read, prepare, divide and write: all of it over rows that may be more than memory holds."""
+    data = charter.data
+    reading = _Reading(data, columns, folder, files / "rejects.jsonl", run.folder / "rejects.jsonl")
+    chunks = reading.chunks()
+    dropped = no_drops()
+    if data.max_rows is not None:
+        sampled = _sampled(Rows.of(chunks, work), columns, data.max_rows, data.split.seed)
+        dropped, chunks = sampled.dropped, sampled.rows.chunks()
+    roles = RolesCheck(columns, data.prepare)
+    naive: list[Finding] = []
+    test = fractions_of(data.split)["test"]
+    prepared = prepare_rows(
+        roles.watched(chunks),
+        columns,
+        data.prepare,
+        folder=folder,
+        aside=work,
+        engine=engine_of(data.engine),
+        lowest_similarity=data.split.similarity,
+        before_drops=lambda rows: naive.extend(random_split_leakage(rows, columns, data.split, test)),
+    )
+    divided = divide(prepared.rows, columns, data.split)
     for note in divided.notes:
         run.note("prepare", note)
-    after = prepare_divided(divided.frame, columns, charter.data.prepare, folder)
+    after = prepare_divided(divided.rows, columns, data.prepare, folder=folder)
     prepared = _both(prepared, after)
-    rows = after.frame
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)
-    on = frame_digest(rows)
-    findings = [*profile(read, prepared, rows, columns, on=on), *divided.findings, *naive]
+    tally = Tally(columns)
+    state = FrameDigest(prepared.rows.schema)
+
+    def told() -> Iterator[pl.DataFrame]:
+        for chunk in prepared.rows.chunks():
+            tally.add(chunk)
+            state.add(chunk)
+            yield chunk
+
+    write_table_of(files / "rows.parquet", told())
+    on = state.hexdigest()
+    account = reading.account
+    findings = [*profile(account.records, account.reasons, prepared, tally, on=on), *divided.findings, *naive]
     findings += [replace(one, on=on) for one in prepared.findings]
-    if charter.data.max_rows is not None:
-        findings.append(_not_sampled(dropped, read.records, on))
-    write_table(files / "rows.parquet", rows)
+    if data.max_rows is not None:
+        findings.append(_not_sampled(dropped, account.records, on))
     write_table(files / "dropped.parquet", dropped)
     write_findings(files / "findings.jsonl", findings)
     write_json(files / "counts.json", {name: dict(counts) for name, counts in prepared.counts})
 
 
-def _both(before: Prepared, after: Prepared) -> Prepared:
+@dataclass
+class _Reading:
+    """Reads the source once: tells the good rows, writes the rejected ones as they come, and counts both."""
+
+    data: Data
+    columns: Columns
+    folder: Path
+    kept: Path
+    shown: Path
+    account: ReadAccount = field(default_factory=ReadAccount)
+
+    def chunks(self) -> Iterator[pl.DataFrame]:
+        """The rows that could be read.
+
+        Raises:
+            DataError: at the end, when too many could not be.
+        """
+        with self.kept.open("w", encoding="utf-8", newline="") as stream:
+            for read in stream_source(self.data, self.folder, columns=self.columns):
+                self.account.add(read)
+                stream.write(rejects_text(read.rejects))
+                yield from read.frame.iter_slices(table.CHUNK_ROWS) if read.frame.height else (read.frame,)
+        shutil.copyfile(self.kept, self.shown)
+        check_rejects(self.account, self.data.max_bad_rows, self.shown)
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    rows: Rows
+    dropped: pl.DataFrame
+
+
+def _sampled(rows: Rows, columns: Columns, max_rows: int, seed: int) -> _Sampled:
+    """So many of the rows, drawn by their subjects and given splits alone."""
+    if rows.height <= max_rows:
+        return _Sampled(rows, no_drops())
+    frame = rows.collect(rows.there(ROW, columns.subject, columns.split, SPLIT))
+    left_out = sample_rows(frame, columns, max_rows, seed).dropped
+    dropped = left_out.select(ROW, pl.lit("max_rows").alias("by"), "reason")
+    return _Sampled(rows.without(left_out[ROW]), dropped)
+
+
+def _both(before: PreparedRows, after: PreparedRows) -> PreparedRows:
     """What was done before the split and after it, as one account."""
     return replace(
         after,
@@ -154,29 +240,40 @@ def _both(before: Prepared, after: Prepared) -> Prepared:
     )
 
 
-def check_roles(frame: pl.DataFrame, columns: Columns, uses: tuple[Use, ...]) -> None:
-    """Refuse personal data where it would stand in artefacts, findings and the report, although masking is asked for.
+class RolesCheck:
+    """Refuses personal data where it would stand in artefacts, findings and the report, although masking is asked for."""
 
-    Raises:
-        DataError: a group or target column whose values hold some, with their kinds and counts.
-    """
-    if all(use.use != "mask_pii" for use in uses):
-        return
-    for key, column in [*(("data.groups", one) for one in columns.groups), ("data.target", columns.target)]:
-        if column is None or column not in frame.columns:
-            continue
-        cells = frame[column]
-        if key == "data.target" and columns.form.target == "labels":
-            cells = cells.explode(empty_as_null=False, keep_nulls=False)
-        if cells.dtype != pl.String:
-            continue
-        found = personal_kinds(cells.to_list())
-        if found:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
-            raise DataError(
-                f"{key} '{column}': its values hold personal data ({kinds}), which would stand in the evidence; "
-                "mask_pii covers inputs only. Name another column, or write codes into this one"
-            )
+    def __init__(self, columns: Columns, uses: tuple[Use, ...]) -> None:
+        roles = [*(("data.groups", one) for one in columns.groups), ("data.target", columns.target)]
+        self._several = columns.target if columns.form.target == "labels" else None
+        masks = any(use.use == "mask_pii" for use in uses)
+        self._roles = [(key, column) for key, column in roles if masks and column is not None]
+        self._found: dict[tuple[str, str], Counter[str]] = {role: Counter() for role in self._roles}
+
+    def watched(self, chunks: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        """The same chunks, until one holds some; all are looked at before that is said.
+
+        Raises:
+            DataError: at the end: a group or target column whose values hold some, with their kinds and counts.
+        """
+        for chunk in chunks:
+            for key, column in self._roles:
+                if column not in chunk.columns:
+                    continue
+                cells = chunk[column]
+                if column == self._several:
+                    cells = cells.explode(empty_as_null=False, keep_nulls=False)
+                if cells.dtype == pl.String:
+                    self._found[key, column].update(personal_kinds(cells.to_list()))
+            if not any(self._found.values()):
+                yield chunk
+        for (key, column), found in self._found.items():
+            if found:
+                kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items()))
+                raise DataError(
+                    f"{key} '{column}': its values hold personal data ({kinds}), which would stand in the evidence; "
+                    "mask_pii covers inputs only. Name another column, or write codes into this one"
+                )
 
 
 def _not_sampled(dropped: pl.DataFrame, records: int, on: str) -> Finding:

@@ -81,9 +81,24 @@ def folder_digest(folder: Path) -> str:
     return files_digest({name: file_digest(path) for name, path in folder_files(folder).items()})
 
 
+class FrameDigest:
+    """The digest of a table that is told piece by piece: of its columns, types and values, in the order of its rows."""
+
+    def __init__(self, schema: pl.Schema) -> None:
+        self._state = hashlib.sha256(canonical([[name, str(kind)] for name, kind in schema.items()]).encode())
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """The next rows."""
+        for rows in frame.iter_slices(65_536):
+            self._state.update(rows.write_ndjson().encode())
+
+    def hexdigest(self) -> str:
+        """The digest of all rows so far."""
+        return self._state.hexdigest()
+
+
 def frame_digest(frame: pl.DataFrame) -> str:
     """The digest of a table's columns, types and values, in the order of its rows."""
-    state = hashlib.sha256(canonical([[name, str(kind)] for name, kind in frame.schema.items()]).encode())
-    for row in frame.iter_slices(65_536):
-        state.update(row.write_ndjson().encode())
+    state = FrameDigest(frame.schema)
+    state.add(frame)
     return state.hexdigest()

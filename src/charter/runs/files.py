@@ -7,7 +7,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,41 @@ def write_table(path: Path, frame: pl.DataFrame) -> None:
     content = io.BytesIO()
     frame.write_parquet(content, compression="zstd")
     path.write_bytes(content.getbuffer())
+
+
+ROW_GROUP = 65_536
+"""Rows of one group of a table that is written piece by piece: the file does not depend on the size of the pieces."""
+
+
+def write_table_of(path: Path, frames: Iterable[pl.DataFrame]) -> None:
+    """Write a table that is given piece by piece, at least one, as zstd Parquet; one group of rows is held at a time."""
+    import pyarrow.parquet
+
+    waiting: list[pl.DataFrame] = []
+    held = 0
+    with path.open("wb") as stream:
+        writer: pyarrow.parquet.ParquetWriter | None = None
+        for frame in frames:
+            if writer is None:
+                schema = _arrow(frame.clear()).schema
+                writer = pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd")
+            waiting.append(frame)
+            held += frame.height
+            while held >= ROW_GROUP:
+                whole = pl.concat(waiting)
+                writer.write_table(_arrow(whole[:ROW_GROUP]), row_group_size=ROW_GROUP)
+                waiting = [whole[ROW_GROUP:]]
+                held -= ROW_GROUP
+        if writer is None:
+            raise ValueError("a table needs at least one piece, which says its columns")
+        if held:
+            writer.write_table(_arrow(pl.concat(waiting)), row_group_size=ROW_GROUP)
+        writer.close()
+
+
+def _arrow(frame: pl.DataFrame) -> Any:
+    """A frame as one piece of Arrow memory, in types that every reader knows."""
+    return frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
 
 
 @contextmanager

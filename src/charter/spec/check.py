@@ -19,7 +19,7 @@ from charter.spec.uses import use_problems
 NOT_BUILT = "understood, but not built yet in this version of Charter: remove it, or set it to null"
 PLANNED_KEYS: Mapping[tuple[str, ...], frozenset[str]] = {
     (): frozenset({"serving", "oversight", "explanations"}),
-    ("data",): frozenset({"engine", "join"}),
+    ("data",): frozenset({"join"}),
 }
 """Keys of later rooms: refused with a message that says so, never ignored and never taken for a typing error."""
 

@@ -143,6 +143,10 @@ class Data(Section):
     max_bad_rows: Number = Field(
         0.01, ge=0, le=1, description="share of unreadable rows above which the run stops"
     )
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="where chunks of rows are prepared: in this process, or on a Ray cluster; the result is the same",
+    )
     prepare: tuple[Use, ...] = Field(
         (Use(use="repair_text"), Use(use="normalise_label"), Use(use="drop_exact_duplicates")),
         description="preparations, in order",

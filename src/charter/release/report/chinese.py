@@ -191,7 +191,7 @@ CHINESE: Mapping[str, str] = {
     "nothing_masked": "mask_pii 已运行，没有找到需要遮盖的内容。",
     "not_masked": "没有遮盖任何内容：章程没有使用 mask_pii。",
     "leakage_caption": "在训练集中有孪生文本的测试行",
-    "leakage_of_random_split": "未经准备的行的普通随机划分",
+    "leakage_of_random_split": "不去除重复或相似行的普通随机划分",
     "leakage_ours": "本次的{split}：{kind}",
     "leaked": "泄漏",
     "of_rows": "总行数",

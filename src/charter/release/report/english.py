@@ -209,7 +209,7 @@ ENGLISH: Mapping[str, str] = {
     "nothing_masked": "mask_pii ran and found nothing to mask.",
     "not_masked": "Nothing was masked: the charter does not use mask_pii.",
     "leakage_caption": "Test rows with a twin in training",
-    "leakage_of_random_split": "a plain random split of the unprepared rows",
+    "leakage_of_random_split": "a plain random split, no row dropped for another",
     "leakage_ours": "this run's {split} split: {kind}",
     "leaked": "Leaked",
     "of_rows": "Of rows",

@@ -157,8 +157,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "温度缩放（Guo 等人，2017），没有拟合：{because}",
     ),
     (
-        "rows of a plain random test split, unprepared, with a text in the rest at least {s#} similar",
-        "未经准备的普通随机测试集中，在其余行里有相似度不低于 {s} 的文本的行",
+        "rows of a plain random test split, none dropped for another one, with a text in the rest at least {s#} similar",
+        "不去除任何重复或相似行的普通随机测试集中，在其余行里有相似度不低于 {s} 的文本的行",
     ),
     (
         "rows of the split with a training text at least {s#} similar",
