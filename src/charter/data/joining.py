@@ -15,8 +15,8 @@ from charter.data.columns import PLACE, ROW, SPLIT, Columns
 from charter.data.files import absent
 from charter.data.hub import columns_of
 from charter.data.locations import Location, find_location
-from charter.data.targets import as_label
 from charter.data.table import REJECTS, Asked, Header, Table
+from charter.data.targets import as_label
 from charter.errors import DataError
 from charter.spec.model import Join, Use
 

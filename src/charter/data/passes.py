@@ -64,8 +64,10 @@ class ChunkPass:
         for place in self.places:
             name, one = made[place]
             if one.needs == "labels":
-                if self.columns.target is not None and frame.schema.get(self.columns.target) == pl.String:
-                    labels[place] = frame.select(ROW, self.columns.target)
+                target = self.columns.target
+                several = self.columns.form.target == "labels" and target in frame.columns
+                if target is not None and (several or frame.schema.get(target) == pl.String):
+                    labels[place] = frame.select(ROW, target)
                 continue
             outcome, _ = applied_to(frame, self.columns, name, one)
             if outcome.findings:

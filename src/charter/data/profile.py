@@ -1,5 +1,6 @@
 """A profile of the data as findings: sizes, balance, lengths, missing values, groups, drops. Counts only, no values."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,14 +18,15 @@ QUANTILES = (("minimum", 0.0), ("median", 0.5), ("95 %", 0.95), ("maximum", 1.0)
 class Tally:
     """What is counted of the rows that are left, chunk by chunk.
 
-    labels: by split, how often each class stands there (for tags and spans: the entities' tags). numbers: by split, where the
-    target is a number.
+    labels: by split, how often each class stands there (for tags and spans: the entities' tags). numbers: by split, how many
+    the target has, their sum and that of their squares, both less the first number that was seen.
     """
 
     columns: Columns
     sizes: Counter[str] = field(default_factory=Counter)
     labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    numbers: dict[str, list[pl.Series]] = field(default_factory=lambda: defaultdict(list))
+    numbers: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
+    first: float | None = None
     missing: Counter[str] = field(default_factory=Counter)
     groups: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     lengths: list[pl.Series] = field(default_factory=list)
@@ -33,11 +35,7 @@ class Tally:
         """Count the next rows, with SPLIT."""
         self.sizes.update(dict(chunk[SPLIT].value_counts().iter_rows()))
         for (split,), part in chunk.group_by(SPLIT):
-            target = part[str(self.columns.target)]
-            if self.columns.form.target == "number":
-                self.numbers[str(split)].append(target.cast(pl.Float64))
-            else:
-                self.labels[str(split)].update(_labels(target))
+            self._count(str(split), part[str(self.columns.target)])
         for column in self.told:
             self.missing[column] += chunk[column].null_count()
         for column in self.columns.groups:
@@ -46,6 +44,16 @@ class Tally:
         if isinstance(texts.dtype, pl.List):
             texts = texts.list.join(" ")
         self.lengths.append(texts.str.len_chars())
+
+    def _count(self, split: str, targets: pl.Series) -> None:
+        if self.columns.form.target != "number":
+            self.labels[split].update(_labels(targets))
+            return
+        if self.first is None and len(targets):
+            self.first = float(targets[0])
+        apart = targets.cast(pl.Float64) - (self.first or 0.0)
+        for place, one in enumerate((len(apart), apart.sum(), (apart * apart).sum())):
+            self.numbers[split][place] += float(one)
 
     @property
     def told(self) -> tuple[str, ...]:
@@ -110,24 +118,23 @@ def profile(
 
 
 def _shares(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
-    """The share of each class in each split (of the rows; for tags and spans of the tags), or what numbers are like."""
-    columns = tally.columns
+    """The share of each class in each split: of the rows, for tags and spans of the tags; or what numbers are like."""
     for split in SPLITS:
-        if columns.form.target == "number":
-            yield from _numbers(split, tally, finding)
-            continue
-        total = tally.sizes[split] if columns.form.target == "labels" else tally.labels[split].total()
+        rows = tally.columns.form.target == "labels"
+        total = tally.sizes[split] if rows else tally.labels[split].total()
         for label, count in sorted(tally.labels[split].items()):
             where = {"split": split, "class": str(label)}
             yield finding("label_share", count / total, total, where, "share")
+        yield from _numbers(tally, split, finding)
 
 
-def _numbers(split: str, tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
-    """Mean and standard deviation of a number; single values, the ends too, are told of no row."""
-    if split not in tally.numbers:
-        return
-    found = pl.concat(tally.numbers[split])
-    for name, value in (("mean", found.mean()), ("standard deviation", found.std())):
-        if value is not None:
-            where = {"split": split, "statistic": name}
-            yield finding("target", value, len(found), where, "")
+def _numbers(tally: Tally, split: str, finding: Callable[..., Finding]) -> Iterator[Finding]:
+    """Mean and standard deviation of a number; no row's own number is told."""
+    n, total, squares = tally.numbers[split]
+    if n:
+        mean = total / n
+        yield finding(
+            "target", mean + (tally.first or 0.0), int(n), {"split": split, "statistic": "mean"}, ""
+        )
+        spread = math.sqrt(max(squares / n - mean**2, 0.0))
+        yield finding("target", spread, int(n), {"split": split, "statistic": "standard deviation"}, "")

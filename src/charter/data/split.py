@@ -46,8 +46,7 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
     likeness = likeness_of(rows, columns)
     texts = likeness.numbers(rows)
     found = likeness.likes(rows, split.similarity)
-    plain = rows.schema.get(columns.target or "") == pl.String or columns.form.target in ("labels", "number")
-    label = columns.target if plain else None  # tags and spans are not balanced between splits
+    label = _balanced(rows, columns)
     frame = rows.collect(rows.there(ROW, columns.subject, columns.time, columns.split, SPLIT, label))
     units = _units(frame, columns, texts, np.concatenate([found.pairs, found.assumed]))
     if columns.split is not None:
@@ -181,27 +180,30 @@ def _whole_quotas(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> NDA
 NUMBER_PARTS = 10
 
 
+def _balanced(rows: Rows, columns: Columns) -> str | None:
+    """The target where splits can be balanced by it: classes, several labels, numbers; None for tags and spans."""
+    kind = rows.schema.get(columns.target or "")
+    known = kind is not None and (kind == pl.String or columns.form.target in ("labels", "number"))
+    return columns.target if known else None
+
+
 def _strata(frame: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
-    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), the tenth that a number is in."""
+    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), the tenth of a number."""
     target = columns.target
-    none = np.zeros(frame.height, dtype=np.int64)
     if target is None or target not in frame.columns or frame.height == 0:
-        return none
-    kind = frame.schema[target]
+        return np.zeros(frame.height, dtype=np.int64)
     if columns.form.target == "labels":
         counts = frame[target].explode(empty_as_null=False, keep_nulls=False).value_counts()
         order = counts.sort(["count", target])[target].to_list()
         place = {label: number for number, label in enumerate(order)}
-        rarest = [
-            min((place[label] for label in cell), default=len(order)) for cell in frame[target].to_list()
-        ]
+        cells = frame[target].to_list()
+        rarest = [min((place[label] for label in cell), default=len(order)) for cell in cells]
         return np.asarray(rarest, dtype=np.int64)
-    if kind == pl.Float64:
+    if columns.form.target == "number":
         ranks = frame[target].rank("average").to_numpy()
-        tenth: NDArray[np.int64] = np.floor((ranks - 0.5) / frame.height * NUMBER_PARTS).astype(np.int64)
-        return tenth
-    if kind != pl.String:
-        return none
+        return np.asarray(np.floor((ranks - 0.5) / frame.height * NUMBER_PARTS), dtype=np.int64)
+    if frame.schema[target] != pl.String:
+        return np.zeros(frame.height, dtype=np.int64)
     return frame[target].rank("dense").to_numpy().astype(np.int64) - 1
 
 
