@@ -5,6 +5,7 @@
     result = charter.run("charter.yaml")      # -> Result: status, record, report, bundle
     bundle = charter.open_bundle("release/x") # -> Bundle
     charter.answer(bundle, ["a text"])        # -> a Polars table of answers
+    ready = charter.open_answerer(bundle, engine="onnx-int8")   # kept loaded: ready.answer_texts(["a text"])
     charter.verify("release/x", key=None)     # -> Verification
     charter.compare(["a", "b"])               # -> Comparison: scores, paired tests, costs, limits, differing keys
 
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from charter.release.bundle import Bundle
     from charter.release.comparison import Comparison
     from charter.release.verification import Verification
-    from charter.serving.answers import Given
+    from charter.serving.answers import Answerer, Given
     from charter.spec.model import Charter
 
-__all__ = ["answer", "compare", "open_bundle", "read", "run", "verify"]
+__all__ = ["answer", "compare", "open_answerer", "open_bundle", "read", "run", "verify"]
 
 
 def read(path: str | Path) -> "Charter":
@@ -66,14 +67,34 @@ def open_bundle(
     return read_bundle(Path(folder), key=None if key is None else Path(key), allow_refused=allow_refused)
 
 
-def answer(bundle: "Bundle", texts: "str | Mapping[str, str | None] | Sequence[Given]") -> "pl.DataFrame":
+def answer(
+    bundle: "Bundle",
+    texts: "str | Mapping[str, str | None] | Sequence[Given]",
+    *,
+    engine: str | None = None,
+    threads: int | None = None,
+) -> "pl.DataFrame":
     """What a bundle's model answers to texts (or one text), prepared as its training rows were; a row each, in order.
 
     For a bundle of several inputs each row is a mapping, input -> text.
-    """
-    from charter.serving.answers import open_answerer
 
-    return open_answerer(bundle).answer_texts(texts)
+    It loads the model for each call; whoever answers more than once keeps an `open_answerer`.
+    """
+    return open_answerer(bundle, engine=engine, threads=threads).answer_texts(texts)
+
+
+def open_answerer(bundle: "Bundle", *, engine: str | None = None, threads: int | None = None) -> "Answerer":
+    """A bundle's model, loaded and ready: `.answer_texts(texts)`.
+
+    engine: one of the released formats, such as `onnx-int8`; None: the first. threads: None: all cores.
+
+    Raises:
+        charter.errors.OptionError: the bundle holds no such format.
+        charter.errors.MissingExtraError: the format needs libraries that are not installed.
+    """
+    from charter.serving import answers
+
+    return answers.open_answerer(bundle, engine=engine, threads=threads)
 
 
 def verify(folder: str | Path, key: str | Path | None = None) -> "Verification":

@@ -70,7 +70,13 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "performance": "charter.audits.performance:performance",
             "calibration": "charter.audits.calibration:calibration",
         },
-        "exporter": {"safetensors": "charter.models.exports:safetensors"},
+        "exporter": {
+            "safetensors": "charter.models.exports:safetensors",
+            "onnx": "charter.models.onnx_graphs:onnx",
+            "onnx-int8": "charter.models.onnx_graphs:onnx_int8",
+            "openvino": "charter.models.openvino_graphs:openvino",
+            "openvino-int8": "charter.models.openvino_graphs:openvino_int8",
+        },
         "tracker": {
             "wandb": "charter.tracking.weights_and_biases:wandb",
             "mlflow": "charter.tracking.mlflow:mlflow",
@@ -100,7 +106,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "privacy",
             "attribution",
         ),
-        "exporter": ("onnx", "onnx-int8", "openvino-int8"),
+        "exporter": (),
         "tracker": (),
     }
 )

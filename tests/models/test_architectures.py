@@ -15,6 +15,7 @@ from charter import plugins
 from charter.data.columns import ROW, Columns
 from charter.errors import ModelError
 from charter.models.base import attach, find_base, load_model, load_tokenizer
+from charter.models.exports import Exportable, save_model
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
 from charter.tasks.classification import classification
@@ -78,10 +79,28 @@ def test_a_head_learns_is_calibrated_and_survives_writing(kind, task_name, tiny_
     assert all(one.grad is not None for name, one in model.named_parameters() if "classifier" in name)
     before = predict_outputs(model, task, examples)
     fold_temperature(model, 2.0)
-    plugins.make("exporter", "safetensors", {}).export(model, tokenizer, tmp_path / "out")
+    save_model(model, tokenizer, tmp_path / "out")
     after = predict_outputs(load_model(tmp_path / "out", task), task, examples)
     for one, two in zip(before, after, strict=True):
         np.testing.assert_allclose(one, two * 2.0, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("task_name", ["classification", "token_classification"])
+def test_every_architecture_becomes_a_graph_that_answers_as_it_does(kind, task_name, tiny_bert, tmp_path):
+    task, rows = fitted_task(task_name)
+    base = made(kind, tiny_bert, tmp_path / "base")
+    tokenizer = load_tokenizer(base.folder)
+    examples = task.examples(rows, COLUMNS, tokenizer, 16, with_targets=False)
+    model = attach(base, task, seed=1, max_length=16).eval()
+    exporter = plugins.make("exporter", "onnx", {})
+    facts = exporter.export(Exportable(model, tokenizer, task, examples, 16, 7), tmp_path / "out")
+    assert facts["parity"]["largest_difference"] < 1e-5
+    graph = exporter.open(tmp_path / "out", task, 1)
+    pairs = zip(predict_outputs(model, task, examples), predict_outputs(graph, task, examples), strict=True)
+    for one, two in pairs:
+        np.testing.assert_allclose(one, two, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,7 @@ def test_a_head_that_was_trained_before_is_not_kept_under_new_names(tiny_bert, t
     task, _ = fitted_task("classification")
     base = find_base(str(tiny_bert), None, tmp_path)
     first = attach(base, task, seed=1, max_length=16)
-    plugins.make("exporter", "safetensors", {}).export(first, load_tokenizer(base.folder), tmp_path / "tuned")
+    save_model(first, load_tokenizer(base.folder), tmp_path / "tuned")
     again = attach(find_base(str(tmp_path / "tuned"), None, tmp_path), task, seed=2, max_length=16)
     assert not torch.equal(first.classifier.weight, again.classifier.weight)
     assert torch.equal(

@@ -112,7 +112,9 @@ def test_same_charter_in_another_store_gives_the_same_model(tiny_bert, reviews_c
     digests = []
     for store in ("a", "b"):
         result = run(charter, store=reviews_csv.parent / store)
-        digests.append([stage["digest"] for stage in result.record.stages if stage["name"] == "export"])
+        digests.append(
+            [stage["digest"] for stage in result.record.stages if stage["name"].startswith("export")]
+        )
     assert digests[0] == digests[1]
 
 
@@ -142,7 +144,7 @@ def test_stopped_runs_go_on_to_the_same_model(tiny_bert, reviews_csv, how, tmp_p
 
     def exported(store):
         record = list_runs(Store(store))[-1].record
-        return [stage["digest"] for stage in record["stages"] if stage["name"] == "export"]
+        return [stage["digest"] for stage in record["stages"] if stage["name"].startswith("export")]
 
     assert exported(reviews_csv.parent / "runs") == exported(whole)
 

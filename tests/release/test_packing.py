@@ -30,7 +30,7 @@ PACKER = textwrap.dedent(
         bundles.exchange = lambda one, two: False
     source = folder / "source"
     contents = bundles.Contents(
-        read_record(source / "charter" / "record.json"), folder / "model",
+        read_record(source / "charter" / "record.json"), {"safetensors": folder / "model"},
         json.loads((source / "charter" / "preparation.json").read_text()), (source / "charter.yaml").read_text(), "page", None
     )
     print("ready", flush=True)
@@ -54,7 +54,14 @@ def contents(place):
     source = place / "source"
     preparation = json.loads((source / "charter" / "preparation.json").read_text(encoding="utf-8"))
     record = read_record(source / "charter" / "record.json")
-    return Contents(record, place / "model", preparation, (source / "charter.yaml").read_text(), "page", None)
+    return Contents(
+        record,
+        {"safetensors": place / "model"},
+        preparation,
+        (source / "charter.yaml").read_text(),
+        "page",
+        None,
+    )
 
 
 def packer(place, how, times):

@@ -272,6 +272,15 @@ def test_economies_under_a_privacy_budget_are_refused():
     assert Charter.model_validate(private).privacy is not None
 
 
+def test_limits_on_released_formats_need_no_audit_and_no_slice():
+    audits = "audits: [{use: performance}]\n"
+    limits = "limits: [format_agreement >= 0.98, size <= 30, {limit: latency <= 9, judge: point}]\n"
+    assert len(checked(text_of(rest=audits + limits)).limits) == 3
+    sliced = said(text_of(rest=audits + "limits: ['size[class=a] <= 30', latency >= 9]\n"))
+    assert "by no slice" in sliced["limits[0]"]
+    assert "less is better" in sliced["limits[1]"]
+
+
 def test_two_sizes_of_a_batch_are_refused():
     wrong = text_of(rest="training: {batch_size: 16, tokens_per_batch: 2000}\n")
     assert any("give one of them" in message for message in said(wrong).values())

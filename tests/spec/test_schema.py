@@ -63,7 +63,7 @@ def test_the_schema_accepts_what_check_accepts(validator, rest):
         VALID + "training: {search: {schedule: [linear, cosine]}}", VALID + "tracking: [{use: nothing}]",
         VALID + "limits: [{limit: macro_f1 >= 0.5, judge: mean}]", VALID + "limits: [5]", VALID + "limits: macro_f1 >= 0.5",
         VALID + "audits: [{use: performance, confidense: 0.9}]", VALID + "audits: [{use: performance, resamples: yes}]",
-        VALID + "audits: [{use: calibration, bins: 1}]", VALID + "release: {formats: [onnx]}", VALID + "release: {formats: []}",
+        VALID + "audits: [{use: calibration, bins: 1}]", VALID + "release: {formats: [onxx]}", VALID + "release: {formats: []}",
         VALID + "report: {language: fr}",
     ],
 )  # fmt: skip

@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 WRITERS = (".parquet", ".csv", ".jsonl")
 
 
-def open_bundle(folder: Path, *, key: Path | None, allow_refused: bool) -> "Answerer":
+def open_bundle(
+    folder: Path, *, key: Path | None, allow_refused: bool, engine: str | None, threads: int | None
+) -> "Answerer":
     """The bundle's answerer; a refused draft only when asked for.
 
     Raises:
         BundleError: as `read_bundle`.
+        OptionError, MissingExtraError: as `open_answerer`.
     """
     bundle = read_bundle(folder, key=key, allow_refused=allow_refused)
     from charter.serving.answers import open_answerer
 
-    return open_answerer(bundle)
+    return open_answerer(bundle, engine=engine, threads=threads)
 
 
 def row_of(inputs: Sequence[str]) -> dict[str, str]:

@@ -283,13 +283,20 @@ def predict(
     allow_refused: Annotated[
         bool, typer.Option(help="answer with a draft whose limits were not kept")
     ] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="which of the released formats answers, such as onnx-int8 (default: the first)"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="threads to compute with (default: all cores)")
+    ] = None,
 ) -> None:
     """Answer texts, or the rows of a file, with a released bundle."""
     from charter.cli.answering import answer_files, answer_texts, open_bundle, row_of
 
     if sum(map(bool, (text, inputs, file))) != 1:
         raise CharterError("give one of --text, --input or --file, once or more")
-    answerer = open_bundle(bundle, key=key, allow_refused=allow_refused)
+    answerer = open_bundle(bundle, key=key, allow_refused=allow_refused, engine=engine, threads=threads)
     if inputs:
         answer_texts(answerer, [row_of(inputs)], as_json=as_json)
     elif text:

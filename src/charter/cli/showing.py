@@ -199,6 +199,10 @@ def show_summary(
     out.print()
     out.print(f"[bold]{escape(view.scores.title)}[/]")
     out.print(_scores(view.scores))
+    if view.formats is not None:
+        out.print()
+        out.print(f"[bold]{escape(view.formats.title)}[/]")
+        out.print(_scores(view.formats))
     out.print()
     out.print(f"{say('term_report')}  {escape(str(report))}", soft_wrap=True)
     if bundle is not None:

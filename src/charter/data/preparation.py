@@ -129,13 +129,15 @@ def prepare_again(
             outcome, now = applied_to(frame, columns, name, one, follow=follow)
             chains |= {row: chains.get(row, ()) + chain for row, chain in now.items()}
             frame = outcome.frame
-            dropped.append(drops_by(name, outcome))
+            if outcome.dropped.height:
+                dropped.append(drops_by(name, outcome))
             counts.append((name, outcome.counts))
-    empty = columns.without_text(frame)
-    gone = frame.filter(empty).select(
-        ROW, pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
-    )
-    return Prepared(frame.filter(~empty), pl.concat([*dropped, gone]), tuple(counts), chains)
+    empty = frame.select(columns.without_text(frame)).to_series()
+    if empty.any():  # asked first: for one text alone, a table less costs as much as reading it
+        reason = pl.lit("prepare").alias("by"), pl.lit("no text is left").alias("reason")
+        dropped.append(frame.filter(empty).select(ROW, *reason))
+        frame = frame.filter(~empty)
+    return Prepared(frame, pl.concat(dropped), tuple(counts), chains)
 
 
 def applied_to(
@@ -173,6 +175,8 @@ def _holds_spans(frame: pl.DataFrame, columns: Columns) -> bool:
 
 def _chains(before: pl.DataFrame, outcome: Outcome, columns: Columns) -> dict[int, Chain]:
     """By row number, how one preparation changed each text that it changed."""
+    if outcome.frame[columns.text].equals(before[columns.text]):
+        return {}
     old = before.select(ROW, pl.col(columns.text).alias("_old"))
     both = outcome.frame.select(ROW, pl.col(columns.text).alias("_new")).join(old, on=ROW)
     changed = both.filter(pl.col("_old") != pl.col("_new"))

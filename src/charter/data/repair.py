@@ -25,6 +25,9 @@ _TERMINAL = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\))"
 _CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u200b\u2060\ufeff\ufffe\uffff]"
 _ENTITY = r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});"
 
+_ANY = "|".join((_MOJIBAKE, _TERMINAL, _CONTROL, _ENTITY, "\r", "\ufffd"))
+"""What any repair looks for: texts without any of it, nearly all, are looked at once."""
+
 
 def repair_text(
     *,
@@ -40,6 +43,8 @@ def repair_text(
             if isinstance(frame.schema[column], pl.List):
                 frame = frame.with_columns(_on_words(frame[column], html_entities, counts).alias(column))
             else:
+                if not frame[column].str.contains(_ANY).fill_null(False).any():
+                    continue
                 frame = frame.with_columns(_repaired(frame[column], html_entities, counts).alias(column))
         return Outcome(frame, nothing_dropped(), counts, lambda text: _edits(text, html_entities))
 

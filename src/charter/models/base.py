@@ -163,7 +163,7 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
                 f"model.base '{base.reference}': as a {type(model).__name__} it has weights that its files lack: "
                 f"{_listed(lacking)}"
             )
-        most = _longest(model)
+        most = longest(model)
     if most is not None and max_length > most:
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
     if model.config.pad_token_id is None:
@@ -171,7 +171,7 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
     return model
 
 
-def _longest(model: "PreTrainedModel") -> int | None:
+def longest(model: "PreTrainedModel") -> int | None:
     """The tokens that a model reads at most, None where positions are not learned.
 
     Models of RoBERTa's kind count positions from their padding index on, so they read that many tokens less.
@@ -195,13 +195,25 @@ def load_model(folder: Path, task: "Task") -> "PreTrainedModel":
 
     with quiet(), loading(str(folder)):
         model = _loaded(getattr(transformers, task.head.auto_model), folder, str(folder)).eval()
-        named = model.config.id2label
-        labels = [named.get(number) for number in range(len(named))]
-    if labels != list(task.head.outputs):
+    check_labels(folder, task)
+    return model
+
+
+def check_labels(folder: Path, task: "Task") -> None:
+    """Check that a model's config.json names the task's labels, in their order.
+
+    Raises:
+        ModelError: it names others.
+    """
+    from transformers import AutoConfig
+
+    with quiet(), loading(str(folder)):
+        read_config(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    if [config.id2label.get(number) for number in range(len(config.id2label))] != list(task.head.outputs):
         raise ModelError(
             f"{folder}: config.json has other labels than its task, which has {len(task.head.outputs)}"
         )
-    return model
 
 
 def _loaded(auto: Any, folder: Path, what: str) -> "PreTrainedModel":

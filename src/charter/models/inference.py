@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from charter.data.batch import Batch, Examples
+from charter.models.engines.graph import Graph
 from charter.models.forward import forward_of
 
 if TYPE_CHECKING:
@@ -16,32 +17,62 @@ if TYPE_CHECKING:
     from charter.tasks.task import Outputs, Task
 
 
+BATCH_SIZE = 32
+"""Texts at once in torch; a graph says its own."""
+
+
 def predict_outputs(
-    model: "nn.Module",
+    model: "nn.Module | Graph",
     task: "Task",
     examples: Examples,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> "Outputs":
     """The raw outputs of every example, in their order. Examples of like length share a batch.
 
-    on_batch is told how many examples are done, of how many.
+    batch_size: None for what suits the engine. on_batch is told how many examples are done, of how many.
     """
-    import torch
-
+    if isinstance(model, Graph):
+        return _answered(model, task, examples, _on_cpu, batch_size or model.batch_size, on_batch)
     from charter.models.device import pick_device
 
     device = pick_device()
     learning = model.training
     model.to(device).eval()
-    forward = forward_of(model)
+    try:
+        return _answered(
+            forward_of(model),
+            task,
+            examples,
+            lambda batch: on_device(batch, device),
+            batch_size or BATCH_SIZE,
+            on_batch,
+        )
+    finally:
+        model.train(learning)
+
+
+def _on_cpu(batch: Batch) -> Batch:
+    return batch
+
+
+def _answered(
+    forward: Any,
+    task: "Task",
+    examples: Examples,
+    place: Callable[[Batch], Batch],
+    batch_size: int,
+    on_batch: Callable[[int, int], None] | None,
+) -> "Outputs":
+    import torch
+
     order = np.argsort(examples.lengths, kind="stable")
     found: list[np.ndarray | None] = [None] * len(examples)
     done = 0
     with torch.inference_mode():
         for start in range(0, len(order), batch_size):
-            batch = on_device(examples.batch(order[start : start + batch_size]), device)
+            batch = place(examples.batch(order[start : start + batch_size]))
             for index, output in zip(
                 batch.index.tolist(), task.outputs(forward, batch, examples), strict=True
             ):
@@ -49,7 +80,6 @@ def predict_outputs(
             done += len(batch.index)
             if on_batch is not None:
                 on_batch(done, len(examples))
-    model.train(learning)
     return [output for output in found if output is not None]
 
 

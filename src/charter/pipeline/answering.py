@@ -9,7 +9,7 @@ import polars as pl
 
 from charter.audits.case import Answers
 from charter.data.columns import ROW, SplitName
-from charter.models.base import load_model, load_tokenizer
+from charter.models.base import load_tokenizer
 from charter.models.inference import predict_outputs
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import model_libraries
@@ -45,16 +45,17 @@ def answer_held_out(
     parts = {split: rows for split in HELD_OUT if (rows := data.part(split)).height}
     digests = {split: frame_digest(rows) for split, rows in parts.items()}
     stage = Stage(
-        "answer",
+        f"answer {exported.format}",
         VERSION,
         options={"max_length": charter.model.max_length, "roles": data.columns.as_json()},
         inputs={"model": exported.digest, **{str(split): one for split, one in digests.items()}},
-        libraries=model_libraries(charter),
+        libraries=(*model_libraries(charter), *exported.exporter.libraries),
     )
 
     def make(files: Path, work: Path) -> None:
         del work
-        model, tokenizer = load_model(exported.folder, exported.task), load_tokenizer(exported.folder)
+        model = exported.exporter.open(exported.folder, exported.task, None)
+        tokenizer = load_tokenizer(exported.folder)
         total = sum(rows.height for rows in parts.values())
         done = 0
         for split, rows in parts.items():
@@ -63,7 +64,7 @@ def answer_held_out(
             )
 
             def tell(now: int, _: int, before: int = done) -> None:
-                on_progress(Progress("answer", before + now, total))
+                on_progress(Progress(stage.name, before + now, total))
 
             outputs = predict_outputs(model, exported.task, examples, on_batch=tell)
             done += rows.height

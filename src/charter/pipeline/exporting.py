@@ -1,4 +1,9 @@
-"""Export: calibrate the trained model, settle its task, and write it in the form that is released."""
+"""Export: write the trained model in each form that is released; calibrate and settle each by its own answers.
+
+A form is written uncalibrated, opened by its own engine as its users will, and answers the held-out rows. The temperature
+that fits those answers is folded into its file; its task then settles (thresholds, intervals) on them. An integer form is
+another model than the float one, so it never inherits either, as it never inherits evidence.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,12 +18,12 @@ from charter import plugins
 from charter.audits.case import FoldedTemperature
 from charter.data.columns import SplitName
 from charter.models.base import load_model, load_tokenizer
-from charter.models.folding import fold_temperature
+from charter.models.exports import Exportable, Exporter
 from charter.models.inference import predict_outputs
 from charter.pipeline.learning import Trained, model_libraries
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
-from charter.runs.digest import folder_digest, frame_digest
+from charter.runs.digest import folder_digest, folder_files, frame_digest
 from charter.runs.files import write_json
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
@@ -28,25 +33,35 @@ from charter.tasks.task import HeldOut, Task
 from charter.tasks.temperature import fit_temperature
 
 VERSION = 3
+MOST_ROWS = 256
+"""Training rows that an exporter is given at most, drawn by the training seed."""
 FITTED_ON: tuple[tuple[SplitName, ...], ...] = (("calibration",), ("calibration", "validation"))
 """The rows that a temperature is fitted on: the first of these that are enough. Validation chose the checkpoint only."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A released form of the model; `folder` opens in transformers. `temperature` is folded into its weights.
+    """A released form of the model. `temperature` is folded into its files.
 
-    `digest` is of the model's own files, as they lie in a bundle: findings are tied to the weights by it. `task` is
-    settled: it holds the thresholds or intervals that fit these very outputs.
+    `digest` is of the form's own files, as they lie in a bundle: findings are tied to the weights by it. `task` is
+    settled: it holds the thresholds or intervals that fit this form's very outputs.
+    facts: how the temperature was fitted; written: what the exporter found out; bytes: the size of the files.
     """
 
     artifact: Artifact
     format: str
+    exporter: Exporter
     folder: Path
     digest: str
     task: Task
     temperature: FoldedTemperature
     facts: Mapping[str, Any]
+    written: Mapping[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """The size of the form's files."""
+        return sum(path.stat().st_size for path in folder_files(self.folder).values())
 
 
 def export_model(
@@ -57,11 +72,18 @@ def export_model(
     format_name: str,
     on_progress: OnProgress,
 ) -> Exported:
-    """Calibrate the trained model by temperature (when a calibration audit is asked for) and write one format."""
+    """Write one form, and calibrate it by temperature when a calibration audit is asked for.
+
+    Raises:
+        ModelError: the model can't be written in this form.
+    """
+    exporter: Exporter = plugins.make("exporter", format_name, {})
     calibrated = any(use.use == "calibration" for use in charter.audits)
-    parts = {split: data.part(split) for split in FITTED_ON[-1]}
+    parts: dict[SplitName, pl.DataFrame] = {split: data.part(split) for split in FITTED_ON[-1]}
+    if exporter.reads_rows:
+        parts["train"] = data.part("train")
     stage = Stage(
-        "export",
+        f"export {format_name}",
         VERSION,
         options={
             "format": format_name,
@@ -73,33 +95,61 @@ def export_model(
             "model": trained.artifact.digest,
             **{str(split): frame_digest(rows) for split, rows in parts.items()},
         },
-        libraries=model_libraries(charter),
+        libraries=(
+            *model_libraries(charter),
+            *exporter.libraries,
+            plugins.distribution("exporter", format_name),
+        ),
+        seed=charter.training.seed if exporter.reads_rows else None,
     )
+
+    def tell(done: int, total: int) -> None:
+        on_progress(Progress(stage.name, done, total))
 
     def make(files: Path, work: Path) -> None:
         del work
-        source = trained.artifact.path / "model"
-        model, tokenizer = load_model(source, trained.task), load_tokenizer(source)
-        held_out = _Answering(model, tokenizer, charter.model.max_length, data, trained.task, on_progress)
+        folder = files / "model"
+        given = _exportable(charter, data, trained)
+        write_json(files / "written.json", exporter.export(given, folder))
+        model = exporter.open(folder, trained.task, None)
+        held_out = _Answering(model, given.tokenizer, charter.model.max_length, data, trained.task, tell)
         facts: dict[str, Any] = {"value": 1.0, "because": "no calibration audit is asked for"}
         if calibrated:
             facts = _fitted(held_out, data, trained.task)
         task = trained.task.settle(held_out.at(facts["value"]), data.columns)
-        fold_temperature(model, facts["value"])
-        plugins.make("exporter", format_name, {}).export(model, tokenizer, files / "model")
+        exporter.fold(folder, trained.task, facts["value"])
         write_json(files / "temperature.json", facts)
         write_json(files / "task.json", task.state())
 
     artifact = run.step(stage, make)
     facts = json.loads((artifact.path / "temperature.json").read_text(encoding="utf-8"))
+    written = json.loads((artifact.path / "written.json").read_text(encoding="utf-8"))
     folder = artifact.path / "model"
     known = {
         name: facts[name] for name in ("value", "splits", "decisions", "digest", "because") if name in facts
     }
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     return Exported(
-        artifact, format_name, folder, folder_digest(folder), task, FoldedTemperature(**known), facts
+        artifact,
+        format_name,
+        exporter,
+        folder,
+        folder_digest(folder),
+        task,
+        FoldedTemperature(**known),
+        facts,
+        written,
     )
+
+
+def _exportable(charter: Charter, data: PreparedData, trained: Trained) -> Exportable:
+    """The trained model with a sample of its training rows."""
+    source, seed, length = trained.artifact.path / "model", charter.training.seed, charter.model.max_length
+    model, tokenizer = load_model(source, trained.task), load_tokenizer(source)
+    rows = data.part("train")
+    sample = rows.sample(min(MOST_ROWS, rows.height), seed=seed, shuffle=True)
+    examples = trained.task.examples(sample, data.columns, tokenizer, length, with_targets=False)
+    return Exportable(model, tokenizer, trained.task, examples, length, seed)
 
 
 class _Answering:
@@ -112,10 +162,10 @@ class _Answering:
         max_length: int,
         data: PreparedData,
         task: Task,
-        on_progress: OnProgress,
+        on_batch: Callable[[int, int], None],
     ) -> None:
         self._model, self._tokenizer, self._max_length = model, tokenizer, max_length
-        self._data, self._task, self._on_progress = data, task, on_progress
+        self._data, self._task, self._on_batch = data, task, on_batch
         self._made: dict[SplitName, HeldOut] = {}
 
     def __call__(self, split: SplitName) -> HeldOut:
@@ -127,7 +177,7 @@ class _Answering:
                 self._model,
                 self._task,
                 examples,
-                on_batch=lambda done, total: self._on_progress(Progress("export", done, total)),
+                on_batch=self._on_batch,
             )
             self._made[split] = HeldOut(rows, outputs)
         return self._made[split]

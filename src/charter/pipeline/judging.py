@@ -102,12 +102,20 @@ def provenance(
             "digest": trained.base.digest,
         },
         "trained_digest": trained.artifact.digest,
-        "exports": {one.format: {"digest": one.digest, "temperature": dict(one.facts)} for one in exported},
+        "exports": {
+            one.format: {
+                "digest": one.digest,
+                "temperature": dict(one.facts),
+                "written": dict(one.written),
+                "bytes": one.bytes,
+            }
+            for one in exported
+        },
         "seeds": {"split": charter.data.split.seed, "training": charter.training.seed},
         "privacy": {"differential_privacy": False, "epsilon": None},
         "versions": {
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in RECORDED},
+            **{name: metadata.version(name) for name in (*RECORDED, *_of_forms(exported))},
         },
         "hardware": trained.artifact.record["made_on"],
         "trained": trained.artifact.record["created"],
@@ -116,12 +124,22 @@ def provenance(
     }
 
 
-def preparation_facts(charter: Charter, data: PreparedData, exported: Exported) -> dict[str, Any]:
-    """What `charter predict` needs to treat new rows as the training rows were treated."""
+def _of_forms(exported: Sequence[Exported]) -> list[str]:
+    """The libraries of the released forms, each once."""
+    return list(dict.fromkeys(library for one in exported for library in one.exporter.libraries))
+
+
+def preparation_facts(charter: Charter, data: PreparedData, exported: Sequence[Exported]) -> dict[str, Any]:
+    """What `charter predict` needs to treat new rows as the training rows were treated.
+
+    `task` is as the first format settled it; where there are several, `settled` holds what each settled for itself.
+    """
+    several = {one.format: dict(one.task.fitted) for one in exported}
     return {
         "inputs": dict(data.columns.inputs),
         "target": data.columns.target,
         "prepare": [dict(use) for use in row_wise_uses(charter)],
         "max_length": charter.model.max_length,
-        "task": exported.task.state(),
+        "task": exported[0].task.state(),
+        **({"settled": several} if len(several) > 1 else {}),
     }

@@ -12,6 +12,7 @@ from charter.data.batch import Examples
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
+from charter.models.exports import save_model
 from charter.models.world import ALONE, World
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
@@ -98,10 +99,9 @@ def train_model(
         logs = run.folder / "tensorboard"
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
-        safetensors = plugins.make("exporter", "safetensors", {})
         merged = adapter.merge(fitted.model)
         finished = lessons.task.finished(merged)
-        safetensors.export(merged, lessons.tokenizer, files / "model")
+        save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
         write_findings(files / "findings.jsonl", _training_findings(fitted, lessons, data))

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charter import spec
+from charter import plugins, spec
 from charter.audits.case import Answers
 from charter.errors import BundleError
+from charter.models.exports import check_installed
 from charter.models.world import ALONE, World
 from charter.pipeline.answering import answer_held_out
 from charter.pipeline.exporting import Exported, export_model
@@ -18,6 +19,7 @@ from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.searching import check_search, search_settings
 from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
+from charter.pipeline.weighing import weigh_form
 from charter.release.bundle import Contents, check_destination, pack
 from charter.release.croissant import croissant, files_beside
 from charter.release.datasheet import datasheet_markdown
@@ -95,6 +97,7 @@ def run(
 
     Raises:
         CharterFileError: the charter can't be followed; nothing was run.
+        MissingExtraError: a released format needs libraries that are not installed; nothing was run.
         CharterError: the signing key, what stands where the bundle goes, the data, the base model or the store stopped
             it; the message says what to do.
     """
@@ -124,19 +127,18 @@ def run(
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
         findings: list[Finding] = [*data.findings, *searched.findings, *trained.findings]
-        tested = []
-        for exported in exports:
-            held_out = answer_held_out(going, charter, data, exported, tell)
+        answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
+        for exported, held_out in zip(exports, answered, strict=True):
             findings += audit(going, charter, data, trained, exported, held_out)
-            tested.append(held_out.answers["test"])
+            findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
 
         test = {"test_digest": data.test_digest, "data_id": charter.data_id}
         before: dict[str, Any] = {**judged_before(kept, charter_digest=charter.digest, **test)}
         before["charters"] = charters_judged(kept, charter_digest=charter.digest, **test)
         note_judged(kept, charter_digest=charter.digest, run_id=going.id, **test)
-        verdicts = judge(charter, findings)
+        verdicts = judge(charter, findings, {one.format: one.digest for one in exports})
         kept_all = released(verdicts)
-        preparation = preparation_facts(charter, data, exports[0])
+        preparation = preparation_facts(charter, data, exports)
         origin = provenance(going, charter, data, trained, exports)
         origin["preparation_digest"] = value_digest(preparation)
         record = Record(
@@ -150,14 +152,14 @@ def run(
             history=trained.history,
             stages=tuple(going.record["stages"]),
             judged_before=before,
-            examples=_examples(charter, data, exports[0], tested[0]),
+            examples=_examples(charter, data, exports[0], answered[0].answers["test"]),
             datasheet=answers,
         )
         page, bundle = render(record), None
         if kept_all or draft:
             contents = Contents(
                 record=record,
-                model_folder=exports[0].folder,
+                forms={one.format: one.folder for one in exports},
                 preparation=preparation,
                 charter_text=spec.written(charter),
                 report=page,
@@ -198,6 +200,8 @@ def _destination(charter: Charter, place: Path, kept_all: bool) -> Path:
 
 def _check_release(charter: Charter, place: Path, sign_with: Path | None, *, draft: bool) -> None:
     """Find before any work what would keep the bundle from being written after it."""
+    for name in charter.release.formats:
+        check_installed(name, plugins.make("exporter", name, {}))
     if sign_with is not None:
         check_key(sign_with)
     for kept_all in (True, False) if draft else (True,):

@@ -21,13 +21,14 @@ from charter.release.manifest import (
     SIGNATURE,
     Manifest,
     Preparation,
+    form_folder,
     read_manifest,
     read_preparation,
 )
 from charter.release.record import Record
 from charter.release.signing import sign
 from charter.release.verification import inspect
-from charter.runs.digest import file_digest, files_digest, folder_files
+from charter.runs.digest import file_digest, files_digest, folder_digest, folder_files
 from charter.runs.files import exchange, sync_folder, sync_tree, write_json, write_text
 from charter.runs.findings import write_findings
 from charter.runs.locks import locked
@@ -37,11 +38,12 @@ from charter.runs.locks import locked
 class Contents:
     """What goes into a bundle. report: the page's HTML; sign_with: a private EC key (PEM) or None.
 
-    preparation: what new rows go through; its digest stands in the record's provenance.
+    forms: the folder of each released form, the default one first. preparation: what new rows go through; its digest
+    stands in the record's provenance.
     """
 
     record: Record
-    model_folder: Path
+    forms: Mapping[str, Path]
     preparation: Mapping[str, Any]
     charter_text: str
     report: str
@@ -57,6 +59,11 @@ class Bundle:
     name: str
     preparation: Preparation
     manifest: Manifest
+
+    @property
+    def forms(self) -> Mapping[str, Path]:
+        """The folder of each released form of the model, the default one first."""
+        return {form: form_folder(self.folder, form) for form in self.manifest.released_forms}
 
 
 def pack(contents: Contents, destination: Path) -> Path:
@@ -75,7 +82,7 @@ def pack(contents: Contents, destination: Path) -> Path:
         check_destination(destination)
         aside = destination.with_name(f".{destination.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
-            shutil.copytree(contents.model_folder, aside)
+            _copy_forms(contents.forms, aside)
             _write(contents, aside)
             if contents.sign_with is not None:
                 sign(aside, aside / SIGNATURE, contents.sign_with)
@@ -84,6 +91,12 @@ def pack(contents: Contents, destination: Path) -> Path:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return destination
+
+
+def _copy_forms(forms: Mapping[str, Path], aside: Path) -> None:
+    aside.mkdir()
+    for form, source in forms.items():
+        shutil.copytree(source, form_folder(aside, form), dirs_exist_ok=True)
 
 
 def check_destination(destination: Path) -> None:
@@ -138,6 +151,7 @@ def _write(contents: Contents, folder: Path) -> None:
     files = {name: file_digest(path) for name, path in folder_files(folder).items()}
     manifest = Manifest(
         format=FORMAT,
+        forms={form: folder_digest(source) for form, source in contents.forms.items()},
         name=record.charter.name,
         status="released" if record.status == "released" else "refused",
         run=record.run_id,

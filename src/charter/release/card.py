@@ -4,8 +4,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
 from charter.release.report.evidence import findings_of, first, headline, select, weakest_first
+from charter.release.report.forms import forms_table
 from charter.release.report.view import main_scores
 from charter.release.report.wording import Wording, interval, number
 from charter.runs.findings import Finding
@@ -93,6 +95,7 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
         yield ""
     yield from _purpose(record)
     yield from _limits(record)
+    yield from _formats(record)
     yield from _scores(record)
     yield from _groups(record)
     yield from _use(record, preparation, kind)
@@ -118,8 +121,19 @@ def _limits(record: Record) -> Iterator[str]:
     rows = []
     for one in record.verdicts:
         left = f"; not judged, too little evidence: {', '.join(one.unjudged)}" if one.unjudged else ""
-        rows.append((f"`{one.limit}`", one.outcome, one.because + left))
+        limit = f"`{one.limit}` ({one.form})" if one.form else f"`{one.limit}`"
+        rows.append((limit, one.outcome, one.because + left))
     yield from _table(("limit", "outcome", "because"), rows)
+
+
+def _formats(record: Record) -> Iterator[str]:
+    """The released formats side by side, where there are several."""
+    table = forms_table(record, Wording("en"))
+    if table is None:
+        return
+    yield from ("## Formats", "", "Each is a model of its own, calibrated and judged by its own answers.", "")
+    rows = [[f"{cell.text} ({cell.note})" if cell.note else cell.text for cell in row] for row in table.rows]
+    yield from _table([one.text for one in table.headings], rows)
 
 
 def _scores(record: Record) -> Iterator[str]:
@@ -184,7 +198,12 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
         yield f"runs the row-wise preparations of training ({skipped}) and then the model."
     else:
         yield "runs the model; its charter names no row-wise preparation."
-    if kind is None:
+    formats = record.charter.release.formats
+    if len(formats) > 1:
+        yield f"`--engine NAME` lets another format answer ({', '.join(formats)}); without it `{formats[0]}` does."
+    if ROOT_FORM not in formats:
+        yield "Plain transformers can't open it: its charter releases no safetensors."
+    elif kind is None:
         yield f"The task `{record.charter.task.use}` comes from a plug-in, which `charter predict` needs installed."
     else:
         yield "Plain transformers opens the folder too and gives the same numbers for the same text,"

@@ -17,7 +17,8 @@ from charter.release.manifest import (
     DATASHEET,
     PREPARATION,
     Manifest,
-    model_digest,
+    form_digests,
+    form_folder,
     read_preparation,
 )
 from charter.release.record import Record, read_record
@@ -44,7 +45,7 @@ class _Story:
     verdicts: list[Any]
     provenance: Any
     preparation: Mapping[str, Any]
-    labels: list[Any]
+    labels: Mapping[str, list[Any]]
     charter_text: str
     card: str
     datasheet: str
@@ -58,7 +59,7 @@ def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> l
     bundle of this very version of Charter, since the next one may word them anew.
     """
     try:
-        story = _read(folder)
+        story = _read(folder, manifest)
         own = _made_by_this_version(story.record)
         lines = [*_identity(story, manifest, own), *_verdicts(story, manifest, own), *_files(story)]
         if words and own:
@@ -72,25 +73,28 @@ def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> l
         return [Line(False, f"its record, findings or verdicts can't be read ({said})")]
 
 
-def _read(folder: Path) -> _Story:
+def _read(folder: Path, manifest: Manifest) -> _Story:
     proof = folder / "charter"
     read_preparation(folder)
-    config = read_json(folder / "config.json")
-    named = config.get(
-        "id2label", {"0": "LABEL_0", "1": "LABEL_1"}
-    )  # transformers leaves out its own default
     return _Story(
         record=read_record(proof / "record.json"),
         findings=read_findings(proof / "findings.jsonl"),
         verdicts=read_json(proof / "verdicts.json"),
         provenance=read_json(proof / "provenance.json"),
         preparation=read_json(folder / PREPARATION),
-        labels=[named[str(number)] for number in range(len(named))],
+        labels={form: _labels(form_folder(folder, form)) for form in manifest.released_forms},
         charter_text=(folder / "charter.yaml").read_text(encoding="utf-8"),
         card=(folder / "README.md").read_text(encoding="utf-8"),
         datasheet=(folder / DATASHEET).read_text(encoding="utf-8"),
         croissant=read_json(folder / CROISSANT),
     )
+
+
+def _labels(folder: Path) -> list[Any]:
+    named = read_json(folder / "config.json").get(
+        "id2label", {"0": "LABEL_0", "1": "LABEL_1"}
+    )  # transformers leaves out its own default
+    return [named[str(number)] for number in range(len(named))]
 
 
 def _version(record: Record) -> str:
@@ -123,10 +127,9 @@ def _identity(story: _Story, manifest: Manifest, own: bool) -> Iterator[Line]:
 
 
 def _verdicts(story: _Story, manifest: Manifest, own: bool) -> Iterator[Line]:
-    again = judge(story.record.charter, story.findings)
-    measured = {one.of for one in story.findings if one.split == "test" and one.of}
-    ties = measured == {model_digest(manifest)} if measured else not again
-    yield Line(ties, f"the evidence is {'' if ties else 'not '}of these very weights and tokenizer files")
+    digests = form_digests(manifest)
+    again = judge(story.record.charter, story.findings, digests)
+    yield from _ties(story, manifest, digests, judged=bool(again))
     kept = [_judged(one.as_json(), own) for one in story.record.verdicts]
     filed = [_judged(one, own) for one in story.verdicts]
     follows = [_judged(one.as_json(), own) for one in again] == kept == filed
@@ -135,6 +138,27 @@ def _verdicts(story: _Story, manifest: Manifest, own: bool) -> Iterator[Line]:
     yield Line(
         fits, f"its status '{manifest.status}' {'follows' if fits else 'does not follow'} from the verdicts"
     )
+
+
+def _ties(story: _Story, manifest: Manifest, digests: Mapping[str, str], *, judged: bool) -> Iterator[Line]:
+    """Whether there is evidence of every form, and of nothing else."""
+    measured = {one.of for one in story.findings if one.split == "test" and one.of}
+    if manifest.format > 1 and dict(manifest.forms) != digests:
+        yield Line(False, "the digests of the manifest's forms are not those of its files")
+    if tuple(digests) != story.record.charter.release.formats:
+        yield Line(False, "its forms are not those of its charter's release.formats")
+    told = {name: one["digest"] for name, one in story.provenance["exports"].items()}
+    if measured and told != digests:
+        yield Line(False, "the provenance's exports are not its forms")
+    if len(digests) == 1:
+        ties = measured == set(digests.values()) if measured else not judged
+        yield Line(ties, f"the evidence is {'' if ties else 'not '}of these very weights and tokenizer files")
+        return
+    for form, digest in digests.items():
+        ties = digest in measured
+        yield Line(ties, f"there is {'' if ties else 'no '}evidence of the very files of '{form}'")
+    if measured - set(digests.values()):
+        yield Line(False, "there is evidence of a model that is not in it")
 
 
 def _judged(verdict: Mapping[str, Any], own: bool) -> dict[str, Any]:
@@ -160,7 +184,8 @@ def _files(story: _Story) -> Iterator[Line]:
     ]
     for name in differ:
         yield Line(False, f"{name} is not what the record says")
-    if story.labels != _named(story.preparation["task"]):
+    named = _named(story.preparation["task"])
+    if any(labels != named for labels in story.labels.values()):
         yield Line(False, "the labels of config.json are not those of the task")
     elif not differ:
         yield Line(True, "findings, verdicts, provenance, preparation and labels agree with the record")

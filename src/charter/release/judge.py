@@ -3,10 +3,14 @@
 A limit is kept only when evidence shows it: the worse end of the finding's interval (or, where the charter says
 `judge: point`, its value) keeps the bound. No finding, a finding without a value, or a value without the interval
 that is to be judged is "no evidence", and no evidence never passes.
+
+A model that is released in several forms is several models: every limit is judged for each form on that form's own
+evidence, and one form that breaks one limit stops the release of all.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 from charter.runs.findings import Finding
@@ -14,6 +18,9 @@ from charter.spec.limits import Judge, Limit
 from charter.spec.model import Charter
 
 Outcome = Literal["kept", "broken", "no evidence"]
+
+EXPORT = "export"
+"""The area of what is measured of a released form as such: its size, its speed, its agreement with the first form."""
 
 # What a release must have evidence of, whatever its limits say: a finding with a value and an interval.
 DEMANDED: Mapping[str, tuple[str, ...]] = {
@@ -29,6 +36,7 @@ class Verdict:
 
     finding: the evidence judged: the worst where a wildcard covers several; None where there was none.
     unjudged: the slices a wildcard left out because they have too little evidence, such as `topic=apple`.
+    form: the released form that was judged, where there are several; else "".
     """
 
     limit: str
@@ -37,9 +45,11 @@ class Verdict:
     because: str
     finding: Finding | None = None
     unjudged: tuple[str, ...] = ()
+    form: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The verdict as a JSON object."""
+        form = {"form": self.form} if self.form else {}
         return {
             "limit": self.limit,
             "judge": self.judge,
@@ -47,23 +57,51 @@ class Verdict:
             "because": self.because,
             "finding": None if self.finding is None else self.finding.as_json(),
             "unjudged": list(self.unjudged),
+            **form,
         }
 
 
-def judge(charter: Charter, findings: Sequence[Finding]) -> list[Verdict]:
-    """A verdict for every limit of the charter, in order, then one for every unmet demand of its risk."""
+def judge(
+    charter: Charter, findings: Sequence[Finding], forms: Mapping[str, str] = MappingProxyType({})
+) -> list[Verdict]:
+    """A verdict for every limit of the charter, in order, then one for every unmet demand of its risk.
+
+    forms: the released forms, name -> digest. Where there are several, each limit and demand is judged for each of them.
+    """
     evidence = [
         one
         for one in findings
-        if one.split == "test" and (one.area != "baseline" or one.metric == "headline_gain")
+        if one.area == EXPORT
+        or (one.split == "test" and (one.area != "baseline" or one.metric == "headline_gain"))
     ]
-    verdicts = [_judge_limit(limit, evidence) for limit in charter.limits]
-    return verdicts + _judge_demands(charter, evidence)
+    several = forms if len(forms) > 1 else {"": ""}
+    of_each = {
+        name: [one for one in evidence if one.of == digest or one.of not in several.values()]
+        for name, digest in several.items()
+    }
+    verdicts = [
+        replace(_judge_limit(limit, found), form=name)
+        for limit in charter.limits
+        for name, found in of_each.items()
+    ]
+    for name, found in of_each.items():
+        verdicts += [replace(one, form=name) for one in _judge_demands(charter, found)]
+    return verdicts + _judge_silence(charter)
 
 
 def released(verdicts: Sequence[Verdict]) -> bool:
     """Whether the model may ship: every verdict is "kept", and there is at least one."""
     return bool(verdicts) and all(verdict.outcome == "kept" for verdict in verdicts)
+
+
+def worst_by_limit(verdicts: Sequence[Verdict]) -> dict[tuple[str, Judge], Outcome]:
+    """How each limit came out over all released forms: as in the form where it came out worst."""
+    order: tuple[Outcome, ...] = ("kept", "no evidence", "broken")
+    found: dict[tuple[str, Judge], Outcome] = {}
+    for one in verdicts:
+        key = (one.limit, one.judge)
+        found[key] = max(found.get(key, "kept"), one.outcome, key=order.index)
+    return found
 
 
 def _judge_limit(limit: Limit, evidence: Sequence[Finding]) -> Verdict:
@@ -139,7 +177,7 @@ def _judge_demands(charter: Charter, evidence: Sequence[Finding]) -> list[Verdic
     risk = charter.purpose.risk
     found = {one.area for one in evidence if one.low is not None and one.high is not None}
     missing = [area for area in DEMANDED[risk] if area not in found]
-    verdicts = [
+    return [
         Verdict(
             f"evidence of {area}",
             "interval",
@@ -148,16 +186,13 @@ def _judge_demands(charter: Charter, evidence: Sequence[Finding]) -> list[Verdic
         )
         for area in missing
     ]
-    if not charter.limits:
-        verdicts.append(
-            Verdict(
-                "at least one limit",
-                "interval",
-                "no evidence",
-                "the charter states no limit, so nothing is proven; write one under limits",
-            )
-        )
-    return verdicts
+
+
+def _judge_silence(charter: Charter) -> list[Verdict]:
+    if charter.limits:
+        return []
+    because = "the charter states no limit, so nothing is proven; write one under limits"
+    return [Verdict("at least one limit", "interval", "no evidence", because)]
 
 
 def _slice_text(finding: Finding) -> str:

@@ -17,27 +17,40 @@ SIGNATURE = "charter/signature.sigstore"
 PREPARATION = "charter/preparation.json"
 DATASHEET = "charter/datasheet.md"
 CROISSANT = "charter/croissant.json"
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
+ROOT_FORM = "safetensors"
+"""The form that lies in the bundle's own folder, so that plain transformers opens the bundle; others have one of theirs."""
+OWN = ("README.md", "charter.yaml", "charter/")
+"""What a bundle holds besides its model's forms."""
 
 Text = Annotated[str, Field(min_length=1)]
+Form = Annotated[str, Field(pattern=r"^\w[\w\-]{0,79}$")]
+"""The name of a released form, and of its folder."""
 
 
 class Manifest(BaseModel):
-    """What a bundle says it is: its name, status and run, and the SHA-256 of each of its files.
+    """What a bundle says it is: its name, status and run, its model's forms, and the SHA-256 of each of its files.
 
     `digest` is of `files`; the manifest itself and the signature are in neither. status: released, or refused (a draft
-    that was packed all the same).
+    that was packed all the same). forms: each released form and the digest of its own files, the default one first; bundles
+    of format 1 hold one form, in their own folder, and don't name it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: Literal[1]
+    format: Literal[1, 2]
     name: Text
     status: Literal["released", "refused"]
     run: Text
     charter_digest: Text
     digest: Text
+    forms: dict[Form, Text] = {}
     files: dict[str, str]
+
+    @property
+    def released_forms(self) -> tuple[str, ...]:
+        """The names of the released forms, the default one first."""
+        return tuple(self.forms) if self.format > 1 else (ROOT_FORM,)
 
 
 class TaskState(BaseModel):
@@ -52,7 +65,10 @@ class TaskState(BaseModel):
 
 
 class Preparation(BaseModel):
-    """What new rows go through: the input columns, the row-wise preparations, the length texts are cut at, the task."""
+    """What new rows go through: the input columns, the row-wise preparations, the length texts are cut at, the task.
+
+    settled: of several released forms, what each one's task fitted on its own answers (thresholds, intervals).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,6 +77,7 @@ class Preparation(BaseModel):
     prepare: tuple[Use, ...]
     max_length: Annotated[int, Field(ge=8, le=8192, strict=True)]
     task: TaskState
+    settled: dict[Form, dict[str, Any]] = {}
 
 
 @dataclass(frozen=True)
@@ -142,11 +159,24 @@ def changed_files(content: Content, manifest: Manifest) -> list[str]:
     return found
 
 
-def model_digest(manifest: Manifest) -> str:
-    """The digest of the model's own files in a bundle: what its findings must be of."""
-    own = {
-        name: digest
-        for name, digest in manifest.files.items()
-        if name not in ("README.md", "charter.yaml") and not name.startswith("charter/")
-    }
-    return files_digest(own)
+def form_folder(folder: Path, form: str) -> Path:
+    """Where a form's files lie in a bundle."""
+    return folder if form == ROOT_FORM else folder / form
+
+
+def form_digests(manifest: Manifest) -> dict[str, str]:
+    """The digest of each form's own files, by what the manifest says of the files: what its findings must be of.
+
+    Files that belong to no form are of the form that lies in the bundle's own folder; where there is none, of a form
+    without a name, which no evidence is of.
+    """
+    owned: dict[str, dict[str, str]] = {form: {} for form in manifest.released_forms}
+    for name, digest in manifest.files.items():
+        if name.startswith(OWN[-1]) or name in OWN[:-1]:
+            continue
+        first, _, rest = name.partition("/")
+        if rest and first in owned and first != ROOT_FORM:
+            owned[first][rest] = digest
+        else:
+            owned.setdefault(ROOT_FORM if ROOT_FORM in owned else "", {})[name] = digest
+    return {form: files_digest(files) for form, files in owned.items()}

@@ -119,6 +119,7 @@ def read_verdict(value: Mapping[str, Any]) -> Verdict:
         because=value["because"],
         finding=None if finding is None else read_finding(finding),
         unjudged=tuple(value.get("unjudged", ())),
+        form=value.get("form", ""),
     )
 
 

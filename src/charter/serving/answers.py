@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,7 +11,8 @@ from charter.data.columns import PLACE, ROW, Columns
 from charter.data.edits import Chain, Place, backwards, carried
 from charter.data.preparation import prepare_again
 from charter.errors import BundleError, DataError, ModelError, OptionError
-from charter.models.base import load_model, load_tokenizer
+from charter.models.base import load_tokenizer
+from charter.models.exports import Exporter, check_installed
 from charter.models.inference import predict_outputs
 from charter.release.bundle import Bundle
 from charter.spec.model import Use
@@ -47,20 +47,17 @@ class Answerer:
         self,
         rows: pl.DataFrame,
         *,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         on_batch: Callable[[int, int], None] | None = None,
     ) -> Answered:
         """Answer rows that hold `_row`, `_place` and the input columns; one answer per row, in their order.
 
         A row that preparation leaves nothing of has null answers and its reason in `not_answered`. Entities of a text
         have start and end in the text as it was given, and `text` as the model read it (masked where masking is on).
-        on_batch is told how many rows are done, of how many.
+        batch_size: None: what suits the engine. on_batch is told how many rows are done, of how many.
         """
-        empty = _without_input(self.columns)
-        filled = rows.filter(~empty)
-        if len(self.columns.inputs) > 1:
-            filled = filled.with_columns(pl.col(*self.columns.inputs).fill_null(""))
-        prepared = prepare_again(filled, self.columns, self.uses, follow=True)
+        given = self._filled(rows)
+        prepared = prepare_again(given, self.columns, self.uses, follow=self._tells_places)
         examples = self.task.examples(
             prepared.frame, self.columns, self.tokenizer, self.max_length, with_targets=False
         )
@@ -70,17 +67,40 @@ class Answerer:
                 predict_outputs(self.model, self.task, examples, batch_size=batch_size, on_batch=on_batch)
             )
         decoded = self.task.decode(outputs, prepared.frame, self.columns)
+        if prepared.frame[ROW].equals(rows[ROW]) and not prepared.chains:
+            nothing = pl.Series("not_answered", [None] * rows.height, dtype=pl.String)
+            whole = pl.DataFrame([rows[ROW], rows[PLACE], *decoded.get_columns(), nothing])
+            return Answered(whole, examples.truncated)
         answered = pl.concat([prepared.frame.select(ROW), decoded], how="horizontal")
         if prepared.chains and "entities" in answered.columns:
             answered = _as_given(answered, rows, self.columns.text, prepared.chains)
-        no_text = rows.filter(empty).select(ROW, pl.lit("no text").alias("not_answered"))
-        reasons = pl.concat([prepared.dropped.select(ROW, pl.col("reason").alias("not_answered")), no_text])
-        frame = (
+        return Answered(self._with_reasons(rows, answered, prepared.dropped), examples.truncated)
+
+    @property
+    def _tells_places(self) -> bool:
+        """Whether answers hold places in the text, which must then be followed through its preparation."""
+        return self.task.reads_words
+
+    def _filled(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows that have something to read; of several inputs, a missing one is read as an empty text."""
+        if not any(rows[name].null_count() for name in self.columns.inputs):
+            return rows
+        filled = rows.filter(~_without_input(self.columns))
+        several = len(self.columns.inputs) > 1
+        return filled.with_columns(pl.col(*self.columns.inputs).fill_null("")) if several else filled
+
+    def _with_reasons(
+        self, rows: pl.DataFrame, answered: pl.DataFrame, dropped: pl.DataFrame
+    ) -> pl.DataFrame:
+        """An answer, or the reason why there is none, for every row."""
+        empty = rows.filter(_without_input(self.columns))
+        no_text = empty.select(ROW, pl.lit("no text").alias("not_answered"))
+        reasons = pl.concat([dropped.select(ROW, pl.col("reason").alias("not_answered")), no_text])
+        return (
             rows.select(ROW, PLACE)
             .join(answered, on=ROW, how="left", maintain_order="left")
             .join(reasons, on=ROW, how="left", maintain_order="left")
         )
-        return Answered(frame, examples.truncated)
 
     def answer_texts(self, texts: str | Mapping[str, str | None] | Sequence[Given]) -> pl.DataFrame:
         """Answer texts given one by one, or a single one. None is answered by its reason, `no text`.
@@ -163,19 +183,28 @@ def _as_given(
     return answered.with_columns(pl.Series("entities", cells, dtype=answered.schema["entities"]))
 
 
-def open_answerer(bundle: Bundle, folder: Path | None = None) -> Answerer:
+def open_answerer(bundle: Bundle, *, engine: str | None = None, threads: int | None = None) -> Answerer:
     """Load a bundle's model.
+
+    engine: one of the bundle's released forms, such as `onnx-int8`; None: the first. threads: None: as many as torch
+    would use; torch itself has one number for the whole process.
 
     Raises:
         BundleError: its model, tokenizer, task or preparations can't be made from its files.
+        OptionError: the bundle holds no such form.
+        MissingExtraError: the form needs libraries that are not installed.
     """
     facts = bundle.preparation
-    place = folder or bundle.folder
+    form = _form(bundle, engine)
+    place = bundle.forms[form]
     try:
-        task = restore(facts.task.model_dump())
+        state = facts.task.model_dump()
+        task = restore({**state, "fitted": facts.settled.get(form, state["fitted"])})
         for use in facts.prepare:
             plugins.resolve("preparation", use.use, use.options)
-        model, tokenizer = load_model(place, task), load_tokenizer(place)
+        exporter: Exporter = plugins.make("exporter", form, {})
+        check_installed(form, exporter)
+        model, tokenizer = exporter.open(place, task, threads), load_tokenizer(place)
     except (ModelError, OptionError) as error:
         raise BundleError(f"{place} can't be used: {error}") from None
     return Answerer(
@@ -187,3 +216,15 @@ def open_answerer(bundle: Bundle, folder: Path | None = None) -> Answerer:
         model=model,
         tokenizer=tokenizer,
     )
+
+
+def _form(bundle: Bundle, engine: str | None) -> str:
+    forms = tuple(bundle.forms)
+    if engine is None:
+        return forms[0]
+    if engine not in forms:
+        raise OptionError(
+            f"engine '{engine}': {bundle.folder} holds {', '.join(forms)}. To release another form, name it in the "
+            "charter's release.formats and run again: each form is judged by its own evidence"
+        )
+    return engine

@@ -52,6 +52,8 @@ PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "calibration": {"multi_label_classification": _PROBABILITIES},
 }
 """Audit -> task -> the scores measured for each class."""
+OF_FORMATS = ("format_agreement", "latency", "size")
+"""What is measured of every released format, whatever the audits: with the first one, milliseconds per text, megabytes."""
 _OF_TEXTS = ("majority", "tfidf_logistic_regression")
 BASELINES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("classification", "text_pair_classification"), _OF_TEXTS),
@@ -70,6 +72,8 @@ OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 SLICES = ("class", "baseline", "temperature", "split", "kind", "statistic")
 """Names of slices that findings have already: a group column called so could not be told from them."""
 RANGES: Mapping[str, tuple[float, float]] = {
+    "latency": (0.0, inf),
+    "size": (0.0, inf),
     "mcc": (-1.0, 1.0),
     "brier": (0.0, 2.0),
     "negative_log_likelihood": (0.0, inf),
@@ -85,7 +89,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
 ERRORS = (*_PROBABILITIES, "hamming_loss", "mae", "macro_mae", "rmse", "interval_width")
-"""Metrics of which less is better."""
+"""Errors: of these less is better."""
+COSTS = ("latency", "size")
+"""Costs: of these less is better, too."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class Measuring:
         names = [name for audit in self.audits for name in OVERALL[audit][self.task]]
         names += [name for audit in self.audits for name in per_class(audit, self.task)]
         names += [GAIN] if "performance" in self.audits else []
+        names += OF_FORMATS
         return tuple(dict.fromkeys(names))
 
 
@@ -128,12 +135,13 @@ def audit_of(metric: str) -> str | None:
 
 def why_pointless(limit: Limit) -> str:
     """Why a limit on a metric known here says nothing or can never be kept, by its bound alone; empty where it is sound."""
-    if audit_of(limit.metric) is None:
+    if audit_of(limit.metric) is None and limit.metric not in OF_FORMATS:
         return ""
     low, high = RANGES.get(limit.metric, (0.0, 1.0))
     upward = limit.comparison in (">=", ">")
-    if upward == (limit.metric in ERRORS):
-        better, write = ("less", "<=") if limit.metric in ERRORS else ("more", ">=")
+    downward = limit.metric in (*ERRORS, *COSTS)
+    if upward == downward:
+        better, write = ("less", "<=") if downward else ("more", ">=")
         return (
             f"{limit.metric} {limit.comparison} {limit.bound:g} asks for a bad model: of {limit.metric} {better} is better. "
             f"Write {write}"
@@ -150,7 +158,7 @@ def why_pointless(limit: Limit) -> str:
 
 def keeps_anything(limit: Limit) -> bool:
     """Whether every model keeps a limit, because its bound is the end of its metric's range."""
-    if audit_of(limit.metric) is None:
+    if audit_of(limit.metric) is None and limit.metric not in OF_FORMATS:
         return False
     low, high = RANGES.get(limit.metric, (0.0, 1.0))
     return (limit.comparison, limit.bound) in ((">=", low), ("<=", high))
@@ -163,6 +171,8 @@ def _is_never(limit: Limit, low: float, high: float) -> bool:
 def why_never(limit: Limit, measuring: Measuring) -> str:
     """Why no audit of a charter can ever measure a limit; empty where one does."""
     metric, task, known = limit.metric, measuring.task, measuring.metrics
+    if metric in OF_FORMATS:
+        return f"{metric} is measured of each released format as a whole, by no slice" if limit.slices else ""
     audit = audit_of(metric)
     if audit is not None and audit not in measuring.audits:
         return f"{metric} is measured by the audit '{audit}', which the charter does not name; add {{use: {audit}}} to audits"

@@ -298,7 +298,9 @@ class Release(Section):
     """What is released, and how it is signed."""
 
     formats: tuple[str, ...] = Field(
-        ("safetensors",), min_length=1, description="files of the released model"
+        ("safetensors",),
+        min_length=1,
+        description="forms of the released model, each judged by itself; the first one answers by default",
     )
     sign: str | None = Field(None, description="path of a private EC key (PEM) that signs the bundle")
 

@@ -71,6 +71,11 @@ def _limits() -> Iterator[str]:
         + ", ".join(f"`{name}` ({low:g} to {high:g})" for name, (low, high) in metrics.RANGES.items())
         + f". Errors are {', '.join(f'`{name}`' for name in metrics.ERRORS)}; before the temperature, `[temperature=before]`.\n"
     )
+    yield (
+        f"Of every released format, whatever the audits: {', '.join(f'`{name}`' for name in metrics.OF_FORMATS)} (the share of "
+        "test rows answered as by the first format; milliseconds for a text alone in one thread, on the machine that runs it; "
+        "megabytes). Less is better of the last two.\n"
+    )
     yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in a task's main score over a baseline:\n"
     for task, names in metrics.BASELINES.items():
         yield f"- {task}: `{metrics.HEADLINES[task]}` over {', '.join(f'`{name}`' for name in names)}"

@@ -284,8 +284,9 @@ ENGLISH: Mapping[str, str] = {
     "stage_tracking": "Tracking",
     "stage_trial": "Trial {number}",
     "stage_train": "Train",
-    "stage_export": "Calibrate and export",
-    "stage_answer": "Answer the held-out rows",
+    "stage_export_of": "Export and calibrate {name}",
+    "stage_answer_of": "Answer the held-out rows with {name}",
+    "stage_weigh_of": "Time {name} and compare it",
     "stage_audit": "Audit: {name}",
     "provenance": "Where it comes from",
     "run": "Run",
@@ -296,6 +297,17 @@ ENGLISH: Mapping[str, str] = {
     "base": "Base model",
     "released_model": "Released model",
     "format_said": "{format}, digest {digest}",
+    "format": "Format",
+    "formats": "Released formats",
+    "formats_lead": (
+        "Each format is a model of its own: calibrated and judged by its own answers. The first one answers unless "
+        "another is asked for. Times are of one text alone, in one thread, on the machine that ran this."
+    ),
+    "formats_caption": "The formats side by side",
+    "formats_to_leave_out": (
+        "Without {formats} every limit is kept: take it out of release.formats to release the rest."
+    ),
+    "of_format": "{form}: {limit}",
     "digest": "digest {digest}",
     "revision": "revision {revision}, digest {digest}",
     "test_rows": "Test rows",
@@ -342,6 +354,7 @@ ENGLISH: Mapping[str, str] = {
     "area_baseline": "baseline",
     "area_data": "data",
     "area_training": "training",
+    "area_export": "released formats",
     "term_report": "Report",
     "term_bundle": "Bundle",
     "term_scores": "Scores on the test split",

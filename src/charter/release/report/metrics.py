@@ -240,6 +240,26 @@ METRICS: Mapping[str, Metric] = {
         "在同样的行、同样的重抽样中，模型的主要得分减去基线的得分。",
         share=False,
     ),
+    "format_agreement": Metric(
+        "Agreement",
+        "一致率",
+        "The share of test rows that a released format answers as the first format does, probabilities aside.",
+        "某种发布格式与首个格式回答相同的测试行所占比例（不计概率）。",
+    ),
+    "latency": Metric(
+        "Time per text",
+        "每条文本耗时",
+        "The time that half of the test texts stay below, each answered alone in one thread: it depends on the machine.",
+        "在单线程中逐条回答时，半数测试文本不超过的时间；因机器而异。",
+        share=False,
+    ),
+    "size": Metric(
+        "Size",
+        "大小",
+        "The size of a released format's files, its tokenizer among them, in millions of bytes.",
+        "发布格式的全部文件（含分词器）的大小，单位为百万字节。",
+        share=False,
+    ),
 }
 
 TERMS: tuple[tuple[str, str, str, str], ...] = (

@@ -144,7 +144,8 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     yield say("base"), Cell(charter.model.base, about, "own")
     for name, export in (origin.get("exports") or {}).items():
         said = say("format_said", format=name, digest=str(export["digest"])[:DIGEST])
-        yield say("released_model"), Cell(said)
+        size = f"{export['bytes'] / 1e6:.3g} MB" if "bytes" in export else ""
+        yield say("released_model"), Cell(said, size)
     seeds: Mapping[str, Any] = origin.get("seeds", {})
     said = say("seeds_said", split=seeds.get("split", ""), training=seeds.get("training", ""))
     yield say("seeds"), Cell(said)

@@ -5,6 +5,7 @@ import hashlib
 from importlib import resources
 
 from charter.release.record import Record
+from charter.release.report.forms import forms_section
 from charter.release.report.misjudged import marked
 from charter.release.report.origin import (
     findings_section,
@@ -30,6 +31,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
     say = Wording(language or record.charter.report.language)
     sections = [
         limits_section(record, say),
+        *forms_section(record, say),
         purpose_section(record, say),
         *performance_sections(record, say),
         data_section(record, say),

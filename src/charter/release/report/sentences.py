@@ -102,7 +102,22 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "似然在取值范围的端点 {value} 处最大：这些行说明不了什么",
     ),
     ("no temperature is better than 1", "没有比 1 更好的温度"),
+    (
+        "the task's answers are numbers, which are alike by degrees only",
+        "该任务的回答是数值，只有程度上的相近",
+    ),
     # how it was measured
+    ("it is the first format, which the others are compared with", "它就是首个格式，其他格式都与它比较"),
+    ("share of test rows answered as by the first format", "与首个格式回答相同的测试行所占比例"),
+    (
+        "median {clock!} of texts answered one by one in one thread of the machine that ran this",
+        "在本次运行的机器上以单线程逐条回答文本时所需{clock}的中位数",
+    ),
+    ("processor time", "处理器时间"),
+    ("time", "时间"),
+    ("bytes of its files", "其全部文件的字节数"),
+    ("ms", "毫秒"),
+    ("MB", "MB"),
     ("count", "计数"),
     ("wall clock", "实际时间"),
     ("nats", "单位为奈特"),

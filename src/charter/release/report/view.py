@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from charter.release.judge import Verdict
+from charter.release.judge import Outcome, Verdict, worst_by_limit
 from charter.release.record import Record
 from charter.release.report import plots
 from charter.release.report.evidence import findings_of, first, headline
+from charter.release.report.forms import forms_table
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.trials import tried_line
 from charter.release.report.wording import Wording, interval, number, read_limit
@@ -59,13 +60,14 @@ class Summary:
     lines: tuple[str, ...]
     limits: Block
     scores: Block
+    formats: Block | None = None
 
 
 def opening(record: Record, say: Wording) -> Opening:
     """The first screen."""
     bad = [one for one in record.verdicts if one.outcome != "kept"]
     failing = [
-        Cell(say.limit(one.limit), say.said(one.because), kind=OUTCOME_KINDS[one.outcome])
+        Cell(_of_form(one, say), say.said(one.because), kind=OUTCOME_KINDS[one.outcome])
         for one in bad[:MOST_NAMED]
     ]
     if len(bad) > MOST_NAMED:
@@ -82,8 +84,14 @@ def opening(record: Record, say: Wording) -> Opening:
 
 def title(record: Record, say: Wording) -> str:
     """The verdict in a line."""
-    bad = sum(one.outcome != "kept" for one in record.verdicts)
-    return say(record.status, name=record.charter.name, count=bad, all=len(record.verdicts))
+    outcomes = worst_by_limit(record.verdicts).values()
+    bad = sum(one != "kept" for one in outcomes)
+    return say(record.status, name=record.charter.name, count=bad, all=len(outcomes))
+
+
+def _of_form(one: Verdict, say: Wording) -> str:
+    """A limit, and the released format that it was judged for where there are several."""
+    return say("of_format", form=one.form, limit=say.limit(one.limit)) if one.form else say.limit(one.limit)
 
 
 def _why(record: Record, say: Wording) -> str:
@@ -110,7 +118,17 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
             key, gain = beats(one), f"{number(one.value or 0, signed=True)} ({interval(one, signed=True)})"
             name = say.name(one.slice["baseline"])
             lines.append(say(key, baseline=name, metric=say.metric(headline(record)), gain=gain))
-    return (*lines, *tried_line(record, say), _judged(record, say))
+    return (*lines, *_formats_to_leave_out(record, say), *tried_line(record, say), _judged(record, say))
+
+
+def _formats_to_leave_out(record: Record, say: Wording) -> list[str]:
+    """The formats without which every limit would be kept, where there are such."""
+    bad = list(dict.fromkeys(one.form for one in record.verdicts if one.outcome != "kept"))
+    kept = {one.form for one in record.verdicts} - set(bad)
+    if not bad or not kept or "" in bad:
+        return []
+    comma = "、" if say.language == "zh" else ", "
+    return [say("formats_to_leave_out", formats=comma.join(bad))]
 
 
 def beats(gain: Finding) -> str:
@@ -128,15 +146,15 @@ def _judged(record: Record, say: Wording) -> str:
 
 def _facts(record: Record, say: Wording) -> list[Fact]:
     found = findings_of(record)
-    kept = sum(one.outcome == "kept" for one in record.verdicts)
-    broken = sum(one.outcome == "broken" for one in record.verdicts)
-    missing = len(record.verdicts) - kept - broken
+    outcomes: list[Outcome] = list(worst_by_limit(record.verdicts).values())
+    kept, broken = outcomes.count("kept"), outcomes.count("broken")
+    missing = len(outcomes) - kept - broken
     notes = [say("fact_broken", count=broken)] * bool(broken) + [say("fact_open", count=missing)] * bool(
         missing
     )
     comma = "，" if say.language == "zh" else ", "
-    tone = "good" if kept == len(record.verdicts) else "bad" if broken else "unsure"
-    of_all = say("fact_of", kept=kept, all=len(record.verdicts))
+    tone = "good" if kept == len(outcomes) else "bad" if broken else "unsure"
+    of_all = say("fact_of", kept=kept, all=len(outcomes))
     facts = [Fact(say("fact_limits"), of_all, comma.join(notes), tone)]
     main = first(found, "performance", headline(record))
     if main is not None and main.value is not None:
@@ -208,6 +226,10 @@ def limits_table(verdicts: Sequence[Verdict], say: Wording) -> Table:
     """Verdicts as a table, each with its measured value against the bound."""
     headings = [Heading(say(key)) for key in ("limit", "outcome", "measured", "because")]
     rows = [_limit_row(one, say) for one in verdicts]
+    if any(one.form for one in verdicts):
+        headings.insert(1, Heading(say("format")))
+        for row, one in zip(rows, verdicts, strict=True):
+            row.insert(1, Cell(one.form or say("dash"), kind="code"))
     return Table(say("limits"), headings, rows, stacked=True)
 
 
@@ -245,12 +267,24 @@ def summary(record: Record, *, language: Language | None = None) -> Summary:
         measured = "" if one.finding is None or one.finding.value is None else number(one.finding.value)
         outcome = f"{MARKS[one.outcome]} {say(one.outcome)}"
         written = one.limit if read_limit(one.limit) is not None else say.said(one.limit)
+        if one.form:
+            written = say("of_format", form=one.form, limit=written)
         rows.append((written, outcome, measured, because))
     headings = (say("limit"), say("outcome"), say("measured"), say("because"))
     limits = Block(say("limits"), headings, tuple(rows))
+    lines = first_lines(record, say)
     return Summary(
-        title(record, say), _why(record, say), first_lines(record, say), limits, _scores(record, say)
+        title(record, say), _why(record, say), lines, limits, _scores(record, say), _formats(record, say)
     )
+
+
+def _formats(record: Record, say: Wording) -> Block | None:
+    """The released formats side by side, without intervals; None where there is only one."""
+    table = forms_table(record, say, short=True)
+    if table is None:
+        return None
+    rows = tuple(tuple(cell.text for cell in row) for row in table.rows)
+    return Block(say("formats"), tuple(one.text for one in table.headings), rows)
 
 
 def _scores(record: Record, say: Wording) -> Block:

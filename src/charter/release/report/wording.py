@@ -84,6 +84,8 @@ class Wording:
             return self("stage_audit", name=self.said(rest))
         if kind == "trial" and rest:
             return self("stage_trial", number=rest)
+        if rest and self.has(f"stage_{kind}_of"):
+            return self(f"stage_{kind}_of", name=rest)
         return self(f"stage_{name}") if self.has(f"stage_{name}") else name
 
     def limit(self, text: str) -> str:

@@ -1,0 +1,138 @@
+"""What is measured of a released form as such: how alike it answers to the first form, how long a text takes, its size.
+
+Nobody names this audit: a charter that releases several forms needs it to choose between them, so every form gets it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from charter.audits.case import Answers
+from charter.audits.resampling import (
+    Interval,
+    Resampling,
+    clusters,
+    effective,
+    percentile,
+    resampled_totals,
+    summed,
+    widened,
+)
+from charter.data.columns import Columns
+from charter.runs.findings import Finding
+from charter.tasks.task import Task
+
+AREA = "export"
+CONFIDENCE, RESAMPLES = 0.95, 1000
+FEWEST = 20
+"""Fewer timed texts than this are no evidence of a latency."""
+PROBABILITIES = ("probability", "probabilities")
+
+
+@dataclass(frozen=True)
+class Form:
+    """A released form: its digest, the size of its files in bytes, and how long each timed text took, in milliseconds.
+
+    clock: what was counted: processor time, which other work on the machine hardly changes, or (on a GPU) time.
+    """
+
+    of: str
+    bytes: int
+    milliseconds: Sequence[float]
+    clock: str = "processor time"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a form said of the test rows, and the task that decodes it; each form has settled its own."""
+
+    task: Task
+    answers: Answers
+
+
+def measure_form(form: Form, columns: Columns, *, own: Told, first: Told | None, seed: int) -> list[Finding]:
+    """Agreement with the first form on the test rows (None: it is the first), time per text, size."""
+    return [_agreement(form, columns, own, first, seed), _latency(form, own.answers), _size(form)]
+
+
+def _agreement(form: Form, columns: Columns, own: Told, first: Told | None, seed: int) -> Finding:
+    rows = own.answers.rows
+    common: dict[str, Any] = {"n": rows.height, "of": form.of, "on": own.answers.digest, "split": "test"}
+    if first is None:
+        method = "it is the first format, which the others are compared with"
+        return Finding(AREA, "format_agreement", 1.0, low=1.0, high=1.0, method=method, **common)
+    ours, theirs = (_decisions(one, columns) for one in (own, first))
+    if ours is None or theirs is None:
+        because = "the task's answers are numbers, which are alike by degrees only"
+        return Finding(AREA, "format_agreement", None, because=because, **common)
+    same = np.asarray([one == other for one, other in zip(ours, theirs, strict=True)], dtype=np.int64)
+    found = _share(same, clusters(rows, columns.subject), seed)
+    return Finding(
+        AREA,
+        "format_agreement",
+        found.value,
+        low=found.low,
+        high=found.high,
+        confidence=CONFIDENCE,
+        method=f"share of test rows answered as by the first format; {found.method}",
+        **common,
+    )
+
+
+def _decisions(told: Told, columns: Columns) -> list[Any] | None:
+    """What is decided of each row, probabilities left out; None where decisions are measured numbers."""
+    answers = told.answers
+    decoded = told.task.decode(answers.outputs, answers.rows, columns).drop(PROBABILITIES, strict=False)
+    if any(kind.is_float() for kind in decoded.dtypes):
+        return None
+    return [_without_probabilities(row) for row in decoded.iter_rows(named=True)]
+
+
+def _without_probabilities(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_probabilities(one) for name, one in value.items() if name not in PROBABILITIES}
+    if isinstance(value, list | pl.Series):
+        return [_without_probabilities(one) for one in value]
+    return value
+
+
+def _share(same: NDArray[np.int64], cluster: NDArray[np.int64], seed: int) -> Interval:
+    how = Resampling(RESAMPLES, CONFIDENCE, seed)
+    tally = summed(np.stack([same, np.ones_like(same)], axis=1), cluster)
+    totals = resampled_totals(tally, how)
+    unit = "rows" if len(tally) == len(same) else f"{len(tally)} units of one person's or of like rows"
+    found = percentile(float(same.mean()), totals[:, 0] / totals[:, 1], how, unit)
+    return widened(found, effective(tally[:, 1]), CONFIDENCE)
+
+
+def _latency(form: Form, own: Answers) -> Finding:
+    """The median, with an interval by order statistics (Conover 1999, section 3.2): it asks nothing of the distribution."""
+    from scipy.stats import binom
+
+    times = np.sort(np.asarray(form.milliseconds, dtype=np.float64))
+    common: dict[str, Any] = {"n": len(times), "unit": "ms", "of": form.of, "on": own.digest, "split": "test"}
+    if len(times) < FEWEST:
+        because = f"insufficient evidence: {len(times)} rows, at least {FEWEST} are needed"
+        return Finding(AREA, "latency", None, because=because, **common)
+    low = int(binom.ppf((1 - CONFIDENCE) / 2, len(times), 0.5)) - 1
+    return Finding(
+        AREA,
+        "latency",
+        float(np.median(times)),
+        low=float(times[max(low, 0)]),
+        high=float(times[len(times) - 1 - max(low, 0)]),
+        confidence=CONFIDENCE,
+        method=f"median {form.clock} of texts answered one by one in one thread of the machine that ran this",
+        **common,
+    )
+
+
+def _size(form: Form) -> Finding:
+    size = form.bytes / 1e6
+    return Finding(
+        AREA, "size", size, low=size, high=size, method="bytes of its files", unit="MB", of=form.of
+    )

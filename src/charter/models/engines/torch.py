@@ -1,0 +1,24 @@
+"""Torch: a folder in transformers' own layout."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charter.models.base import load_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from charter.tasks.task import Task
+
+
+def open_torch(folder: Path, task: "Task", *, threads: int | None = None) -> "PreTrainedModel":
+    """The model in a folder, ready to answer. Its threads are those of the whole process.
+
+    Raises:
+        ModelError: as `load_model`.
+    """
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return load_model(folder, task)
