@@ -150,6 +150,27 @@ def test_a_task_s_bundle_is_released_verified_and_answers(made, capsys):
     assert column in json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
+def test_a_task_leaves_as_graphs_too_each_settled_by_its_own_answers(made):
+    charter = made.folder / "graphs.yaml"
+    text = (made.folder / "charter.yaml").read_text(encoding="utf-8")
+    charter.write_text(
+        text + "release: {formats: [safetensors, onnx-int8, openvino-int8]}\n", encoding="utf-8"
+    )
+    bundle = run(charter, release_to=made.folder / "graphs").bundle
+    assert bundle is not None
+    assert run_command(["verify", str(bundle)]) == 0
+    opened = read_bundle(bundle)
+    rows = new_rows(tuple(opened.preparation.inputs))
+    for form in opened.forms:
+        answerer = open_answerer(opened, engine=form, threads=1)
+        answers = answerer.answer_texts(rows)
+        assert answers["not_answered"].null_count() == len(rows)
+        assert dict(answerer.task.fitted) == opened.preparation.settled[form]
+    if made.name in ("labels", "numbers"):
+        assert len({str(one) for one in opened.preparation.settled.values()}) > 1
+
+
 def test_plain_transformers_gives_the_same_numbers(made):
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
