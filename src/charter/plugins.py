@@ -62,8 +62,12 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "classification": "charter.tasks.classification:classification",
             "text_pair_classification": "charter.tasks.classification:text_pair_classification",
             "multi_label_classification": "charter.tasks.multi_label_classification:multi_label_classification",
+            "multiple_choice": "charter.tasks.multiple_choice:multiple_choice",
             "ordinal": "charter.tasks.ordinal:ordinal",
+            "question_answering": "charter.tasks.question_answering:question_answering",
             "regression": "charter.tasks.regression:regression",
+            "sentence_embedding": "charter.tasks.sentence_embedding:sentence_embedding",
+            "sentence_similarity": "charter.tasks.sentence_similarity:sentence_similarity",
             "token_classification": "charter.tasks.token_classification:token_classification",
         },
         "audit": {
@@ -92,9 +96,6 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "input": ("image", "audio", "series", "tabular"),
         "adapter": ("gradual",),
         "task": (
-            "question_answering",
-            "sentence_embedding",
-            "multiple_choice",
             "masked_language_modelling",
             "causal_language_modelling",
         ),

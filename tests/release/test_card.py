@@ -7,7 +7,11 @@ from huggingface_hub import ModelCard
 from charter.release.card import card
 from charter.spec.model import Use
 
-PREPARATION = {"prepare": [{"use": "repair_text"}, {"use": "mask_pii"}], "max_length": 32}
+PREPARATION = {
+    "inputs": {"text": "text"},
+    "prepare": [{"use": "repair_text"}, {"use": "mask_pii"}],
+    "max_length": 32,
+}
 
 
 def loaded(text, tmp_path):

@@ -279,8 +279,55 @@ def test_limits_on_released_formats_need_no_audit_and_no_slice():
     sliced = said(text_of(rest=audits + "limits: ['size[class=a] <= 30', latency >= 9]\n"))
     assert "by no slice" in sliced["limits[0]"]
     assert "less is better" in sliced["limits[1]"]
+def test_a_task_that_mixes_examples_is_refused_under_a_privacy_budget():
+    charter = checked(ASKED % ("text: text, topic: text", "", "sentence_embedding", ""))
+    with pytest.raises(ValidationError, match="others of its batch"):
+        Charter.model_validate({**charter.model_dump(mode="json"), "privacy": {"epsilon": 8, "delta": 1e-5}})
 
 
 def test_two_sizes_of_a_batch_are_refused():
     wrong = text_of(rest="training: {batch_size: 16, tokens_per_batch: 2000}\n")
     assert any("give one of them" in message for message in said(wrong).values())
+
+
+ASKED = 'name: a\ndata:\n  source: "sample:tweets"\n  inputs: {%s}\n%smodel: {base: "sample:minilm"}\ntask: {use: %s}\n%s'
+TARGET = "  target: label\n"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "data", "task", "rest", "path", "words"),
+    [
+        ("q: text", TARGET, "question_answering", "", "data.inputs", "question and the text"),
+        (
+            "q: text, c: text", TARGET + "  prepare: [{use: repair_text}, {use: drop_near_duplicates}]\n",
+            "question_answering", "", "data.prepare[1]", "questions about one text are alike",
+        ),
+        ("q: text, c: text", "", "question_answering", "", "data.target", "is missing"),
+        ("q: text", "", "sentence_embedding", "", "data.inputs", "one that belongs to it"),
+        ("q: text, c: text", TARGET, "sentence_embedding", "", "data.target", "predicts nothing"),
+        (
+            "q: text, c: text", "", "sentence_embedding", "audits: [{use: calibration}]\n",
+            "audits[0]", "states no probabilities",
+        ),
+        (
+            "q: text, c: text", "", "sentence_embedding", "limits: [expected_calibration_error <= 0.1]\n",
+            "limits[0]", "for task sentence_embedding",
+        ),
+        (
+            "q: text, c: text", TARGET, "sentence_similarity", "training: {class_weights: balanced}\n",
+            "training.class_weights", "no classes",
+        ),
+        ("q: text", TARGET, "multiple_choice", "", "data.inputs", "name the choices"),
+        ("q: text, c: text", TARGET, "multiple_choice, stem: 2", "", "data.inputs", "the first 2 are the text"),
+    ],
+)  # fmt: skip
+def test_what_a_task_of_several_texts_needs_is_said(inputs, data, task, rest, path, words):
+    assert words in said(ASKED % (inputs, data, task, rest))[path]
+
+
+def test_a_task_without_a_target_needs_none_and_every_other_one_does():
+    whole = checked(
+        ASKED % ("text: text, topic: text", "", "sentence_embedding", "limits: [ndcg_at_10 >= 0.2]\n")
+    )
+    assert whole.data.target is None
+    assert "is missing" in said(ASKED % ("q: text", "", "classification", ""))["data.target"]

@@ -24,7 +24,7 @@ from charter.audits.resampling import (
     wilson,
 )
 from charter.runs.findings import Finding
-from charter.tasks.task import Confidences
+from charter.tasks.task import Confidences, Task
 
 FEWEST_UNITS = 20
 """Fewer independent rows or persons have no bootstrap to speak of."""
@@ -46,10 +46,11 @@ def calibration(
         test = case.answers["test"]
         told = case.task.confidences(test.outputs, test.rows, case.columns)
         if told is None:
-            return _of_intervals(case, how, minimum_n)
+            none = type(case.task).intervals is Task.intervals  # a task of vectors: nothing to be calibrated
+            return [] if none else _of_intervals(case, how, minimum_n)
         found = list(_scored(case, test, how, bins, minimum_n, {}))
         if case.temperature.value != 1.0:
-            hot = [np.asarray(one) * np.float32(case.temperature.value) for one in test.outputs]
+            hot = case.task.tempered(test.outputs, 1 / case.temperature.value)
             before = Answers(test.rows, hot, test.digest)
             found += _scored(case, before, how, bins, minimum_n, {"temperature": "before"})
         found.append(_temperature(case))

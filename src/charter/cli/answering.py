@@ -160,6 +160,22 @@ def _lines(answer: dict[str, Any]) -> list[str]:
             f"[bold]{escape(one['label'])}[/] {escape(one['text'])}  {one['probability']:.2f}"
             for one in found
         ] or ["[dim]no entities[/]"]
+    if "embedding" in answer:
+        vector = answer["embedding"]
+        first = ", ".join(f"{one:.3f}" for one in vector[:4])
+        return [f"[bold]{len(vector)} numbers[/]  [dim]{first}, ... (all of them with --json or --file)[/]"]
+    if "similarity" in answer:
+        return [f"[bold]{answer['similarity']:.3f}[/]"]
+    if "choice" in answer:
+        return [f"[bold]{answer['choice']}[/] {escape(answer['text'])}  {answer['probability']:.2f}"]
+    if "answer" in answer:
+        place = (
+            f"   [dim]characters {answer['start']} to {answer['end']}[/]"
+            if answer["answer"] is not None
+            else ""
+        )
+        said = escape(answer["answer"]) if answer["answer"] is not None else "(no answer)"
+        return [f"[bold]{said}[/]  {answer['probability']:.2f}{place}"]
     if "predictions" in answer:
         shares = answer["probabilities"] or {}
         return [

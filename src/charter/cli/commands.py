@@ -306,6 +306,48 @@ def predict(
 
 
 @app.command()
+def search(
+    bundle: Annotated[Path, typer.Argument(help="a released bundle that gives vectors")],
+    query: Annotated[list[str] | None, typer.Option(help="what is searched for; may be repeated")] = None,
+    corpus: Annotated[
+        list[Path] | None, typer.Option(help="texts to search: csv, tsv, jsonl, parquet; may be repeated")
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="the column of the texts (default: the bundle's first input)")
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(help="a folder: with --corpus the index is kept there, without it is read there"),
+    ] = None,
+    most: Annotated[int, typer.Option("--most", "-k", min=1, help="texts that are shown per query")] = 10,
+    encoding: Annotated[str, typer.Option(help="the files' text encoding")] = "utf-8",
+    key: Annotated[
+        Path | None, typer.Option(help="the public key (PEM) that the bundle must be signed by")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print what is found as JSON lines")] = False,
+    allow_refused: Annotated[
+        bool, typer.Option(help="search with a draft whose limits were not kept")
+    ] = False,
+) -> None:
+    """Find the texts of a file that are nearest in meaning to a query."""
+    from charter.cli.answering import open_bundle
+    from charter.cli.searching import search as search_texts
+
+    if not query and (index is None or not corpus):
+        raise CharterError("give --query, once or more; or --corpus with --index to make an index only")
+    search_texts(
+        open_bundle(bundle, key=key, allow_refused=allow_refused),
+        query or [],
+        corpus=corpus or [],
+        column=column,
+        index=index,
+        most=most,
+        encoding=encoding,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def verify(
     bundle: Annotated[Path, typer.Argument(help="a bundle")],
     key: Annotated[Path | None, typer.Option(help="the public key (PEM) its signature must be of")] = None,

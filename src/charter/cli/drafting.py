@@ -16,7 +16,7 @@ from charter.data.split import DEFAULTS
 from charter.errors import CharterError
 from charter.models.base import SAMPLES
 from charter.spec.limits import Limit
-from charter.spec.metrics import HEADLINES
+from charter.spec.metrics import EMBEDDINGS, HEADLINES
 from charter.spec.model import Charter
 
 LENGTHS = (32, 64, 128, 256, 512)
@@ -158,9 +158,14 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         raise CharterError(f"no charter can be made of this: {at}: {first['msg']}") from None
 
 
+_NO_LABELS = (
+    "token_classification", "regression", "question_answering", "sentence_embedding", "sentence_similarity"
+)  # fmt: skip
+
+
 def _preparations(draft: Draft) -> list[dict[str, Any]]:
     """Numbers and tags are no labels to tidy; pairs that share one of their texts are alike and yet all wanted."""
-    tidy = [] if draft.task in ("token_classification", "regression") else [{"use": "normalise_label"}]
+    tidy = [] if draft.task in _NO_LABELS else [{"use": "normalise_label"}]
     drop: list[dict[str, Any]] = [{"use": "drop_exact_duplicates"}]
     drop += [{"use": "drop_near_duplicates"}] if len(draft.texts) == 1 else []
     return [{"use": "repair_text"}, {"use": "mask_pii"}, *tidy, *drop]
@@ -189,6 +194,8 @@ def _limits(draft: Draft, look: Look) -> list[str]:
     limits += [Limit(by_group, ">=", round(bound - 0.1, 2), ((group, "*"),)) for group in draft.groups]
     if draft.parts or test_rows(draft, look) >= 1.2 * CALIBRATED_FROM:
         calibrated = Limit("expected_calibration_error", "<=", 0.1)
+        if draft.task in EMBEDDINGS:
+            return [str(one) for one in limits]
         limits.append(Limit("interval_coverage", ">=", 0.85) if draft.task == "regression" else calibrated)
     return [str(one) for one in limits]
 
@@ -196,7 +203,11 @@ def _limits(draft: Draft, look: Look) -> list[str]:
 _FIRST_BOUNDS = {
     "token_classification": 0.6,
     "multi_label_classification": 0.4,
+    "multiple_choice": 0.4,
     "ordinal": 0.5,
+    "question_answering": 0.5,
+    "sentence_embedding": 0.4,
+    "sentence_similarity": 0.4,
     "regression": 0.3,
 }
 

@@ -41,13 +41,15 @@ class Examples:
     """The encoded rows of one split, ready to be batched.
 
     ids: one int array of token ids for each sequence; an example has one, or as many as `sizes` says.
-    targets: None at prediction; else (n,) class indices, (n,) or (n, outputs) floats, or one int array per example
-    aligned with its ids.
+    targets: None at prediction; else (n,) class indices, (n,) or (n, outputs) floats, or one int array per example:
+    aligned with its ids, or several numbers for each of its sequences.
     rows: (n,) the `_row` number of each example.
     truncated: how many texts were cut at the length limit.
     types: the token types of each sequence, for pairs where the base has them; else None.
     words: for token tasks, one int array per sequence: the word that each token belongs to, -1 for none; else None.
     sizes: (n,) sequences of each example; None where each has one.
+    places, nothing: of questions, per sequence: (tokens, 2) the characters of the text that each token stands for, -1 for
+    none, and the token that stands for "no answer"; else None.
     """
 
     ids: tuple[Integers, ...]
@@ -58,6 +60,8 @@ class Examples:
     types: tuple[Integers, ...] | None = None
     words: tuple[Integers, ...] | None = None
     sizes: Integers | None = None
+    places: tuple[Integers, ...] | None = None
+    nothing: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,7 +79,7 @@ class Examples:
         """The examples at `index` as one batch, padded on the right to its longest sequence."""
         import torch
 
-        places = self._sequences(index)
+        places = self.sequences(index)
         length = max(len(self.ids[place]) for place in places)
         ids = self._padded(self.ids, places, length, self.pad_id)
         ones = [np.ones(len(self.ids[place]), dtype=np.int64) for place in places]
@@ -91,7 +95,8 @@ class Examples:
             sizes=None if self.sizes is None else torch.from_numpy(self.sizes[index]),
         )
 
-    def _sequences(self, index: Integers) -> "Integers | list[int]":
+    def sequences(self, index: Integers) -> "Integers | list[int]":
+        """The places in `ids` of the sequences of some examples, in their order."""
         if self.sizes is None:
             return index
         ends = np.cumsum(self.sizes)
@@ -116,4 +121,5 @@ class Examples:
             return None
         if isinstance(self.targets, np.ndarray):
             return torch.from_numpy(self.targets[index])
-        return torch.from_numpy(self._padded(self.targets, index, length, IGNORED))
+        longest = max(length, *(len(self.targets[place]) for place in index))
+        return torch.from_numpy(self._padded(self.targets, index, longest, IGNORED))

@@ -33,7 +33,7 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
 """What published splits are called, in lower case, and what each is here."""
 
 
-TargetKind = Literal["as_found", "label", "labels", "number"]
+TargetKind = Literal["as_found", "label", "labels", "number", "answers"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Form:
     """What a task asks of its columns, before any row is read.
 
     target: what a cell of the target becomes: `label` one text, `labels` a list of texts (none is right too), `number`
-    a Float64; `as_found` a label, or a list of tags or spans where the column holds lists.
+    a Float64; `answers` a list of places `{start, end}` in the last input (none: there is no answer); `as_found` a label,
+    or a list of tags or spans where the column holds lists.
     separator: stands between the labels of a cell that is one text. every_input: a row without a text in one of several
     inputs is rejected; else only one without any.
     """
@@ -70,8 +71,8 @@ class Columns:
     @classmethod
     def of(cls, data: Data, form: Form = Form()) -> "Columns":
         """The roles as a charter's data section states them, and what its task asks of them."""
-        several = () if isinstance(data.target, str) else data.target
-        target = data.target if isinstance(data.target, str) else TARGET
+        several = data.target if isinstance(data.target, tuple) else ()
+        target = TARGET if isinstance(data.target, tuple) else data.target
         split = data.split
         return cls(
             data.inputs, target, data.groups, data.subject, split.time, split.column, form, tuple(several)
@@ -91,11 +92,16 @@ class Columns:
         """The text column; of several the first."""
         return next(iter(self.inputs))
 
+    @property
+    def spanned(self) -> str:
+        """The column whose characters the places in the target and in answers are counted in."""
+        return list(self.inputs)[-1] if self.form.target == "answers" else self.text
+
     def texts(self, frame: pl.DataFrame) -> pl.Series:
         """What each row says, for comparing rows: the text column, or several one below the other, in their order."""
         if len(self.inputs) == 1:
             return frame[self.text]
-        parts = [pl.col(column).fill_null("") for column in self.inputs]
+        parts = [_joined(frame, column) for column in self.inputs]
         return frame.select(pl.concat_str(parts, separator="\n").alias(self.text))[self.text]
 
     def without_text(self, frame: pl.DataFrame) -> pl.Expr:
@@ -109,6 +115,11 @@ class Columns:
         targets = self.indicators or (self.target,)
         roles = (*self.inputs, *targets, *self.groups, self.subject, self.time, self.split)
         return tuple(dict.fromkeys(role for role in roles if role is not None))
+
+
+def _joined(frame: pl.DataFrame, column: str) -> pl.Expr:
+    cell = pl.col(column)
+    return (cell.list.join(" ") if isinstance(frame.schema[column], pl.List) else cell).fill_null("")
 
 
 def is_blank(frame: pl.DataFrame, column: str) -> pl.Expr:

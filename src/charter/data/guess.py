@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from charter.data.columns import SPLIT_NAMES
-from charter.data.look import FEW, ColumnLook, Look
+from charter.data.look import FEW, QUESTIONS, ColumnLook, Look
 
 
 def _set(names: str) -> frozenset[str]:
@@ -37,6 +37,8 @@ PAIRS = (
     ("query", "document"), ("句子1", "句子2"), ("问题1", "问题2"), ("问题", "答案"), ("前提", "假设"),
 )  # fmt: skip
 """Names of two texts that are read as a pair."""
+QUESTIONED = _set("context passage paragraph document text 上下文 篇章 段落 文章 文本")
+"""Names of the text that a question is about."""
 TITLES = _set("title headline subject_line summary 标题 题目 摘要")
 ORDERED = _set("rating ratings stars star score level grade severity priority 评分 星级 等级 级别 得分")
 """Names of numbers that have an order, and of which few are classes."""
@@ -127,6 +129,11 @@ def guess_pair(look: Look, texts: Guess) -> Guess:
     for first, second in PAIRS:
         if first in names and second in names and _is_varied(names[first]) and _is_varied(names[second]):
             return Guess((names[first].name, names[second].name), "named as a pair of texts, read together")
+    if any(one.kind == "answers" for one in look.columns):
+        asked = next((one for name, one in names.items() if name in QUESTIONS), None)
+        about = next((one for name, one in names.items() if name in QUESTIONED), None)
+        if asked is not None and about is not None:
+            return Guess((asked.name, about.name), "a question and the text that it is about")
     titles = [one for name, one in names.items() if name in TITLES and one.name not in texts.columns]
     body = look.column(texts.column) if texts.column is not None else None
     if body is not None and body.kind == "text" and titles and _is_varied(titles[0]):
@@ -151,6 +158,9 @@ def _textness(one: ColumnLook) -> float:
 def guess_target(look: Look, text: str | None, taken: Collection[str] = ()) -> Guess:
     """Tags beside words, spans beside a text, or else a column of classes: named like a target, or of the fewest values."""
     free = [one for one in look.columns if one.name not in taken and one.name != text]
+    answers = [one for one in free if one.kind == "answers"]
+    if answers:
+        return Guess((answers[0].name,), "answers with their places in the text")
     held = look.column(text) if text is not None else None
     listed = "tags" if held is not None and held.kind == "words" else "spans"
     marked = [one for one in free if one.kind == listed]
@@ -216,6 +226,8 @@ def guess_task(look: Look, target: Guess, *, pair: bool = False) -> Guess:
     one = look.column(target.column) if target.column is not None else None
     if len(target.columns) > 1 or (one is not None and one.kind == "labels"):
         return Guess(("multi_label_classification",), "any number of labels for each text")
+    if one is not None and one.kind == "answers":
+        return Guess(("question_answering",), "the words of the text that answer the question")
     if one is not None and one.kind in ("tags", "spans", "words"):
         return Guess(("token_classification",), "entities in the text")
     if one is not None and one.kind == "number" and not one.shares:

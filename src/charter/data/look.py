@@ -9,7 +9,7 @@ from typing import Literal
 
 import polars as pl
 
-from charter.data.columns import PLACE, ROW, SPLIT, Columns
+from charter.data.columns import PLACE, ROW, SPLIT, Columns, Form
 from charter.data.files import file_bytes, files_of, is_pattern, is_undecoded
 from charter.data.folder import first_bytes
 from charter.data.hub import columns_of
@@ -34,7 +34,9 @@ MOST_FILES = 20
 FEW = 50
 """A column of at most so many different values has them counted one by one."""
 
-Kind = Literal["text", "number", "truth value", "time", "words", "tags", "spans", "labels", "other"]
+Kind = Literal[
+    "text", "number", "truth value", "time", "words", "tags", "spans", "labels", "answers", "other"
+]
 _COLUMN = re.compile(r"[^_].*|_[^_].*")
 _TAG = r"^(?:O|[BIESLUM]-.+)$"
 
@@ -165,7 +167,15 @@ def _names(found: Location, folder: Path, encoding: str) -> list[str]:
 def _all_as_labels(found: Location, names: list[str]) -> Columns:
     if found.kind == "conll":
         return Columns(inputs={"tokens": "text"}, target="tags")
-    return Columns(inputs={}, groups=tuple(names))
+    answers = next((name for name in names if name.lower() in ANSWERS), None)
+    if answers is None or not any(name.lower() in QUESTIONS for name in names):
+        return Columns(inputs={}, groups=tuple(names))
+    others = tuple(name for name in names if name != answers)
+    return Columns(inputs={}, target=answers, groups=others, form=Form("answers"))
+
+
+QUESTIONS, ANSWERS = ("question", "query", "问题"), ("answers", "answer", "答案")
+"""Names of a question and of its answers: beside a question, records of answers are read as such."""
 
 
 def _column(frame: pl.DataFrame, name: str) -> ColumnLook:
@@ -173,6 +183,8 @@ def _column(frame: pl.DataFrame, name: str) -> ColumnLook:
     cells = frame[name].drop_nulls()
     if isinstance(kind, pl.List):
         return _listed(name, cells, kind)
+    if isinstance(kind, pl.Struct) and {"text", "answer_start"} <= {one.name for one in kind.fields}:
+        return ColumnLook(name, "answers", len(cells), 0, 0.0)
     if kind.is_nested() or kind == pl.Binary:
         return ColumnLook(name, "other", len(cells), 0, 0.0)
     labels = frame.select(as_label(frame, name))[name].str.strip_chars()
@@ -230,6 +242,7 @@ def _listed(name: str, cells: pl.Series, kind: pl.List) -> ColumnLook:
     if isinstance(kind.inner, pl.Struct):
         fields = {one.name for one in kind.inner.fields}
         what = "spans" if {"start", "end", "label"} <= fields else "other"
+        what = "answers" if {"text", "answer_start"} <= fields else what
     elif kind.inner == pl.String:
         few = len(inner) and inner.n_unique() <= min(MOST_LABELS, max(2, len(cells) // 10))
         if few and length <= 5 and not inner.str.contains(_TAG).all():

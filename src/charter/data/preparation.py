@@ -152,9 +152,11 @@ def applied_to(
     check_account(name, frame, outcome)
     spans = _holds_spans(frame, columns)
     chains: dict[int, Chain] = {}
-    if spans or (follow and len(columns.inputs) == 1 and frame.schema[columns.text] == pl.String):
+    if spans or (follow and _is_followed(frame, columns)):
         chains = _chains(frame, outcome, columns)
         outcome = _with_spans_moved(outcome, columns, chains) if spans else outcome
+        if columns.form.target == "answers":
+            outcome = _without_vanished(outcome, frame, columns)
     return outcome, chains
 
 
@@ -168,6 +170,26 @@ def drops_by(name: str, outcome: Outcome) -> pl.DataFrame:
     return outcome.dropped.select(pl.col(ROW).cast(pl.Int64), pl.lit(name).alias("by"), "reason")
 
 
+def _is_followed(frame: pl.DataFrame, columns: Columns) -> bool:
+    """Whether answers may name places in a text, which are then carried back to the text as it was given."""
+    one = len(columns.inputs) == 1 or columns.form.target == "answers"
+    return one and frame.schema[columns.spanned] == pl.String
+
+
+def _without_vanished(outcome: Outcome, before: pl.DataFrame, columns: Columns) -> Outcome:
+    """Drop the rows of which every answer vanished: they must not become questions without an answer."""
+    target = str(columns.target)
+    if target not in before.columns:
+        return outcome
+    had = before.filter(pl.col(target).list.len() > 0)[ROW]
+    gone = outcome.frame.filter((pl.col(target).list.len() == 0) & pl.col(ROW).is_in(had.implode()))
+    if not gone.height:
+        return outcome
+    why = gone.select(ROW, pl.lit("nothing is left of its answers").alias("reason"))
+    kept = outcome.frame.join(gone.select(ROW), on=ROW, how="anti", maintain_order="left")
+    return replace(outcome, frame=kept, dropped=pl.concat([outcome.dropped.select(ROW, "reason"), why]))
+
+
 def _holds_spans(frame: pl.DataFrame, columns: Columns) -> bool:
     kind = frame.schema.get(columns.target or "")
     return isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct)
@@ -175,10 +197,11 @@ def _holds_spans(frame: pl.DataFrame, columns: Columns) -> bool:
 
 def _chains(before: pl.DataFrame, outcome: Outcome, columns: Columns) -> dict[int, Chain]:
     """By row number, how one preparation changed each text that it changed."""
-    if outcome.frame[columns.text].equals(before[columns.text]):
+    text = columns.spanned
+    if outcome.frame[text].equals(before[text]):
         return {}
-    old = before.select(ROW, pl.col(columns.text).alias("_old"))
-    both = outcome.frame.select(ROW, pl.col(columns.text).alias("_new")).join(old, on=ROW)
+    old = before.select(ROW, pl.col(text).alias("_old"))
+    both = outcome.frame.select(ROW, pl.col(text).alias("_new")).join(old, on=ROW)
     changed = both.filter(pl.col("_old") != pl.col("_new"))
     return {row: _chain(outcome, old, new) for row, new, old in changed.iter_rows()}
 

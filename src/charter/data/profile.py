@@ -19,7 +19,7 @@ class Tally:
     """What is counted of the rows that are left, chunk by chunk.
 
     labels: by split, how often each class stands there (for tags and spans: the entities' tags). numbers: by split, how many
-    the target has, their sum and that of their squares, both less the first number that was seen.
+    the target has, their sum and that of their squares, both less the first number that was seen. answered: by split, how many questions have an answer.
     """
 
     columns: Columns
@@ -27,6 +27,7 @@ class Tally:
     labels: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     numbers: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
     first: float | None = None
+    answered: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     groups: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     lengths: list[pl.Series] = field(default_factory=list)
@@ -35,7 +36,8 @@ class Tally:
         """Count the next rows, with SPLIT."""
         self.sizes.update(dict(chunk[SPLIT].value_counts().iter_rows()))
         for (split,), part in chunk.group_by(SPLIT):
-            self._count(str(split), part[str(self.columns.target)])
+            if self.columns.target is not None:
+                self._count(str(split), part[self.columns.target])
         for column in self.told:
             self.missing[column] += chunk[column].null_count()
         for column in self.columns.groups:
@@ -46,6 +48,9 @@ class Tally:
         self.lengths.append(texts.str.len_chars())
 
     def _count(self, split: str, targets: pl.Series) -> None:
+        if self.columns.form.target == "answers":
+            self.answered[split] += int((targets.list.len() > 0).sum())
+            return
         if self.columns.form.target != "number":
             self.labels[split].update(_labels(targets))
             return
@@ -126,6 +131,8 @@ def _shares(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
             where = {"split": split, "class": str(label)}
             yield finding("label_share", count / total, total, where, "share")
         yield from _numbers(tally, split, finding)
+        if tally.columns.form.target == "answers" and (size := tally.sizes[split]):
+            yield finding("answered_share", tally.answered[split] / size, size, {"split": split}, "share")
 
 
 def _numbers(tally: Tally, split: str, finding: Callable[..., Finding]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from charter.data import table
+from charter.data.answers import answers_said
 from charter.data.compression import is_packed
 from charter.data.files import check_header, file_bytes, file_source, head, is_undecoded
 from charter.data.lines import lines_of
@@ -195,6 +196,8 @@ _SCALAR = frozenset({"text", "number", "truth value"})
 
 
 def _rule(column: str, kinds: Counter[str], asked: Asked) -> _Rule:
+    if asked.columns.form.target == "answers" and column == asked.columns.target:
+        return _Rule("answers", frozenset())
     if column in asked.columns.inputs:
         kinds = Counter({kind: count for kind, count in kinds.items() if kind in ("text", "words")})
     if kinds["spans"] or kinds["words"]:  # an empty list is one of those without any
@@ -215,6 +218,8 @@ def _column(
     rejects: list[Reject],
 ) -> pl.Series:
     """One column of JSON values in the type that most of them have; the others are rejected, not converted."""
+    if rule.usual == "answers":
+        return _answers(column, objects, numbers, rejects)
     cells: list[Any] = []
     for one, record in zip(objects, numbers, strict=True):
         value = one.get(column)
@@ -236,6 +241,22 @@ def _column(
         ]
         return pl.Series(column, spans, pl.List(SPAN))
     return pl.Series(column, cells, pl.String)
+
+
+def _answers(
+    column: str, objects: Sequence[Mapping[str, Any]], numbers: Sequence[int], rejects: list[Reject]
+) -> pl.Series:
+    """Answers in whichever form each object has them; what is none is rejected."""
+    cells: list[Any] = []
+    for one, record in zip(objects, numbers, strict=True):
+        value = one.get(column)
+        said = answers_said(value)
+        if said is None:
+            rejects.append(
+                Reject(record, f"wrong type in column '{column}'", _kind(value), len(str(value)))
+            )
+        cells.append([{"text": each.text, "answer_start": each.start} for each in said or ()])
+    return pl.Series(column, cells, pl.List(pl.Struct({"text": pl.String, "answer_start": pl.Int64})))
 
 
 SPAN_KEYS = ("start", "end", "label")

@@ -44,7 +44,8 @@ def checked(table: Table, asked: Asked) -> Table:
     )
     good = marked.filter(pl.col("_problem").is_null()).drop("_problem")
     if len(columns.inputs) > 1:
-        good = good.with_columns(pl.col(*columns.inputs).fill_null(""))
+        texts = [one for one in columns.inputs if good.schema[one] == pl.String]
+        good = good.with_columns(pl.col(*texts).fill_null("")) if texts else good
     return Table(good, pl.concat([table.rejects, bad.cast(REJECTS)]), table.records)  # type: ignore[arg-type]
 
 

@@ -181,14 +181,14 @@ NUMBER_PARTS = 10
 
 
 def _balanced(rows: Rows, columns: Columns) -> str | None:
-    """The target where splits can be balanced by it: classes, several labels, numbers; None for tags and spans."""
+    """The target where splits can be balanced by it: classes, labels, numbers, answers; None for tags and spans."""
     kind = rows.schema.get(columns.target or "")
-    known = kind is not None and (kind == pl.String or columns.form.target in ("labels", "number"))
+    known = kind is not None and (kind == pl.String or columns.form.target in ("labels", "number", "answers"))
     return columns.target if known else None
 
 
 def _strata(frame: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
-    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), the tenth of a number."""
+    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), a number's tenth, whether it has an answer."""
     target = columns.target
     if target is None or target not in frame.columns or frame.height == 0:
         return np.zeros(frame.height, dtype=np.int64)
@@ -199,6 +199,8 @@ def _strata(frame: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
         cells = frame[target].to_list()
         rarest = [min((place[label] for label in cell), default=len(order)) for cell in cells]
         return np.asarray(rarest, dtype=np.int64)
+    if columns.form.target == "answers":
+        return (frame[target].list.len() > 0).cast(pl.Int64).to_numpy()
     if columns.form.target == "number":
         ranks = frame[target].rank("average").to_numpy()
         return np.asarray(np.floor((ranks - 0.5) / frame.height * NUMBER_PARTS), dtype=np.int64)

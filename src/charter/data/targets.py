@@ -1,7 +1,8 @@
-"""A target's cells in the form that its task asks for: a label, a list of labels, a number, or tags and spans as found."""
+"""A target's cells in the form that its task asks for: a label, labels, a number, answers, or tags and spans as found."""
 
 import polars as pl
 
+from charter.data.answers import as_places
 from charter.data.columns import TARGET, Columns
 from charter.errors import DataError
 
@@ -19,6 +20,8 @@ def as_target(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
         return _of_indicators(frame, columns)
     if columns.form.target == "number":
         return _number(frame, str(columns.target))
+    if columns.form.target == "answers":
+        return _answers(frame, columns)
     if columns.form.target == "labels":
         return _labels(frame, str(columns.target), columns.form.separator)
     if columns.form.target == "label" and frame.schema[str(columns.target)].is_nested():
@@ -32,8 +35,24 @@ def no_target(columns: Columns) -> str:
     """Why a row is rejected whose target is null, in words."""
     if columns.indicators:
         return f"neither 0 nor 1 in one of the target's {len(columns.indicators)} columns"
+    if columns.form.target == "answers":
+        return f"an answer of column '{columns.target}' does not stand in column '{columns.spanned}'"
     what = "number" if columns.form.target == "number" else "target"
     return f"no {what} in column '{columns.target}'"
+
+
+def _answers(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Places of the answers; lists of texts are several right answers, not words of one."""
+    target, text = str(columns.target), columns.spanned
+    kind = frame.schema[target]
+    if frame.schema[text] != pl.String:
+        raise DataError(f"data.inputs.{text}: answers are places in a text, the column holds lists of words")
+    if not (kind.is_nested() or kind in (pl.String, pl.Null)):
+        raise DataError(
+            f"data.target '{target}': answers are expected (a text, {{text, answer_start}}, or lists of them), the column "
+            f"holds {in_words(kind)}"
+        )
+    return as_places(frame, target, text)
 
 
 def _number(frame: pl.DataFrame, column: str) -> pl.DataFrame:

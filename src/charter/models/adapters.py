@@ -87,7 +87,10 @@ def lora(
     def apply(model: "PreTrainedModel") -> Model:
         from peft import LoraConfig, get_peft_model
 
-        heads = [name for name, _ in model.named_children() if name != model.base_model_prefix]
+        whole = model.base_model is model  # a base without any head
+        heads = (
+            [] if whole else [name for name, _ in model.named_children() if name != model.base_model_prefix]
+        )
         config = LoraConfig(
             r=rank,
             lora_alpha=alpha,

@@ -70,6 +70,18 @@ def _logits(model: "PreTrainedModel") -> "Tensor":
 
     learning = model.training
     with torch.inference_mode():
-        logits = model.eval()(input_ids=torch.tensor([[1, 2, 3]], device=model.device)).logits.float().clone()
+        said = model.eval()(**_three_tokens(model))
+        spans = "start_logits" in said
+        logits = torch.stack([said.start_logits, said.end_logits]) if spans else said.logits
     model.train(learning)
-    return torch.Tensor(logits)
+    return logits.float().clone()
+
+
+def _three_tokens(model: "PreTrainedModel") -> "dict[str, Tensor]":
+    """Three tokens, or a choice of two such texts for a model that chooses."""
+    import torch
+
+    ids = torch.tensor([[1, 2, 3]], device=model.device)
+    if type(model).__name__.endswith("ForMultipleChoice"):
+        return {"input_ids": torch.stack([ids[0], ids[0].flip(0)])[None]}
+    return {"input_ids": ids}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from charter import plugins
@@ -24,7 +23,7 @@ from charter.pipeline.learning import Trained, model_libraries
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
 from charter.runs.digest import folder_digest, folder_files, frame_digest
-from charter.runs.files import write_json
+from charter.runs.files import write_json, write_text
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter
@@ -118,6 +117,9 @@ def export_model(
             facts = _fitted(held_out, data, trained.task)
         task = trained.task.settle(held_out.at(facts["value"]), data.columns)
         exporter.fold(folder, trained.task, facts["value"])
+        dimensions = int(given.model.config.hidden_size)
+        for name, content in task.companions(dimensions, charter.model.max_length).items():
+            write_text(folder / name, content)
         write_json(files / "temperature.json", facts)
         write_json(files / "task.json", task.state())
 
@@ -189,7 +191,7 @@ class _Answering:
             if split not in FITTED_ON[-1]:
                 raise AssertionError(f"nothing is fitted on the {split} split")
             one = self(split)
-            return HeldOut(one.rows, [output / np.float32(temperature) for output in one.outputs])
+            return HeldOut(one.rows, self._task.tempered(one.outputs, temperature))
 
         return released
 

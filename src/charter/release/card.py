@@ -19,11 +19,20 @@ PIPELINES: Mapping[str, str] = {
     "multi_label_classification": "text-classification",
     "ordinal": "text-classification",
     "regression": "text-classification",
+    "question_answering": "question-answering",
+    "sentence_embedding": "sentence-similarity",
+    "sentence_similarity": "sentence-similarity",
+    "multiple_choice": "multiple-choice",
     "token_classification": "token-classification",
 }
 """The hub's name for each task that a plain transformers pipeline can do; a plug-in's task has none."""
 EVERY_OUTPUT = ("multi_label_classification", "ordinal")
 """Tasks of whose outputs plain transformers shows all only when it is told to."""
+_POOLED = (
+    "A text's vector is the mean of the last hidden states over its tokens, divided by its length. sentence-transformers opens "
+    'the folder too: `SentenceTransformer("FOLDER").encode([...])` gives the same vectors. `charter search` finds the nearest '
+    "texts of a file."
+)
 READ_AS: Mapping[str, str] = {
     "multi_label_classification": (
         "Each label has a probability of its own. `charter predict` answers those from their threshold on: {thresholds}."
@@ -32,9 +41,48 @@ READ_AS: Mapping[str, str] = {
         "An output `> CLASS` is the probability of a class above CLASS, given that it is at least CLASS; multiplied up from the "
         "lowest they give the probability of a class above each, and the answer of `charter predict` is the median class."
     ),
+    "question_answering": (
+        "The likeliest pair of a start and an end is the answer; the first token stands for none. `charter predict` reads texts of "
+        "any length, window by window, and says that there is no answer from a threshold on that was fitted for that."
+    ),
+    "sentence_embedding": _POOLED,
+    "sentence_similarity": _POOLED,
+    "multiple_choice": "The text goes in once for each choice, as a pair with it; the highest of the logits names the answer.",
     "regression": "The score is the number itself, in the target's own units{shift}.",
 }
 """What plain transformers' outputs mean, where that is not plain from their names."""
+SNIPPETS: Mapping[str, tuple[str, ...]] = {
+    "question_answering": (
+        "from transformers import AutoModelForQuestionAnswering, AutoTokenizer",
+        "",
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        'model = AutoModelForQuestionAnswering.from_pretrained("FOLDER")',
+        'told = model(**tokenizer("QUESTION", "TEXT", return_tensors="pt"))',
+        "print(told.start_logits, told.end_logits)  # of each token",
+    ),
+    **dict.fromkeys(
+        ("sentence_embedding", "sentence_similarity"),
+        (
+            "from transformers import AutoModel, AutoTokenizer",
+            "",
+            'tokenizer, model = AutoTokenizer.from_pretrained("FOLDER"), AutoModel.from_pretrained("FOLDER")',
+            'read = tokenizer(["..."], padding=True, return_tensors="pt")',
+            "states, mask = model(**read).last_hidden_state, read.attention_mask[..., None]",
+            "vectors = (states * mask).sum(1) / mask.sum(1)",
+            "print(vectors / vectors.norm(dim=-1, keepdim=True))",
+        ),
+    ),
+    "multiple_choice": (
+        "from transformers import AutoModelForMultipleChoice, AutoTokenizer",
+        "",
+        'tokenizer = AutoTokenizer.from_pretrained("FOLDER")',
+        'model = AutoModelForMultipleChoice.from_pretrained("FOLDER")',
+        'choices = ["...", "..."]',
+        'read = tokenizer(["TEXT"] * len(choices), choices, padding=True, return_tensors="pt")',
+        "print(model(**{name: one[None] for name, one in read.items()}).logits)",
+    ),
+}
+"""How plain transformers is asked where it has no pipeline for the task."""
 SAMPLE_LANGUAGES: Mapping[str, str] = {"sample:tweets": "en"}
 SAMPLE_BASES: Mapping[str, str] = {"sample:minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 """The hub's name of a base that Charter gives as a sample."""
@@ -191,7 +239,7 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
     skipped = ", ".join(f"`{use}`" for use in uses)
     yield from ("## How to use it", "")
     yield "```sh"
-    yield f"charter predict FOLDER {_said(record)}"
+    yield f"charter predict FOLDER {_said(preparation)}"
     yield "```"
     yield ""
     if uses:
@@ -212,21 +260,31 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
             if uses
             else "."
         )
-        options = _EACH if record.charter.task.use in EVERY_OUTPUT else ""
-        yield from ("", "```python", "from transformers import pipeline", "")
-        yield f'answer = pipeline("{kind}", model="FOLDER"{options})'
-        yield from _asked(record)
-        yield "```"
+        yield from ("", "```python", *_asked_plainly(record, kind), "```")
         yield from _read_as(record, preparation)
     length = preparation.get("max_length")
     if length:
-        yield from ("", f"It was judged on texts cut at {length} tokens.")
+        windows = record.charter.task.use == "question_answering"
+        how = f"read in windows of {length} tokens, whole" if windows else f"cut at {length} tokens"
+        yield from ("", f"It was judged on texts {how}.")
     yield ""
 
 
-def _said(record: Record) -> str:
+def _asked_plainly(record: Record, kind: str) -> Iterator[str]:
+    """How plain transformers is asked, in Python."""
+    snippet = SNIPPETS.get(record.charter.task.use)
+    if snippet is not None:
+        yield from snippet
+        return
+    options = _EACH if record.charter.task.use in EVERY_OUTPUT else ""
+    yield from ("from transformers import pipeline", "")
+    yield f'answer = pipeline("{kind}", model="FOLDER"{options})'
+    yield from _asked(record)
+
+
+def _said(preparation: Mapping[str, Any]) -> str:
     """The options of `charter predict` for one row."""
-    inputs = list(record.charter.data.inputs)
+    inputs = list(preparation["inputs"])
     if len(inputs) == 1:
         return '--text "..."'
     return " ".join(f"--input {shlex.quote(f'{name}=...')}" for name in inputs)

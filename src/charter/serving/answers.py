@@ -52,8 +52,9 @@ class Answerer:
     ) -> Answered:
         """Answer rows that hold `_row`, `_place` and the input columns; one answer per row, in their order.
 
-        A row that preparation leaves nothing of has null answers and its reason in `not_answered`. Entities of a text
-        have start and end in the text as it was given, and `text` as the model read it (masked where masking is on).
+        A row that preparation leaves nothing of has null answers and its reason in `not_answered`. Entities, and answers
+        to questions, have start and end in the text as it was given, and their words as the model read them (masked where
+        masking is on).
         batch_size: None: what suits the engine. on_batch is told how many rows are done, of how many.
         """
         given = self._filled(rows)
@@ -72,22 +73,23 @@ class Answerer:
             whole = pl.DataFrame([rows[ROW], rows[PLACE], *decoded.get_columns(), nothing])
             return Answered(whole, examples.truncated)
         answered = pl.concat([prepared.frame.select(ROW), decoded], how="horizontal")
-        if prepared.chains and "entities" in answered.columns:
-            answered = _as_given(answered, rows, self.columns.text, prepared.chains)
+        if prepared.chains:
+            answered = _as_given(answered, rows, self.columns.spanned, prepared.chains)
         return Answered(self._with_reasons(rows, answered, prepared.dropped), examples.truncated)
 
     @property
     def _tells_places(self) -> bool:
         """Whether answers hold places in the text, which must then be followed through its preparation."""
-        return self.task.reads_words
+        return self.task.reads_words or self.columns.form.target == "answers"
 
     def _filled(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that have something to read; of several inputs, a missing one is read as an empty text."""
         if not any(rows[name].null_count() for name in self.columns.inputs):
             return rows
         filled = rows.filter(~_without_input(self.columns))
-        several = len(self.columns.inputs) > 1
-        return filled.with_columns(pl.col(*self.columns.inputs).fill_null("")) if several else filled
+        texts = [one for one in self.columns.inputs if filled.schema[one] == pl.String]
+        several = len(self.columns.inputs) > 1 and texts
+        return filled.with_columns(pl.col(*texts).fill_null("")) if several else filled
 
     def _with_reasons(
         self, rows: pl.DataFrame, answered: pl.DataFrame, dropped: pl.DataFrame
@@ -168,7 +170,9 @@ def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, str 
 def _as_given(
     answered: pl.DataFrame, rows: pl.DataFrame, text: str, chains: Mapping[int, Chain]
 ) -> pl.DataFrame:
-    """Entities with their places in the texts as they were given, not as they were prepared."""
+    """Entities and answers with their places in the texts as they were given, not as they were prepared."""
+    if {"answer", "start", "end"} <= set(answered.columns):
+        return _one_as_given(answered, rows, text, chains)
     given = dict(rows.filter(pl.col(ROW).is_in(list(chains))).select(ROW, text).iter_rows())
     cells = []
     for row, found in answered.select(ROW, "entities").iter_rows():
@@ -181,6 +185,21 @@ def _as_given(
             ]
         cells.append(found)
     return answered.with_columns(pl.Series("entities", cells, dtype=answered.schema["entities"]))
+
+
+def _one_as_given(
+    answered: pl.DataFrame, rows: pl.DataFrame, text: str, chains: Mapping[int, Chain]
+) -> pl.DataFrame:
+    given = dict(rows.filter(pl.col(ROW).is_in(list(chains))).select(ROW, text).iter_rows())
+    starts, ends = answered["start"].to_list(), answered["end"].to_list()
+    for place, row in enumerate(answered[ROW].to_list()):
+        if row in chains and starts[place] is not None:
+            back = backwards(chains[row], given[row])
+            one = carried(Place(starts[place], ends[place]), back)
+            starts[place], ends[place] = one.start, one.end
+    return answered.with_columns(
+        pl.Series("start", starts, dtype=pl.Int64), pl.Series("end", ends, dtype=pl.Int64)
+    )
 
 
 def open_answerer(bundle: Bundle, *, engine: str | None = None, threads: int | None = None) -> Answerer:

@@ -5,10 +5,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from charter import plugins
 from charter.spec.document import Path_
 from charter.spec.limits import Limit
 from charter.spec.messages import told
-from charter.spec.metrics import HEADLINES, SLICES, Measuring, is_built_in, why_never, why_pointless
+from charter.spec.metrics import (
+    EMBEDDINGS,
+    HEADLINES,
+    SLICES,
+    Measuring,
+    is_built_in,
+    why_never,
+    why_pointless,
+)
 from charter.spec.model import Training, Use
 from charter.spec.parts import Parts
 from charter.spec.search import KEYS, Choices
@@ -103,6 +112,26 @@ def _inputs_of_task(parts: Parts, count: int, say: Say) -> None:
             ("data", "inputs"),
             f"{count} inputs: task token_classification finds entities in one text; name one",
         )
+    if name == "sentence_embedding" and count not in (2, 3):
+        say(
+            ("data", "inputs"),
+            f"{count} input(s): task sentence_embedding reads a text and one that belongs to it, and perhaps one that does not",
+        )
+    if name == "sentence_similarity" and count != 2:
+        say(("data", "inputs"), f"{count} input(s): task sentence_similarity reads a pair of texts")
+    if name == "multiple_choice":
+        stem = int(use.options.get("stem", 1)) if use is not None else 1
+        if count <= stem:
+            say(
+                ("data", "inputs"),
+                f"{count} input(s), of which the first {stem} are the text (task option stem): name the choices after it, one "
+                "column each, or one column of lists",
+            )
+    if name == "question_answering" and count != 2:
+        say(
+            ("data", "inputs"),
+            f"{count} input(s): task question_answering reads the question and the text that it is about, in that order",
+        )
     if name == "text_pair_classification" and count != 2:
         hint = (
             "; task classification reads one" if count == 1 else "; task classification reads several, joined"
@@ -110,6 +139,11 @@ def _inputs_of_task(parts: Parts, count: int, say: Say) -> None:
         say(
             ("data", "inputs"), f"{count} input(s): task text_pair_classification reads a pair of texts{hint}"
         )
+
+
+def _predicts(use: Use | None) -> bool:
+    """Whether a task needs a target: a plug-in's may do without."""
+    return use is None or use.use in HEADLINES or use.use not in plugins.names("task")
 
 
 def _target_of_task(parts: Parts, say: Say) -> None:
@@ -129,6 +163,31 @@ def _target_of_task(parts: Parts, say: Say) -> None:
             ("task", "separator"),
             "data.target names a column per label, so there is nothing to part; remove it",
         )
+    if use is not None and use.use == "sentence_embedding":
+        if parts.stands("data", "target"):
+            say(
+                ("data", "target"),
+                "task sentence_embedding learns from which texts belong together and predicts nothing; remove it, or take task "
+                "sentence_similarity for a score of each pair",
+            )
+    elif parts.stands("data") and not parts.stands("data", "target") and _predicts(use):
+        say(("data", "target"), "is missing: the task needs a column to predict. Write: target: label")
+    if use is not None and use.use in EMBEDDINGS:
+        for path, audit in parts.each("audits").items():
+            if audit.use == "calibration" and parts.stands("audits"):
+                say(
+                    path, f"task {use.use} states no probabilities that could be calibrated; remove the audit"
+                )
+        if parts.one("training", "class_weights") is not None:
+            say(("training", "class_weights"), f"task {use.use} has no classes to weigh; remove the key")
+    if use is not None and use.use == "question_answering":
+        for path, one in parts.each("data", "prepare").items():
+            if one.use == "drop_near_duplicates":
+                say(
+                    path,
+                    "questions about one text are alike, so all but one of each text's would be dropped; remove it (the "
+                    "split keeps the questions of a text together all the same)",
+                )
     if use is not None and use.use == "regression" and parts.one("training", "class_weights") is not None:
         say(("training", "class_weights"), "task regression has no classes to weigh; remove the key")
 

@@ -14,7 +14,11 @@ HEADLINES: Mapping[str, str] = {
     "text_pair_classification": "macro_f1",
     "multi_label_classification": "macro_f1",
     "ordinal": "quadratic_weighted_kappa",
+    "multiple_choice": "accuracy",
+    "question_answering": "answer_f1",
     "regression": "r2",
+    "sentence_embedding": "ndcg_at_10",
+    "sentence_similarity": "pearson",
     "token_classification": "micro_f1",
 }
 """Task -> its main score: what early stopping and the comparison with the baselines read."""
@@ -22,6 +26,8 @@ _MACRO = ("macro_f1", "macro_precision", "macro_recall")
 _OF_CLASSES = ("accuracy", "macro_f1", "micro_f1", "macro_precision", "macro_recall", "mcc", "auroc", "auprc")
 _MICRO = ("micro_f1", "micro_precision", "micro_recall")
 _PROBABILITIES = ("expected_calibration_error", "brier", "negative_log_likelihood")
+EMBEDDINGS = ("sentence_embedding", "sentence_similarity")
+"""Tasks that give vectors, and state no probabilities."""
 OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {
         "classification": _OF_CLASSES,
@@ -30,11 +36,18 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *_MACRO, *_MICRO, "samples_f1", "subset_accuracy", "hamming_loss", "auroc", "auprc",
         ),
         "ordinal": ("quadratic_weighted_kappa", "mae", "macro_mae", "accuracy", *_MACRO),
+        "multiple_choice": ("accuracy",),
+        "sentence_embedding": ("ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10"),
+        "sentence_similarity": ("pearson", "spearman"),
+        "question_answering": (
+            "answer_f1", "exact_match", "has_answer_f1", "has_answer_exact_match", "no_answer_accuracy",
+        ),
         "regression": ("r2", "mae", "rmse", "pearson", "spearman"),
         "token_classification": ("accuracy", "macro_f1", *_MICRO, "macro_precision", "macro_recall"),
     },
     "calibration": {
-        **{task: _PROBABILITIES for task in HEADLINES if task != "regression"},
+        **{task: _PROBABILITIES for task in HEADLINES if task not in ("regression", *EMBEDDINGS)},
+        **dict.fromkeys(EMBEDDINGS, ()),
         "regression": ("interval_coverage", "interval_width"),
     },
 }  # fmt: skip
@@ -46,6 +59,7 @@ PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "text_pair_classification": (*_BY_CLASS, "auroc", "auprc"),
         "multi_label_classification": (*_BY_CLASS, "auroc", "auprc"),
         "ordinal": (*_BY_CLASS, "mae"),
+        **dict.fromkeys(("multiple_choice", "question_answering", *EMBEDDINGS), ()),
         "regression": (),
         "token_classification": _BY_CLASS,
     },
@@ -58,11 +72,15 @@ _OF_TEXTS = ("majority", "tfidf_logistic_regression")
 BASELINES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("classification", "text_pair_classification"), _OF_TEXTS),
     **dict.fromkeys(("multi_label_classification", "ordinal"), _OF_TEXTS),
+    "multiple_choice": ("majority", "bm25"),
+    "question_answering": ("no_answer", "lexical_overlap"),
+    "sentence_embedding": ("random_order", "bm25"),
+    "sentence_similarity": ("training_mean", "tfidf_cosine"),
     "regression": ("training_mean", "tfidf_ridge"),
     "token_classification": ("majority", "word_features_logistic_regression"),
 }
 """Task -> the baselines that the audit `performance` measures beside the model: a trivial one, then a strong one."""
-TRIVIAL = ("majority", "training_mean")
+TRIVIAL = ("majority", "training_mean", "no_answer", "random_order")
 """Baselines that learn nothing of the texts."""
 OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {},

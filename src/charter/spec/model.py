@@ -172,8 +172,10 @@ class Data(Section):
         (), description="further tables whose columns are added to the rows, each by a key"
     )
     inputs: Annotated[dict[Column, Modality], Field(min_length=1)] = Field(description="column -> modality")
-    target: Target = Field(
-        description="the column to predict; for several labels also the columns of 0 and 1, one per label"
+    target: Target | None = Field(
+        None,
+        description="the column to predict; for several labels also the columns of 0 and 1, one per label; none only for a "
+        "task that predicts nothing (sentence_embedding)",
     )
     id: Name | None = Field(
         None, description="names the data set across versions of the file; default: the charter's name"
@@ -212,8 +214,8 @@ class Data(Section):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The column to predict, or the columns of 0 and 1 that together are it."""
-        return (self.target,) if isinstance(self.target, str) else self.target
+        """The column to predict, or the columns of 0 and 1 that together are it; none where nothing is predicted."""
+        return (self.target,) if isinstance(self.target, str) else self.target or ()
 
 
 class Model(Section):
@@ -285,6 +287,10 @@ class Training(Section):
                 f"micro_batch_size {self.micro_batch_size} is larger than batch_size {self.batch_size}"
             )
         return self
+
+
+MIXING = ("sentence_embedding",)
+"""Tasks in which the loss of an example depends on the others of its batch."""
 
 
 class Privacy(Section):
@@ -390,6 +396,11 @@ class Charter(Section):
             raise ValueError(
                 "training.economies changes how gradients are made, and what a privacy budget promises is not worked "
                 "out for that; take one of the two out"
+            )
+        if self.privacy is not None and self.task.use in MIXING:
+            raise ValueError(
+                f"task {self.task.use} compares each example with the others of its batch, so no example's influence can be "
+                "bounded alone, and a privacy budget promises nothing; take one of the two out"
             )
         return self
 

@@ -212,6 +212,10 @@ class Task(ABC):
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
         """The raw outputs of a batch, one array per example, on the CPU. Call it without gradients."""
 
+    def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
+        """The outputs as they would be with all logits divided by `temperature`."""
+        return [np.asarray(one) / np.float32(temperature) for one in outputs]
+
     def settle(self, held_out: Callable[[SplitName], HeldOut], columns: Columns) -> Self:
         """The same task with what its answers need besides the model, fitted on held-out rows of the released model.
 
@@ -225,9 +229,23 @@ class Task(ABC):
         """The answers people read, one row per example in order.
 
         Classification: `prediction` String, `probability` Float64, `probabilities` Struct{label: Float64}.
+        A text's vector: `embedding` List[Float32]. A choice: `choice` Int64, `text`, `probability`, `probabilities`.
+        A question: `answer` String, `start`, `end` Int64, `probability`.
         Several labels: `predictions` List[String], `probabilities`. A number: `prediction`, `low`, `high` Float64.
         Token classification: `entities` List[Struct{label, start, end, text, probability}].
         """
+
+    def asked(self, inputs: Mapping[str, str]) -> Mapping[str, str]:
+        """Which of the charter's inputs a new row must have to be answered."""
+        return dict(inputs)
+
+    def companions(self, dimensions: int, max_length: int) -> Mapping[str, str]:
+        """Files that stand beside the model in a bundle, name -> content, so that other libraries read it rightly.
+
+        dimensions: of the model's hidden states.
+        """
+        del dimensions, max_length
+        return {}
 
     # Scoring
 

@@ -96,6 +96,62 @@ METRICS: Mapping[str, Metric] = {
         "classes is known as mean average precision (mAP).",
         "要求模型逐步找出更多该类别内容时的平均精确率；能显出少见类别上的弱点。各类别的平均即 mAP。",
     ),
+    "ndcg_at_10": Metric(
+        "nDCG at 10",
+        "nDCG@10",
+        "How near the top a search puts what belongs to the query: 1 when all of it comes first, less the lower it stands, 0 "
+        "beyond the tenth place.",
+        "检索把相关文本排得多靠前：全部排在最前为 1，越靠后越低，第十名之后计为 0。",
+    ),
+    "mrr_at_10": Metric(
+        "MRR at 10",
+        "MRR@10",
+        "One divided by the place at which the first right text stands, on average; 0 where it is not among the first ten.",
+        "第一条相关文本名次的倒数的平均值；不在前十名时计为 0。",
+    ),
+    "recall_at_1": Metric(
+        "Recall at 1",
+        "召回率@1",
+        "Of what belongs to a query: the share that the first result holds, on average.",
+        "与查询相关的文本中，排在第一名的所占比例的平均值。",
+    ),
+    "recall_at_10": Metric(
+        "Recall at 10",
+        "召回率@10",
+        "Of what belongs to a query: the share that stands among the first ten results, on average.",
+        "与查询相关的文本中，排进前十名的所占比例的平均值。",
+    ),
+    "answer_f1": Metric(
+        "F1 of answers",
+        "答案 F1",
+        "How many of its words (for Chinese: characters) an answer shares with the right one, on average; a question without "
+        "an answer counts fully when none is given.",
+        "回答与正确答案在词（中文按字）上重合程度的平均值；没有答案的问题，不作答即得满分。",
+    ),
+    "exact_match": Metric(
+        "Exact match",
+        "精确匹配率",
+        "The share of questions whose answer is word for word a right one, leaving case, signs and articles aside.",
+        "回答与某个正确答案完全相同的问题所占比例（不计大小写、标点与冠词）。",
+    ),
+    "has_answer_f1": Metric(
+        "F1 of answers (answerable)",
+        "答案 F1（有答案）",
+        "The same of the questions that have an answer.",
+        "仅就有答案的问题计算的答案 F1。",
+    ),
+    "has_answer_exact_match": Metric(
+        "Exact match (answerable)",
+        "精确匹配率（有答案）",
+        "The share of exact answers among the questions that have one.",
+        "有答案的问题中，回答完全正确的比例。",
+    ),
+    "no_answer_accuracy": Metric(
+        "Unanswerable questions told",
+        "无答案问题识别率",
+        "Of the questions that have no answer: the share to which none is given.",
+        "没有答案的问题中，模型不作答的比例。",
+    ),
     "expected_calibration_error": Metric(
         "Calibration error (ECE)",
         "期望校准误差（ECE）",

@@ -1,0 +1,134 @@
+"""Choices: in columns or in lists, of any number, named in any usual way; a run gives a bundle that answers them."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from charter.data.columns import ROW, Columns
+from charter.errors import DataError
+from charter.models.base import load_model, load_tokenizer
+from charter.models.inference import predict_outputs
+from charter.pipeline import run
+from charter.release.bundle import read_bundle
+from charter.release.verification import verify
+from charter.serving.answers import open_answerer
+from charter.tasks import restore
+from charter.tasks.multiple_choice import multiple_choice
+
+TASK = multiple_choice()
+COLUMNS = Columns(inputs={"stem": "text", "a": "text", "b": "text"}, target="right", form=TASK.form)
+LISTS = Columns(inputs={"stem": "text", "choices": "text"}, target="right", form=TASK.form)
+
+
+def two_choices(targets):
+    n = len(targets)
+    cells = {"stem": ["the room"] * n, "a": ["was warm"] * n, "b": ["was rude"] * n}
+    return pl.DataFrame({ROW: range(n), **cells, "right": targets})
+
+
+@pytest.mark.parametrize(
+    ("targets", "first"), [(["0", "1"], 0), (["1", "2"], 1), (["A", "B"], 0), (["a", "b"], 0)]
+)
+def test_the_right_choice_is_understood_however_it_is_named(targets, first):
+    task, rows = multiple_choice(first=first), two_choices(targets)
+    logits = [np.asarray(one, dtype=np.float32) for one in ([2, 0], [0, 2])]
+    fitted = task.fit(rows, COLUMNS)
+    assert fitted.scores(fitted.tally(logits, rows, COLUMNS).sum(axis=0))["accuracy", ""] == 1.0
+    assert fitted.decode(logits, rows, COLUMNS)["choice"].to_list() == [first, first + 1]
+    assert restore(fitted.state()) == fitted
+
+
+@pytest.mark.parametrize("target", ["2", "C", "none", "-1", "²"])
+def test_a_target_that_names_no_choice_is_refused_and_not_told(target):
+    with pytest.raises(DataError, match="in 1 of 2 rows column 'right' names none") as caught:
+        TASK.fit(two_choices(["0", target]), COLUMNS)
+    assert f"'{target}'" not in str(caught.value)
+
+
+def test_rows_may_differ_in_how_many_choices_they_have(tiny_bert):
+    rows = pl.DataFrame(
+        {ROW: [0, 1], "stem": ["the room was", "the crew"], "choices": [["warm", "cold"], ["kind", "rude", "slow"]]}
+    ).with_columns(pl.Series("right", ["1", "2"]))  # fmt: skip
+    from transformers import AutoModelForMultipleChoice
+
+    model = AutoModelForMultipleChoice.from_pretrained(tiny_bert).eval()
+    task = TASK.fit(rows, LISTS)
+    examples = task.examples(rows, LISTS, load_tokenizer(tiny_bert), 16)
+    together = predict_outputs(model, task, examples)
+    alone = [
+        predict_outputs(model, task, task.examples(rows[at : at + 1], LISTS, load_tokenizer(tiny_bert), 16))[
+            0
+        ]
+        for at in range(2)
+    ]
+    assert [len(one) for one in together] == [2, 3]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    told = task.confidences(together, rows, LISTS)
+    assert told.probabilities[0, 2] == 0.0
+
+
+CHARTER = """\
+name: chosen
+data:
+  source: choices.jsonl
+  inputs: {{stem: text, choices: text}}
+  target: right
+  prepare: [{{use: repair_text}}]
+  split: {{test: 0.3, validation: 0.1, calibration: 0.2, similarity: 0.99}}
+model: {{base: "{base}", max_length: 32}}
+task: {{use: multiple_choice}}
+training: {{epochs: 1, batch_size: 16, learning_rate: 1.0e-3}}
+audits: [{{use: performance, resamples: 100}}, {{use: calibration, resamples: 100, minimum_n: 20}}]
+limits: [accuracy >= 0.0]
+report: {{examples: masked}}
+"""
+THINGS = ["room", "crew", "flight", "meal", "desk", "seat", "phone", "queue", "hotel", "staff"]
+SAID = [
+    "great",
+    "lovely",
+    "kind",
+    "warm",
+    "clean",
+    "quick",
+    "awful",
+    "rude",
+    "cold",
+    "dirty",
+    "slow",
+    "broken",
+]
+
+
+def test_a_run_on_choices_ends_in_a_bundle_that_plain_transformers_opens(tiny_bert, tmp_path):
+    import torch
+    from transformers import AutoModelForMultipleChoice, AutoTokenizer
+
+    rng = np.random.default_rng(2)
+    lines = []
+    for number in range(150):
+        choices = [f"it was {one}" for one in rng.choice(SAID, size=int(rng.integers(2, 5)), replace=False)]
+        row = {
+            "stem": f"the {rng.choice(THINGS)} {number}",
+            "choices": choices,
+            "right": number % len(choices),
+        }
+        lines.append(json.dumps(row))
+    (tmp_path / "choices.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "charter.yaml").write_text(CHARTER.format(base=tiny_bert), encoding="utf-8")
+    result = run(tmp_path / "charter.yaml")
+    assert result.released and verify(result.bundle, None).ok
+    bundle = read_bundle(result.bundle)
+    rows = pl.DataFrame(
+        {ROW: [1], "_place": ["x"], "stem": ["the room"], "choices": [["it was kind", "it was slow"]]}
+    )
+    ours = open_answerer(bundle).answer(rows).frame.row(0, named=True)
+    tokenizer = AutoTokenizer.from_pretrained(result.bundle)
+    model = AutoModelForMultipleChoice.from_pretrained(result.bundle).eval()
+    read = tokenizer(["the room"] * 2, ["it was kind", "it was slow"], return_tensors="pt")
+    with torch.inference_mode():
+        shares = model(**{name: one[None] for name, one in read.items()}).logits.softmax(-1)[0]
+    assert ours["probabilities"] == pytest.approx(shares.tolist(), abs=1e-5)
+    assert load_model(result.bundle, restore(bundle.preparation.task.model_dump())) is not None
