@@ -279,6 +279,8 @@ def test_limits_on_released_formats_need_no_audit_and_no_slice():
     sliced = said(text_of(rest=audits + "limits: ['size[class=a] <= 30', latency >= 9]\n"))
     assert "by no slice" in sliced["limits[0]"]
     assert "less is better" in sliced["limits[1]"]
+
+
 def test_a_task_that_mixes_examples_is_refused_under_a_privacy_budget():
     charter = checked(ASKED % ("text: text, topic: text", "", "sentence_embedding", ""))
     with pytest.raises(ValidationError, match="others of its batch"):

@@ -141,6 +141,7 @@ task: {{use: {task}}}
 training: {{epochs: 2, batch_size: 16, learning_rate: 1.0e-3}}
 audits: [{{use: performance, resamples: 100, minimum_n: 5}}]
 limits: [{limit}]
+release: {{formats: {formats}}}
 """
 TOPICS = ["room", "crew", "flight", "meal", "desk", "seat", "phone", "queue", "hotel", "staff"]
 SAID = [
@@ -168,7 +169,7 @@ def released(tiny_bert, tmp_path_factory):
     (folder / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
     text = CHARTER.format(
         file="pairs.csv", inputs="{question: text, reply: text}", target="", base=tiny_bert, adapt="",
-        task="sentence_embedding", limit="ndcg_at_10 >= 0.0",
+        task="sentence_embedding", limit="ndcg_at_10 >= 0.0", formats="[safetensors, onnx]",
     )  # fmt: skip
     (folder / "charter.yaml").write_text(text, encoding="utf-8")
     return run(folder / "charter.yaml")
@@ -200,6 +201,12 @@ def test_sentence_transformers_and_plain_transformers_give_the_same_vectors(rele
     library = pytest.importorskip("sentence_transformers")
     theirs = library.SentenceTransformer(str(released.bundle), device="cpu").encode(texts)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_graph_gives_the_same_vectors(released):
+    bundle, texts = read_bundle(released.bundle), ["was the room warm", "very rude crew again"]
+    ours, graph = (embed(open_answerer(bundle, engine=name), texts) for name in ("safetensors", "onnx"))
+    np.testing.assert_allclose(ours, graph, atol=1e-4)
 
 
 def test_an_index_finds_what_an_exhaustive_search_finds_and_survives_its_folder(released, tmp_path):
@@ -248,7 +255,7 @@ def test_a_run_on_scored_pairs_learns_by_lora_and_tells_similarities(tiny_bert, 
     (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
     text = CHARTER.format(
         file="pairs.csv", inputs="{one: text, other: text}", target="  target: score\n", base=tiny_bert,
-        adapt=", adapt: {use: lora, rank: 2}", task="sentence_similarity", limit="spearman >= -1",
+        adapt=", adapt: {use: lora, rank: 2}", task="sentence_similarity", limit="spearman >= -1", formats="[safetensors]",
     )  # fmt: skip
     (tmp_path / "charter.yaml").write_text(text.replace("epochs: 2", "epochs: 1"), encoding="utf-8")
     result = run(tmp_path / "charter.yaml", draft=True)

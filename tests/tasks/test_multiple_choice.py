@@ -8,7 +8,7 @@ import pytest
 
 from charter.data.columns import ROW, Columns
 from charter.errors import DataError
-from charter.models.base import load_model, load_tokenizer
+from charter.models.base import load_tokenizer
 from charter.models.inference import predict_outputs
 from charter.pipeline import run
 from charter.release.bundle import read_bundle
@@ -83,6 +83,7 @@ task: {{use: multiple_choice}}
 training: {{epochs: 1, batch_size: 16, learning_rate: 1.0e-3}}
 audits: [{{use: performance, resamples: 100}}, {{use: calibration, resamples: 100, minimum_n: 20}}]
 limits: [accuracy >= 0.0]
+release: {{formats: [safetensors, onnx]}}
 report: {{examples: masked}}
 """
 THINGS = ["room", "crew", "flight", "meal", "desk", "seat", "phone", "queue", "hotel", "staff"]
@@ -131,4 +132,5 @@ def test_a_run_on_choices_ends_in_a_bundle_that_plain_transformers_opens(tiny_be
     with torch.inference_mode():
         shares = model(**{name: one[None] for name, one in read.items()}).logits.softmax(-1)[0]
     assert ours["probabilities"] == pytest.approx(shares.tolist(), abs=1e-5)
-    assert load_model(result.bundle, restore(bundle.preparation.task.model_dump())) is not None
+    graph = open_answerer(bundle, engine="onnx").answer(rows).frame.row(0, named=True)
+    assert graph["probabilities"] == pytest.approx(ours["probabilities"], abs=1e-3)

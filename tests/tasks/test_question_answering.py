@@ -8,7 +8,7 @@ import pytest
 
 from charter.data.answers import PLACES, answers_said, placed
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
-from charter.data.preparation import prepare
+from charter.data.preparation import prepare_again
 from charter.data.reading import read_source
 from charter.data.windows import encode_windows
 from charter.models.base import load_model, load_tokenizer
@@ -212,7 +212,7 @@ def test_answers_that_do_not_stand_in_their_text_are_rejected(tmp_path):
 def test_answers_move_with_their_text_and_rows_whose_answers_vanish_are_dropped():
     texts = ["call 212-555-0198, ask Bob", "ask   Bob"]
     rows = question_rows(texts, [[{"start": 23, "end": 26}], [{"start": 3, "end": 5}]])
-    moved = prepare(rows, COLUMNS, [Use(use="mask_pii"), Use(use="repair_text")])
+    moved = prepare_again(rows, COLUMNS, [Use(use="mask_pii"), Use(use="repair_text")])
     places = [
         text[one["start"] : one["end"]]
         for text, cell in zip(moved.frame["context"], moved.frame["answers"], strict=True)
@@ -260,6 +260,7 @@ audits:
   - {{use: performance, resamples: 100, minimum_n: 5}}
   - {{use: calibration, resamples: 100, minimum_n: 20}}
 limits: [answer_f1 >= 0.0]
+release: {{formats: [safetensors, onnx]}}
 report: {{examples: masked}}
 """
 
@@ -306,6 +307,10 @@ def test_a_bundle_answers_questions_with_places_in_the_text_as_given(released):
         given = text[one["start"] : one["end"]]
         assert given == one["answer"] or "[" in one["answer"]
     assert task.unanswerable
+    graph = open_answerer(read_bundle(released.bundle), engine="onnx")
+    again = graph.answer_texts([{"question": "we found it", "context": text}]).row(0, named=True)
+    assert again["answer"] == one["answer"]
+    assert again["probability"] == pytest.approx(one["probability"], abs=1e-3)
 
 
 def test_predict_answers_questions_of_a_file_on_the_command_line(released, tmp_path):

@@ -87,7 +87,7 @@ def _decisions(told: Told, columns: Columns) -> list[Any] | None:
     """What is decided of each row, probabilities left out; None where decisions are measured numbers."""
     answers = told.answers
     decoded = told.task.decode(answers.outputs, answers.rows, columns).drop(PROBABILITIES, strict=False)
-    if any(kind.is_float() for kind in decoded.dtypes):
+    if any((kind.inner if isinstance(kind, pl.List) else kind).is_float() for kind in decoded.dtypes):
         return None
     return [_without_probabilities(row) for row in decoded.iter_rows(named=True)]
 

@@ -320,6 +320,9 @@ def search(
         typer.Option(help="a folder: with --corpus the index is kept there, without it is read there"),
     ] = None,
     most: Annotated[int, typer.Option("--most", "-k", min=1, help="texts that are shown per query")] = 10,
+    engine: Annotated[
+        str | None, typer.Option(help="the released format that makes the vectors (default: the first)")
+    ] = None,
     encoding: Annotated[str, typer.Option(help="the files' text encoding")] = "utf-8",
     key: Annotated[
         Path | None, typer.Option(help="the public key (PEM) that the bundle must be signed by")
@@ -336,7 +339,7 @@ def search(
     if not query and (index is None or not corpus):
         raise CharterError("give --query, once or more; or --corpus with --index to make an index only")
     search_texts(
-        open_bundle(bundle, key=key, allow_refused=allow_refused),
+        open_bundle(bundle, key=key, allow_refused=allow_refused, engine=engine, threads=None),
         query or [],
         corpus=corpus or [],
         column=column,

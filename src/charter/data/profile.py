@@ -19,7 +19,8 @@ class Tally:
     """What is counted of the rows that are left, chunk by chunk.
 
     labels: by split, how often each class stands there (for tags and spans: the entities' tags). numbers: by split, how many
-    the target has, their sum and that of their squares, both less the first number that was seen. answered: by split, how many questions have an answer.
+    the target has, their sum and that of their squares, both less the first number that was seen.
+    answered: by split, how many questions have an answer.
     """
 
     columns: Columns

@@ -252,9 +252,7 @@ def _answers(
         value = one.get(column)
         said = answers_said(value)
         if said is None:
-            rejects.append(
-                Reject(record, f"wrong type in column '{column}'", _kind(value), len(str(value)))
-            )
+            rejects.append(Reject(record, f"wrong type in column '{column}'", _kind(value), len(str(value))))
         cells.append([{"text": each.text, "answer_start": each.start} for each in said or ()])
     return pl.Series(column, cells, pl.List(pl.Struct({"text": pl.String, "answer_start": pl.Int64})))
 

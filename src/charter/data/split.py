@@ -188,7 +188,7 @@ def _balanced(rows: Rows, columns: Columns) -> str | None:
 
 
 def _strata(frame: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
-    """(n,) what is balanced between splits: the class, a row's rarest label (the last: none), a number's tenth, whether it has an answer."""
+    """(n,) what is balanced: the class, a row's rarest label (the last: none), a number's tenth, whether there is an answer."""
     target = columns.target
     if target is None or target not in frame.columns or frame.height == 0:
         return np.zeros(frame.height, dtype=np.int64)

@@ -65,7 +65,7 @@ def inputs_of(given: "Exportable", batch: int, length: int) -> dict[str, "Tensor
     """Real inputs brought to a shape: repeated or cut; of several texts, the later ones are padded on the right."""
     import torch
 
-    real = given.examples.batch(np.arange(min(len(given.examples), batch))).inputs
+    real = given.task.fed(given.examples.batch(np.arange(min(len(given.examples), batch))))
     inputs = {name: _brought_to(tensor, batch, length) for name, tensor in real.items()}
     if "attention_mask" in inputs:
         mask = torch.ones_like(inputs["attention_mask"])

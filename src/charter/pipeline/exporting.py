@@ -117,9 +117,9 @@ def export_model(
             facts = _fitted(held_out, data, trained.task)
         task = trained.task.settle(held_out.at(facts["value"]), data.columns)
         exporter.fold(folder, trained.task, facts["value"])
-        dimensions = int(given.model.config.hidden_size)
-        for name, content in task.companions(dimensions, charter.model.max_length).items():
-            write_text(folder / name, content)
+        if format_name == "safetensors":  # the form that other libraries read
+            for name, content in task.companions(given.model.config, charter.model.max_length).items():
+                write_text(folder / name, content)
         write_json(files / "temperature.json", facts)
         write_json(files / "task.json", task.state())
 

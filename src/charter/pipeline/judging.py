@@ -136,7 +136,7 @@ def preparation_facts(charter: Charter, data: PreparedData, exported: Sequence[E
     """
     several = {one.format: dict(one.task.fitted) for one in exported}
     return {
-        "inputs": dict(exported.task.asked(data.columns.inputs)),
+        "inputs": dict(exported[0].task.asked(data.columns.inputs)),
         "target": data.columns.target,
         "prepare": [dict(use) for use in row_wise_uses(charter)],
         "max_length": charter.model.max_length,

@@ -13,7 +13,8 @@ from charter.data.columns import PLACE, ROW, Columns
 from charter.data.preparation import prepare_again
 from charter.errors import CharterError, DataError
 from charter.models.inference import predict_outputs
-from charter.release.manifest import model_digest
+from charter.release.manifest import form_digests
+from charter.runs.digest import value_digest
 from charter.runs.files import read_json, write_json, write_table
 from charter.serving.answers import Answerer, text_rows
 from charter.spec.metrics import EMBEDDINGS
@@ -40,7 +41,7 @@ class Found:
 class Index:
     """The vectors (n, dimensions) of the texts that are searched. texts: {_row, _place, text}, in the same order.
 
-    model: the digest of the model that made the vectors; only its own queries can be compared with them. skipped: rows that
+    model: names the bundle's model; only its own queries can be compared with the vectors. skipped: rows that
     preparation left nothing of. The search is exact: every vector is compared, so its time grows with their number.
     """
 
@@ -55,10 +56,10 @@ class Index:
         Raises:
             CharterError: the index was made by another model, or a query of which nothing is left.
         """
-        if model_digest(answerer.bundle.manifest) != self.model:
+        if _made_by(answerer) != self.model:
             raise CharterError("the index was made by another model; make it again with this bundle")
         asked = embed(answerer, queries)
-        if np.isnan(asked).any():
+        if np.isnan(asked).any() or asked.size == 0:
             raise DataError("a query says nothing that the model could read")
         return [self._nearest(one, most) for one in asked]
 
@@ -129,7 +130,8 @@ def embed(
         if len(examples)
         else []
     )
-    found = np.full((len(texts), int(answerer.model.config.hidden_size)), np.nan, dtype=np.float32)
+    dimensions = outputs[0].shape[-1] if len(outputs) else 0
+    found = np.full((len(texts), dimensions), np.nan, dtype=np.float32)
     for row, output in zip(prepared.frame[ROW].to_list(), outputs, strict=True):
         found[row - 1] = output[0]
     return found
@@ -149,6 +151,11 @@ def one_input(answerer: Answerer) -> Columns:
     return Columns(inputs={answerer.columns.text: "text"})
 
 
+def _made_by(answerer: Answerer) -> str:
+    """What names the model of a bundle, all its released forms together."""
+    return value_digest(form_digests(answerer.bundle.manifest))
+
+
 def build_index(
     answerer: Answerer, texts: pl.DataFrame, *, on_batch: Callable[[int, int], None] | None = None
 ) -> Index:
@@ -158,6 +165,6 @@ def build_index(
         CharterError, DataError: as `embed`.
     """
     vectors = embed(answerer, texts["text"].to_list(), on_batch=on_batch)
-    whole = ~np.isnan(vectors).any(axis=1)
+    whole = ~np.isnan(vectors).any(axis=1) & (vectors.shape[1] > 0)
     kept = texts.filter(pl.Series(whole)).select(ROW, PLACE, "text")
-    return Index(vectors[whole], kept, model_digest(answerer.bundle.manifest), int((~whole).sum()))
+    return Index(vectors[whole], kept, _made_by(answerer), int((~whole).sum()))

@@ -82,7 +82,7 @@ class Embedding(Task):
         vectors = [np.asarray(one, dtype=np.float32)[0].tolist() for one in outputs]
         return pl.DataFrame({"embedding": pl.Series(vectors, dtype=pl.List(pl.Float32))})
 
-    def companions(self, dimensions: int, max_length: int) -> Mapping[str, str]:
+    def companions(self, config: Any, max_length: int) -> Mapping[str, str]:
         """What sentence-transformers reads beside the model, so that it pools in the same way."""
         modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
         files: dict[str, Any] = {
@@ -97,7 +97,7 @@ class Embedding(Task):
             ],
             "sentence_bert_config.json": {"max_seq_length": max_length, "do_lower_case": False},
             "1_Pooling/config.json": {
-                "word_embedding_dimension": dimensions,
+                "word_embedding_dimension": int(config.hidden_size),
                 "pooling_mode_cls_token": False,
                 "pooling_mode_mean_tokens": True,
                 "pooling_mode_max_tokens": False,

@@ -121,13 +121,13 @@ class MultipleChoice(Task):
 
         del class_weights
         assert batch.targets is not None
-        return F.cross_entropy(_logits(model, batch), batch.targets, reduction="none")
+        return F.cross_entropy(self._logits(model, batch), batch.targets, reduction="none")
 
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
         """The logits (choices,) of each row."""
         del examples
         assert batch.sizes is not None
-        logits = _logits(model, batch).cpu().numpy()
+        logits = self._logits(model, batch).cpu().numpy()
         return [one[:size] for one, size in zip(logits, batch.sizes.tolist(), strict=True)]
 
     def decode(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
@@ -249,12 +249,14 @@ class MultipleChoice(Task):
             return -1
         return place if 0 <= place < size else -1
 
+    def fed(self, batch: Batch) -> "dict[str, Tensor]":
+        """Each text with a choice as a row of one choice, (sequences, 1, length): so rows may differ in their choices."""
+        return {name: tensor[:, None] for name, tensor in batch.inputs.items()}
 
-def _logits(model: "nn.Module", batch: Batch) -> "Tensor":
-    """(batch, most choices): a model of choices is asked once, as if all were of one row, so that rows may differ."""
-    import torch
+    def _logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+        """(batch, most choices): the logit of each choice, and one that is never chosen where a row has fewer."""
+        from torch.nn.utils.rnn import pad_sequence
 
-    assert batch.sizes is not None
-    told = model(**{name: tensor[None] for name, tensor in batch.inputs.items()}).logits.float().reshape(-1)
-    sizes = batch.sizes.tolist()
-    return torch.nn.utils.rnn.pad_sequence(list(told.split(sizes)), batch_first=True, padding_value=NEVER)
+        assert batch.sizes is not None
+        told = model(**self.fed(batch)).logits.float().reshape(-1)
+        return pad_sequence(list(told.split(batch.sizes.tolist())), batch_first=True, padding_value=NEVER)

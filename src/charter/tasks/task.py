@@ -191,6 +191,10 @@ class Task(ABC):
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """One loss per example, shape (batch,): cross-entropy, for token tasks the mean over the example's words."""
 
+    def fed(self, batch: Batch) -> "dict[str, Tensor]":
+        """What the model is called with for a batch, by name."""
+        return dict(batch.inputs)
+
     def balance(self, examples: Examples) -> NDArray[np.float32] | None:
         """`training.class_weights: balanced` as the weights that `loss` takes; None for a task without classes."""
         del examples
@@ -239,12 +243,12 @@ class Task(ABC):
         """Which of the charter's inputs a new row must have to be answered."""
         return dict(inputs)
 
-    def companions(self, dimensions: int, max_length: int) -> Mapping[str, str]:
+    def companions(self, config: Any, max_length: int) -> Mapping[str, str]:
         """Files that stand beside the model in a bundle, name -> content, so that other libraries read it rightly.
 
-        dimensions: of the model's hidden states.
+        config: the model's own, as transformers has it.
         """
-        del dimensions, max_length
+        del config, max_length
         return {}
 
     # Scoring
