@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,7 +40,11 @@ def predict_outputs(
 
     device = pick_device()
     learning = model.training
-    model.to(device).eval()
+    # Each of these walks through all modules, which one short text would wait for.
+    if any(one.device != device for one in islice(model.parameters(), 1)):
+        model.to(device)
+    if learning:
+        model.eval()
     try:
         return _answered(
             forward_of(model),
@@ -50,7 +55,8 @@ def predict_outputs(
             on_batch,
         )
     finally:
-        model.train(learning)
+        if learning:
+            model.train()
 
 
 def _on_cpu(batch: Batch) -> Batch:
