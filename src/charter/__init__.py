@@ -68,7 +68,7 @@ def open_bundle(
 
 
 def answer(
-    bundle: "Bundle",
+    bundle: "Bundle | str | Path",
     texts: "str | Mapping[str, str | None] | Sequence[Given]",
     *,
     engine: str | None = None,
@@ -83,18 +83,22 @@ def answer(
     return open_answerer(bundle, engine=engine, threads=threads).answer_texts(texts)
 
 
-def open_answerer(bundle: "Bundle", *, engine: str | None = None, threads: int | None = None) -> "Answerer":
-    """A bundle's model, loaded and ready: `.answer_texts(texts)`.
+def open_answerer(
+    bundle: "Bundle | str | Path", *, engine: str | None = None, threads: int | None = None
+) -> "Answerer":
+    """The model of a bundle, or of the bundle in a folder, loaded and ready: `.answer_texts(texts)`.
 
     engine: one of the released formats, such as `onnx-int8`; None: the first. threads: None: all cores.
 
     Raises:
+        charter.errors.BundleError: as `open_bundle`.
         charter.errors.OptionError: the bundle holds no such format.
         charter.errors.MissingExtraError: the format needs libraries that are not installed.
     """
     from charter.serving import answers
 
-    return answers.open_answerer(bundle, engine=engine, threads=threads)
+    opened = open_bundle(bundle) if isinstance(bundle, str | Path) else bundle
+    return answers.open_answerer(opened, engine=engine, threads=threads)
 
 
 def verify(folder: str | Path, key: str | Path | None = None) -> "Verification":

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import xlsxwriter
 
+import charter
 from charter.cli import run_command
 from charter.release.verification import verify
 
@@ -67,6 +68,12 @@ def released(tiny_bert, tmp_path_factory):
 def inside(released, monkeypatch):
     monkeypatch.chdir(released)
     return released
+
+
+def test_a_bundle_answers_by_its_folder_too(inside):
+    texts = ["the crew was lovely", "the room was awful"]
+    opened = charter.open_answerer(charter.open_bundle("release/reviews")).answer_texts(texts)
+    assert charter.open_answerer("release/reviews").answer_texts(texts).equals(opened)
 
 
 def test_texts_and_files_are_answered_and_refused_rows_are_counted(inside, capsys):
