@@ -49,8 +49,8 @@ def measure(quick: bool) -> Figures:
 def _naive(text: str, folder: Path, most: int | None) -> str:
     """Write the tweets with a random part for each row, and the charter that reads them as they are."""
     from charter.data.columns import ROW, Columns
-    from charter.data.duplicates import near_pairs
     from charter.data.passes import prepare
+    from charter.data.preparations.duplicates import near_pairs
     from charter.data.reading import read_source
     from charter.spec.model import Data, Use
 

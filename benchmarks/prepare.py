@@ -152,9 +152,9 @@ def datasets_arm(place: Path) -> pl.DataFrame:
     import datasets
     import numpy as np
 
-    from charter.data import pii, repair
-    from charter.data.likeness import folded
-    from charter.data.similarity import joined_texts, representatives
+    from charter.data.preparations import pii, repair
+    from charter.data.similarity.alike import joined_texts, representatives
+    from charter.data.words import folded
 
     datasets.disable_progress_bars()
     kinds = pii._kinds(("en", "zh"), urls=False, handles=False)

@@ -8,8 +8,8 @@ import pytest
 
 from charter.data.columns import TARGET, Columns, Form
 from charter.data.passes import prepare
+from charter.data.preparations.repair import normalise_label
 from charter.data.reading import read_source
-from charter.data.repair import normalise_label
 from charter.data.rows import Rows
 from charter.data.split import divide
 from charter.data.text import encode_rows

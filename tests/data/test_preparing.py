@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.audits.resampling import clusters
-from charter.data import setjoin, similarity
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
-from charter.data.duplicates import near_pairs
 from charter.data.passes import prepare
+from charter.data.preparations.duplicates import near_pairs
 from charter.data.reading import sample_rows
 from charter.data.rows import Rows
+from charter.data.similarity import alike as similarity
+from charter.data.similarity import setjoin
 from charter.data.split import divide as split_rows
 from charter.spec.model import Split, Use
 

@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter import plugins
-from charter.data import aside, setjoin, table
+from charter.data import aside, table
 from charter.data.aside import Numbers, Texts
 from charter.data.columns import PLACE, ROW, SPLIT, UNIT, Columns
-from charter.data.delimited import _escaped, _restored
 from charter.data.passes import prepare_divided, prepare_rows
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 from charter.data.rows import Rows, rechunked
-from charter.data.similarity import joined_texts
+from charter.data.similarity import setjoin
+from charter.data.similarity.alike import joined_texts
+from charter.data.sources.delimited import _escaped, _restored
 from charter.errors import DataError
 from charter.pipeline.preparing import prepare_data
 from charter.runs.files import ROW_GROUP, write_table_of

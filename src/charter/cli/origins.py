@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from charter.data.columns import SPLIT_NAMES, SPLITS
-from charter.data.compression import PACKINGS, is_packed, unpacked_name
-from charter.data.excel import sheets_of
-from charter.data.files import files_of
-from charter.data.folder import documents_of
-from charter.data.locations import ENDINGS, TABLES, check_location, find_location
+from charter.data.sources.compression import PACKINGS, is_packed, unpacked_name
+from charter.data.sources.excel import sheets_of
+from charter.data.sources.files import files_of
+from charter.data.sources.folder import documents_of
+from charter.data.sources.locations import ENDINGS, TABLES, check_location, find_location
 from charter.errors import DataError
 
 

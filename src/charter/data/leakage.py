@@ -7,8 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, Columns, SplitName
-from charter.data.likeness import likeness_of
 from charter.data.rows import Rows
+from charter.data.similarity.likeness import likeness_of
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding
 from charter.spec.model import Split

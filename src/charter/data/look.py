@@ -10,16 +10,16 @@ from typing import Literal
 import polars as pl
 
 from charter.data.columns import PLACE, ROW, SPLIT, Columns, Form
-from charter.data.files import file_bytes, files_of, is_pattern, is_undecoded
-from charter.data.folder import first_bytes
-from charter.data.hub import columns_of
-from charter.data.languages import languages_of
-from charter.data.likeness import folded
-from charter.data.locations import TABLES, Location, find_location
-from charter.data.pii import count_pii
+from charter.data.preparations.languages import languages_of
+from charter.data.preparations.pii import count_pii
 from charter.data.roles import as_time
+from charter.data.sources.files import file_bytes, files_of, is_pattern, is_undecoded
+from charter.data.sources.folder import first_bytes
+from charter.data.sources.hub import columns_of
+from charter.data.sources.locations import TABLES, Location, find_location
 from charter.data.table import Asked, Table
 from charter.data.targets import as_label
+from charter.data.words import folded
 from charter.errors import DataError, MissingExtraError
 from charter.spec.model import Use
 
@@ -305,7 +305,7 @@ def text_look(look: Look, columns: tuple[str, ...]) -> TextLook:
 
 
 def _languages(texts: pl.Series) -> dict[str, float]:
-    """By script and model, with so few wrong that a share of 1 in 100 says something (see charter.data.languages)."""
+    """By script and model, with so few wrong that a share of 1 in 100 says something (see charter.data.preparations.languages)."""
     try:
         told = languages_of(texts.sample(min(len(texts), LANGUAGE_TEXTS), seed=7))
     except MissingExtraError:

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from charter.data.columns import PLACE, ROW, SPLIT, SPLITS, Columns
-from charter.data.files import absent
-from charter.data.joining import plan_join
-from charter.data.locations import find_location, headers_of
 from charter.data.roles import checked, time_reading
+from charter.data.sources.files import absent
+from charter.data.sources.joining import plan_join
+from charter.data.sources.locations import find_location, headers_of
 from charter.data.table import REJECTS, Asked, Table
 from charter.errors import DataError
 from charter.runs.digest import value_digest

@@ -14,7 +14,7 @@ from charter.data import aside, table
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
 
 if TYPE_CHECKING:
-    from charter.data.likeness import Likeness
+    from charter.data.similarity.likeness import Likeness
 
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, SPLITS, UNIT, Columns, SplitName
 from charter.data.leakage import HELD_OUT, leakage
-from charter.data.likeness import likeness_of
 from charter.data.rows import Rows
-from charter.data.similarity import Likes
+from charter.data.similarity.alike import Likes
+from charter.data.similarity.likeness import likeness_of
 from charter.errors import DataError
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding

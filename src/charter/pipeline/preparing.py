@@ -17,8 +17,8 @@ from charter.data.columns import ROW, SPLIT, Columns
 from charter.data.engines import engine_of
 from charter.data.leakage import random_split_leakage
 from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
-from charter.data.pii import personal_kinds
 from charter.data.preparation import made_preparations, no_drops
+from charter.data.preparations.pii import personal_kinds
 from charter.data.profile import Tally, profile
 from charter.data.reading import (
     ReadAccount,

@@ -124,7 +124,7 @@ def _places(charter: Charter) -> dict[Path_, str | Use]:
 
 def _unset(url: str) -> list[str]:
     """The environment variables of a database's URL that are not set here."""
-    names = importlib.import_module("charter.data.database").variables(url)
+    names = importlib.import_module("charter.data.sources.database").variables(url)
     return [
         f"the environment variable {name} is not set here; a run reads it"
         for name in names
@@ -140,7 +140,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
         said.append((("model", "base"), str(MissingExtraError(f"'{base}'", "samples"))))
     for path, place in _places(charter).items():
         try:
-            locations = importlib.import_module("charter.data.locations")
+            locations = importlib.import_module("charter.data.sources.locations")
             locations.check_location(place, document.folder)
             found = locations.find_location(place, document.folder)
             if found.kind == "sample":

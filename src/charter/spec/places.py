@@ -44,7 +44,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
 
 
 def _sources(parts: Parts, folder: Path, say: Say) -> None:
-    files, locations = _room("charter.data.files"), _room("charter.data.locations")
+    files, locations = _room("charter.data.sources.files"), _room("charter.data.sources.locations")
     encoding: str | None = parts.one("data", "encoding")
     if encoding is not None:
         try:
@@ -105,7 +105,7 @@ def evaluation_sets(uses: Mapping[Path_, Use]) -> Iterator[tuple[Path_, Use, str
 
 def _evaluation_sets(parts: Parts, folder: Path, say: Say) -> None:
     """The sets must be there, and have the text columns named."""
-    locations, table = _room("charter.data.locations"), _room("charter.data.columns")
+    locations, table = _room("charter.data.sources.locations"), _room("charter.data.columns")
     reading = _room("charter.data.reading")
     own = next(iter(parts.keys("data", "inputs")), "text")
     for path, use, place in evaluation_sets(parts.each("data", "prepare")):
@@ -146,7 +146,7 @@ def _is_sound(place: str | Use) -> bool:
 def _joins(parts: Parts, folder: Path, encoding: str, say: Say) -> None:
     """Every key, and every column that has a role, must be in one of the tables."""
     joining, locations, table = map(
-        _room, ("charter.data.joining", "charter.data.locations", "charter.data.table")
+        _room, ("charter.data.sources.joining", "charter.data.sources.locations", "charter.data.table")
     )
     places = _locations(parts)
     if any(

@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.columns import ROW, Columns
-from charter.data.pii import mask_pii
+from charter.data.preparations.pii import mask_pii
 from charter.tasks.task import Outputs, Task
 
 CONFIDENT, RANDOM = 15, 5

@@ -1,0 +1,1 @@
+"""Preparations: each makes a `charter.data.preparation.Preparation`, which says what goes and what is changed."""

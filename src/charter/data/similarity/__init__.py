@@ -1,0 +1,1 @@
+"""Similarity: which texts are alike, found exactly and in bounded memory."""
