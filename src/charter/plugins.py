@@ -63,6 +63,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "text_pair_classification": "charter.tasks.classification:text_pair_classification",
             "multi_label_classification": "charter.tasks.multi_label_classification:multi_label_classification",
             "multiple_choice": "charter.tasks.multiple_choice:multiple_choice",
+            "masked_language_modelling": "charter.tasks.masked_language_modelling:masked_language_modelling",
             "ordinal": "charter.tasks.ordinal:ordinal",
             "question_answering": "charter.tasks.question_answering:question_answering",
             "regression": "charter.tasks.regression:regression",
@@ -95,10 +96,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "adapter": ("gradual",),
-        "task": (
-            "masked_language_modelling",
-            "causal_language_modelling",
-        ),
+        "task": ("causal_language_modelling",),
         "audit": (
             "fairness",
             "counterfactual_fairness",

@@ -1,6 +1,6 @@
 """Examples (encoded rows) and batches of them: what a model is fed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,18 @@ IGNORED = -100
 """The target of a position that no loss reads (a padding, a word's second piece)."""
 
 Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Sequences with something hidden from the model, and what it has to find: targets, IGNORED elsewhere."""
+
+    ids: Sequence[Integers]
+    targets: Sequence[Integers]
+
+
+Hiding = Callable[[Sequence[Integers], Sequence[int]], Hidden]
+"""(sequences, their places among all) -> what is hidden of them, drawn anew at each call unless it says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +62,12 @@ class Examples:
     sizes: (n,) sequences of each example; None where each has one.
     places, nothing: of questions, per sequence: (tokens, 2) the characters of the text that each token stands for, -1 for
     none, and the token that stands for "no answer"; else None.
+    hiding: hides something of each sequence when a batch is made, whose targets are that; None: nothing is hidden.
+    counts: (n,) how many targets each example has, where each target counts alike in the loss of an update; None: each
+    example does.
     """
 
-    ids: tuple[Integers, ...]
+    ids: Sequence[Integers]
     targets: "NDArray[np.int64] | NDArray[np.float32] | tuple[Integers, ...] | None"
     rows: Integers
     truncated: int
@@ -62,6 +77,8 @@ class Examples:
     sizes: Integers | None = None
     places: tuple[Integers, ...] | None = None
     nothing: tuple[int, ...] | None = None
+    hiding: Hiding | None = None
+    counts: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,7 +86,8 @@ class Examples:
     @property
     def lengths(self) -> Integers:
         """(n,) tokens of each example, of its longest sequence."""
-        each = np.asarray([len(ids) for ids in self.ids], dtype=np.int64)
+        known: Integers | None = getattr(self.ids, "lengths", None)
+        each = np.asarray([len(ids) for ids in self.ids], dtype=np.int64) if known is None else known
         if self.sizes is None or not len(each):
             return each
         longest: Integers = np.maximum.reduceat(each, np.r_[0, np.cumsum(self.sizes)[:-1]])
@@ -80,16 +98,24 @@ class Examples:
         import torch
 
         places = self.sequences(index)
-        length = max(len(self.ids[place]) for place in places)
-        ids = self._padded(self.ids, places, length, self.pad_id)
-        ones = [np.ones(len(self.ids[place]), dtype=np.int64) for place in places]
-        inputs = {"input_ids": ids, "attention_mask": self._padded(ones, range(len(ones)), length, 0)}
+        read: Sequence[Integers] = [self.ids[int(place)] for place in places]
+        hidden = None if self.hiding is None else self.hiding(read, [int(place) for place in places])
+        read = read if hidden is None else hidden.ids
+        all_of_them = range(len(read))
+        length = max(map(len, read))
+        ones = [np.ones(len(ids), dtype=np.int64) for ids in read]
+        inputs = {
+            "input_ids": self._padded(read, all_of_them, length, self.pad_id),
+            "attention_mask": self._padded(ones, all_of_them, length, 0),
+        }
         if self.types is not None:
             inputs["token_type_ids"] = self._padded(self.types, places, length, 0)
         equal = np.ones(len(index), dtype=np.float32)
         return Batch(
             inputs={name: torch.from_numpy(array) for name, array in inputs.items()},
-            targets=self._targets(index, length),
+            targets=self._targets(index, length)
+            if hidden is None
+            else torch.from_numpy(self._padded(hidden.targets, all_of_them, length, IGNORED)),
             index=torch.from_numpy(np.asarray(index, dtype=np.int64)),
             weights=torch.from_numpy(equal if weights is None else weights),
             sizes=None if self.sizes is None else torch.from_numpy(self.sizes[index]),
@@ -104,7 +130,7 @@ class Examples:
 
     @staticmethod
     def _padded(
-        parts: "tuple[Integers, ...] | list[Integers]",
+        parts: Sequence[Integers],
         places: "Integers | list[int] | range",
         length: int,
         filler: int,

@@ -78,7 +78,8 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
 
 def fractions_of(split: Split) -> dict[SplitName, float]:
     """The share of each held-out split, asked for or by default."""
-    return {name: getattr(split, name) or DEFAULTS[name] for name in HELD_OUT}
+    asked = {name: getattr(split, name) for name in HELD_OUT}
+    return {name: DEFAULTS[name] if share is None else share for name, share in asked.items()}
 
 
 def _units(

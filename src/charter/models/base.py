@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.data.pieces import Pieces
 from charter.errors import MissingExtraError, ModelError
 from charter.models.folders import (
     PATTERNS,
@@ -124,10 +125,12 @@ def unknown_share(tokenizer: Any, ids: Sequence[NDArray[np.int64]]) -> float:
     Near 1 the model reads nothing: the base's vocabulary is of another language or script.
     """
     unknown = tokenizer.unk_token_id
-    tokens = np.concatenate([*ids, np.empty(0, dtype=np.int64)])
-    special = [one for one in tokenizer.all_special_ids if one != unknown]
-    read = tokens[~np.isin(tokens, special)]
-    return 0.0 if unknown is None or len(read) == 0 else float((read == unknown).mean())
+    if isinstance(ids, Pieces):
+        counts = ids.counts(len(tokenizer))
+    else:
+        counts = np.bincount(np.concatenate([*ids, np.empty(0, dtype=np.int64)]), minlength=len(tokenizer))
+    counts[[one for one in tokenizer.all_special_ids if one != unknown]] = 0
+    return 0.0 if unknown is None or not counts.sum() else float(counts[unknown] / counts.sum())
 
 
 def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrainedModel":

@@ -85,3 +85,9 @@ def _packed(
     )
     logits = head.logits(model, encoder(model.base_model, tokens, dropping))
     return Output(packing.in_rows(logits) if head.first_only else packing.unpack(logits))
+
+
+def logits_at(model: Any, inputs: Any, where: "Tensor") -> "Tensor":
+    """(positions, classes) what a model says at the places where `where` (batch, length) is true, row by row."""
+    logits: Tensor = model(**inputs).logits[where]
+    return logits

@@ -10,7 +10,7 @@ from typing import Any
 from charter import plugins
 from charter.data.batch import Examples
 from charter.models.adapters import adapted
-from charter.models.base import Base, find_base, load_tokenizer, unknown_share
+from charter.models.base import Base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
 from charter.models.exports import save_model
 from charter.models.world import ALONE, World
@@ -71,33 +71,33 @@ class Heard:
 def train_model(
     run: Run,
     charter: Charter,
-    folder: Path,
+    base: Base,
     data: PreparedData,
     on_progress: OnProgress,
     on_record: Callable[[Mapping[str, Any]], None],
     *,
     settings: Training,
     world: World = ALONE,
+    name: str = "train",
 ) -> Trained:
-    """Fine-tune the charter's base on the training rows, by these settings.
+    """Train the base on the training rows, by these settings. name: of the stage.
 
     Raises:
         ModelError, DataError: the base or the rows don't fit the task.
     """
-    base = find_base(charter.model.base, charter.model.revision, folder)
 
     def make(files: Path, work: Path) -> None:
-        lessons = learn_from(charter, base, data)
+        lessons = learn_from(charter, base, data, work)
         if lessons.unknown > MANY_UNKNOWN:
             run.note(
-                "train",
+                name,
                 f"{lessons.unknown:.0%} of the training texts' tokens are unknown to the base: its vocabulary is of another "
                 "language or script, and it reads little of these texts; name a base of their language",
             )
         heard = Heard(
-            lambda step: on_progress(_as_progress(step)), lambda text: run.note("train", text), on_record
+            lambda step: on_progress(_as_progress(name, step)), lambda text: run.note(name, text), on_record
         )
-        logs = run.folder / "tensorboard"
+        logs = run.folder / "tensorboard" / ("" if name == "train" else name)
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
         merged = adapter.merge(fitted.model)
@@ -107,18 +107,24 @@ def train_model(
         write_json(files / "history.json", list(fitted.history))
         write_findings(files / "findings.jsonl", _training_findings(fitted, lessons, data))
 
-    artifact = run.step(train_stage(charter, settings, base, data, world), make)
+    artifact = run.step(train_stage(charter, settings, base, data, world, name=name), make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
     return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
 
 
 def train_stage(
-    charter: Charter, settings: Training, base: Base, data: PreparedData, world: World = ALONE
+    charter: Charter,
+    settings: Training,
+    base: Base,
+    data: PreparedData,
+    world: World = ALONE,
+    *,
+    name: str = "train",
 ) -> Stage:
     """What a trained model is made from; how its settings were found does not matter."""
     return Stage(
-        "train",
+        name,
         VERSION,
         options={
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
@@ -152,13 +158,22 @@ def model_libraries(charter: Charter) -> tuple[str, ...]:
     return (*LIBRARIES, *adapt, *task)
 
 
-def learn_from(charter: Charter, base: Base, data: PreparedData) -> Lessons:
-    """The task with its classes, and the training and validation rows encoded: no other row's text is read."""
+def learn_from(charter: Charter, base: Base, data: PreparedData, work: Path) -> Lessons:
+    """The task with its classes, and the training and validation rows encoded: no other row's text is read.
+
+    work: where a task that streams keeps the encoded training rows.
+    """
     unfitted: Task = plugins.make("task", charter.task.use, charter.task.options)
-    task = unfitted.fit(data.rows, data.columns)
-    tokenizer = load_tokenizer(base.folder, words=task.reads_words)
     length = charter.model.max_length
-    train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
+    if unfitted.streams:
+        task = unfitted.fit(data.scan().head(1).collect(), data.columns)
+        tokenizer = load_tokenizer(base.folder)
+        chunks = data.chunks("train")
+        train_examples = task.encoded(chunks, data.columns, tokenizer, length, work / "pieces")
+    else:
+        task = unfitted.fit(data.rows, data.columns)
+        tokenizer = load_tokenizer(base.folder, words=task.reads_words)
+        train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
     validation_rows = data.part("validation")
     validation = None
     if validation_rows.height:
@@ -215,8 +230,8 @@ def _adapter(charter: Charter) -> Any:
     return plugins.make("adapter", charter.model.adapt.use, charter.model.adapt.options)
 
 
-def _as_progress(step: FitProgress) -> Progress:
-    return Progress("train", step.step, step.steps, f"loss {step.loss:.3f}")
+def _as_progress(name: str, step: FitProgress) -> Progress:
+    return Progress(name, step.step, step.steps, f"loss {step.loss:.3f}")
 
 
 def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> list[Finding]:

@@ -3,13 +3,14 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet
 
 from charter import plugins
 from charter.data import table
@@ -69,14 +70,21 @@ class PreparedData:
         """The rows of one split, in the order of the source, in memory."""
         return self.scan(split).collect()
 
+    def chunks(self, split: str) -> Iterator[pl.DataFrame]:
+        """The rows of one split, group by group of the table: few enough to be held."""
+        rows = pyarrow.parquet.ParquetFile(self.file)
+        for batch in rows.iter_batches(batch_size=table.CHUNK_ROWS):
+            frame = pl.DataFrame(pl.from_arrow(batch))
+            yield frame.filter(pl.col(SPLIT) == split)
+
     def scan(self, split: str | None = None) -> pl.LazyFrame:
         """The rows (of one split), read when they are collected, and of those only the columns that are asked for."""
         rows = pl.scan_parquet(self.file)
         return rows if split is None else rows.filter(pl.col(SPLIT) == split)
 
 
-def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
-    """Read, check, sample, prepare and split the charter's data.
+def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepare") -> PreparedData:
+    """Read, check, sample, prepare and split the charter's data. name: of the stage.
 
     Raises:
         DataError: the source can't be read, too many of its rows are bad, or the split leaves nothing to learn from.
@@ -85,8 +93,9 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
     columns = Columns.of(charter.data, task.form)
     source = source_digest(charter.data, folder, columns)
     beside = _beside(charter, columns, folder)
+    shown = run.folder / ("rejects.jsonl" if name == "prepare" else f"rejects of {name}.jsonl")
     stage = Stage(
-        "prepare",
+        name,
         VERSION,
         options={**_options(charter), "form": asdict(columns.form)},
         inputs={"source": source, **beside},
@@ -95,18 +104,16 @@ def prepare_data(run: Run, charter: Charter, folder: Path) -> PreparedData:
     )
 
     def make(files: Path, work: Path) -> None:
-        _prepare(
-            charter, columns, folder, files, work, run
-        )  # it starts anew: what lies in `work` has no name
+        # It starts anew: what lies in `work` has no name.
+        _prepare(charter, columns, folder, files, work, shown, lambda note: run.note(name, note))
         if is_volatile(charter.data, folder) and source_digest(charter.data, folder, columns) != source:
             raise DataError("data.source changed while it was read, so nobody could say what was; run again")
         if _changed(beside, charter, columns, folder):
             raise DataError("data.prepare: an evaluation set changed while it was read; run again")
 
     artifact = run.step(stage, make)
-    rejects = run.folder / "rejects.jsonl"
-    if not rejects.exists():  # the stage was reused
-        shutil.copyfile(artifact.path / "rejects.jsonl", rejects)
+    if not shown.exists():  # the stage was reused
+        shutil.copyfile(artifact.path / "rejects.jsonl", shown)
     test = pl.scan_parquet(artifact.path / "rows.parquet").filter(pl.col(SPLIT) == "test").select(ROW)
     test_rows = test.collect()[ROW].to_list()
     return PreparedData(
@@ -161,10 +168,18 @@ def distributions(uses: tuple[Use, ...], kind: plugins.Kind) -> tuple[str, ...]:
     return tuple({plugins.distribution(kind, use.use) for use in uses} - {"charter"})
 
 
-def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, work: Path, run: Run) -> None:
+def _prepare(
+    charter: Charter,
+    columns: Columns,
+    folder: Path,
+    files: Path,
+    work: Path,
+    shown: Path,
+    on_note: Callable[[str], None],
+) -> None:
     """Read, prepare, divide and write: all of it over rows that may be more than memory holds."""
     data = charter.data
-    reading = _Reading(data, columns, folder, files / "rejects.jsonl", run.folder / "rejects.jsonl")
+    reading = _Reading(data, columns, folder, files / "rejects.jsonl", shown)
     chunks = reading.chunks()
     dropped = no_drops()
     if data.max_rows is not None:
@@ -185,7 +200,7 @@ def _prepare(charter: Charter, columns: Columns, folder: Path, files: Path, work
     )
     divided = divide(prepared.rows, columns, data.split)
     for note in divided.notes:
-        run.note("prepare", note)
+        on_note(note)
     after = prepare_divided(divided.rows, columns, data.prepare, folder=folder)
     prepared = _both(prepared, after)
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)

@@ -16,6 +16,7 @@ from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, prepare_data
+from charter.pipeline.pretraining import begin_base
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.searching import check_search, search_settings
 from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
@@ -116,17 +117,18 @@ def run(
         tracked(going, charter, folder, trackers) as tracking,
     ):
         data = prepare_data(going, charter, folder)
+        begun = begin_base(going, charter, folder, tell, world)
         searched = search_settings(
-            going, charter, folder, data, tell, lambda trial: told_trial(tracking, trial), world
+            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world
         )
         trained = train_model(
-            going, charter, folder, data, tell, tracking.record, settings=searched.settings, world=world
+            going, charter, begun.base, data, tell, tracking.record, settings=searched.settings, world=world
         )
         tracking.catch_up(trained.history)
         exports = [
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
-        findings: list[Finding] = [*data.findings, *searched.findings, *trained.findings]
+        findings: list[Finding] = [*data.findings, *begun.findings, *searched.findings, *trained.findings]
         answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
         for exported, held_out in zip(exports, answered, strict=True):
             findings += audit(going, charter, data, trained, exported, held_out)

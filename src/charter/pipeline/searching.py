@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import DataError, TrainingError
-from charter.models.base import Base, find_base
+from charter.models.base import Base
 from charter.models.world import ALONE, World
 from charter.pipeline.learning import Heard, Lessons, fit_model, learn_from, model_libraries, train_stage
 from charter.pipeline.preparing import PreparedData
@@ -66,7 +66,7 @@ def check_search(charter: Charter) -> None:
 def search_settings(
     run: Run,
     charter: Charter,
-    folder: Path,
+    base: Base,
     data: PreparedData,
     on_progress: OnProgress,
     on_trial: Callable[[Trial], None],
@@ -85,7 +85,6 @@ def search_settings(
         raise DataError(
             "training.search needs validation rows, and data.split leaves none; give them, or take it out"
         )
-    base = find_base(charter.model.base, charter.model.revision, folder)
     searching = _Searching(run, charter, asked, base, data, on_progress, world)
     trials: list[Trial] = []
     while len(trials) < asked.trials:
@@ -134,7 +133,8 @@ class _Searching:
     @cached_property
     def lessons(self) -> Lessons:
         """The rows, encoded when the first trial needs them."""
-        return learn_from(self.charter, self.base, self.data)
+        like = train_stage(self.charter, self.charter.training, self.base, self.data, self.world)
+        return learn_from(self.charter, self.base, self.data, self.run.store.work_folder(like.key))
 
     def trial(self, values: Mapping[str, Any], before: Sequence[Trial]) -> Trial:
         """The trial of these settings after those before it: made, gone on with, or found."""

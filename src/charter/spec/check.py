@@ -83,7 +83,7 @@ def _without_planned(document: Document, problems: list[Problem]) -> dict[str, A
             value[where[0]] = kept
         else:
             value = kept
-    for key in ("pretraining", "federation", "privacy"):
+    for key in ("federation", "privacy"):
         if value.get(key) is not None:
             problems.append(document.problem((key,), NOT_BUILT))
             value = {**value, key: None}
@@ -105,7 +105,7 @@ def _told(document: Document, error: ValidationError, within: Path_ = ()) -> Ite
 
 def _hidden(document: Document, value: Mapping[str, Any]) -> Iterator[Problem]:
     """What a section's own rules say once its wrong keys are left out: pydantic asks them only when all else is right."""
-    for path in (("data", "split"), ("training",)):
+    for path in (("data", "split"), ("training",), ("pretraining",)):
         section, raw = section_at(path), Parts(value).at(*path)
         if section is not None and isinstance(raw, dict):
             wrong = {detail["loc"][0] for detail in _errors(section, raw) if detail["loc"]}

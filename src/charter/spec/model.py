@@ -20,6 +20,7 @@ from pydantic import (
 from charter.spec.data import Data
 from charter.spec.fields import Fraction, Name, Number, Section, Whole
 from charter.spec.limits import Limit, parse_limit
+from charter.spec.pretraining import Pretraining
 from charter.spec.training import Training
 from charter.spec.use import Use
 
@@ -127,7 +128,9 @@ class Charter(Section):
     purpose: Purpose = Field(Purpose(), description="what the model is for, and whom it affects")
     data: Data = Field(description="where the rows come from, what each column is, how they are split")
     model: Model = Field(description="the foundation model and what of it learns")
-    pretraining: dict[str, Any] | None = Field(None, description="not built yet")
+    pretraining: Pretraining | None = Field(
+        None, description="what the base learns from texts without labels, before the task"
+    )
     task: Use = Field(
         description="what is predicted: classification, multi_label_classification, text_pair_classification, ordinal, "
         "regression, token_classification"

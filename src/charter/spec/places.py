@@ -34,6 +34,7 @@ _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 def check_places(parts: Parts, folder: Path, say: Say) -> None:
     """Say what is not where the charter says; relative paths start from `folder`."""
     _sources(parts, folder, say)
+    _texts(parts, folder, say)
     _evaluation_sets(parts, folder, say)
     _datasheet(parts, folder, say)
     _base(parts, folder, say)
@@ -77,6 +78,32 @@ def _sources(parts: Parts, folder: Path, say: Say) -> None:
             encoding = None if joins else encoding
     if joins and encoding is not None and parts.whole("data", "join"):
         _joins(parts, folder, encoding, say)
+
+
+def _texts(parts: Parts, folder: Path, say: Say) -> None:
+    """The texts to be pre-trained on must be there, and tables must have the text's column."""
+    locations, reading = _room("charter.data.sources.locations"), _room("charter.data.reading")
+    source: object = parts.one("pretraining", "source")
+    places: dict[Path_, object] = {("pretraining", "source"): source}
+    if isinstance(source, dict):
+        places = {("pretraining", "source", name): place for name, place in source.items()}
+    column, encoding = parts.one("pretraining", "text"), parts.one("pretraining", "encoding")
+    for path, place in places.items():
+        if not isinstance(place, str | Use) or not _is_sound(place):
+            continue
+        try:
+            locations.check_location(place, folder)
+            if column is None or encoding is None or locations.is_remote(place, folder):
+                continue
+            asked = _room("charter.data.columns").Columns({column: "text"})
+            for problem in reading.absent_columns(place, folder, asked, encoding).values():
+                say(("pretraining", "text"), problem)
+        except MissingExtraError:
+            continue  # a note: a charter is right wherever it is read
+        except CharterError as error:
+            say(path, _SAID.sub("", str(error)))
+        except (OSError, ValueError, RuntimeError) as error:
+            say(path, f"{found(place)}, which is no path on this machine ({type(error).__name__})")
 
 
 def _locations(parts: Parts) -> dict[Path_, str | Use]:

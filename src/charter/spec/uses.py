@@ -14,11 +14,18 @@ from charter.spec.messages import is_ghost, told
 
 def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
     """Problems of plug-ins' names and options."""
-    data, model = _mapping(value.get("data")), _mapping(value.get("model"))
+    data, model, before = (_mapping(value.get(name)) for name in ("data", "model", "pretraining"))
     places: list[tuple[plugins.Kind, Path_, Any]] = [
-        *(("source", path, use) for path, use in _sources(data)),
+        *(("source", path, use) for path, use in _sources("data", data)),
         *(("preparation", ("data", "prepare", at), use) for at, use in enumerate(_list(data.get("prepare")))),
-        *(("source", path, use) for path, use in _evaluation_sets(data)),
+        *(("source", path, use) for path, use in _evaluation_sets("data", data)),
+        *(("source", path, use) for path, use in _sources("pretraining", before)),
+        *(
+            ("preparation", ("pretraining", "prepare", at), use)
+            for at, use in enumerate(_list(before.get("prepare")))
+        ),
+        *(("source", path, use) for path, use in _evaluation_sets("pretraining", before)),
+        ("task", ("pretraining", "objective"), before.get("objective")),
         ("adapter", ("model", "adapt"), model.get("adapt")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
@@ -89,21 +96,21 @@ def _option_problem(document: Document, kind: plugins.Kind, path: Path_, name: s
     return document.problem(where, told(detail, option, fields.get(option), fields, what="option"))
 
 
-def _sources(data: Mapping[str, Any]) -> list[tuple[Path_, Any]]:
+def _sources(section: str, data: Mapping[str, Any]) -> list[tuple[Path_, Any]]:
     """Every source that is written with its options."""
     source = _mapping(data.get("source"))
-    places: list[tuple[Path_, Any]] = [(("data", "source"), source)]
+    places: list[tuple[Path_, Any]] = [((section, "source"), source)]
     if "use" not in source:
-        places = [(("data", "source", part), place) for part, place in source.items()]
+        places = [((section, "source", part), place) for part, place in source.items()]
     joins = enumerate(_list(data.get("join")))
-    places += [(("data", "join", at, "source"), _mapping(join).get("source")) for at, join in joins]
+    places += [((section, "join", at, "source"), _mapping(join).get("source")) for at, join in joins]
     return [(path, use) for path, use in places if isinstance(use, dict)]
 
 
-def _evaluation_sets(data: Mapping[str, Any]) -> list[tuple[Path_, Any]]:
+def _evaluation_sets(section: str, data: Mapping[str, Any]) -> list[tuple[Path_, Any]]:
     """Every set of decontaminate that is written with its options."""
     return [
-        (("data", "prepare", at, "against", name), place)
+        ((section, "prepare", at, "against", name), place)
         for at, use in enumerate(_list(data.get("prepare")))
         if _mapping(use).get("use") == "decontaminate"
         for name, place in _mapping(use.get("against")).items()

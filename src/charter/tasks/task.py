@@ -1,9 +1,10 @@
 """What a task is: everything that depends on what is predicted, and nothing else."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -152,6 +153,8 @@ class Task(ABC):
     """Scores of classes that are no shares and know no upper end (an error in ranks), whatever they rest on."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
+    streams: ClassVar[bool] = False
+    """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
@@ -190,6 +193,12 @@ class Task(ABC):
     @abstractmethod
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """One loss per example, shape (batch,): cross-entropy, for token tasks the mean over the example's words."""
+
+    def encoded(
+        self, chunks: Iterable[pl.DataFrame], columns: Columns, tokenizer: Any, max_length: int, folder: Path
+    ) -> Examples:
+        """Encode rows that are given chunk by chunk into `folder`; asked of tasks that stream only."""
+        raise NotImplementedError(f"task {self.name} learns from rows in memory")
 
     def fed(self, batch: Batch) -> "dict[str, Tensor]":
         """What the model is called with for a batch, by name."""

@@ -66,11 +66,12 @@ def train(
     device = next(model.parameters()).device
     forward = forward_of(model, economies=economies)
     per_epoch = plan.steps_per_epoch(len(examples))
-    update = done
+    update, usual = done, 1.0
 
     def losses(index: NDArray[np.int64]) -> "Tensor":
         torch.manual_seed(int(np.random.SeedSequence([seed, update, int(index[0])]).generate_state(1)[0]))
-        batch = on_device(examples.batch(index), device)
+        weights = None if examples.counts is None else (examples.counts[index] / usual).astype(np.float32)
+        batch = on_device(examples.batch(index, weights), device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             return task.loss(forward, batch, class_weights) * batch.weights
 
@@ -81,6 +82,8 @@ def train(
             if not world.goes_on():
                 return
             update = number
+            if examples.counts is not None:
+                usual = float(examples.counts[index].mean())
             model.train()
             optimizer.zero_grad()
             rate = learning_rate(number)

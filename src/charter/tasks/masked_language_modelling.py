@@ -1,0 +1,98 @@
+"""Masked language modelling: hidden tokens are found by what stands on both sides (Devlin et al. 2019)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import polars as pl
+from pydantic import Field
+
+from charter.data.batch import IGNORED, Batch, Examples
+from charter.data.columns import Columns
+from charter.data.pieces import Frame, Pieces
+from charter.models.forward import logits_at
+from charter.tasks.language_model import LanguageModel
+from charter.tasks.masking import masking_of
+from charter.tasks.task import Head, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+JUDGED_BY = 0
+"""The seed of what is hidden of held-out documents: always the same tokens."""
+
+
+def masked_language_modelling(
+    *,
+    probability: Annotated[float, Field(gt=0, lt=1, description="share of tokens that are hidden")] = 0.15,
+    whole_words: Annotated[
+        bool, Field(description="hide all tokens of a word or none, not each by itself")
+    ] = False,
+) -> Task:
+    """Find hidden tokens by the text on both sides: how BERT and its kin are pre-trained."""
+    return MaskedLanguageModelling(probability=probability, whole_words=whole_words)
+
+
+@dataclass(frozen=True)
+class MaskedLanguageModelling(LanguageModel):
+    """The loss is the mean negative log-likelihood of the hidden tokens; each counts alike, whatever its document."""
+
+    name: str = "masked_language_modelling"
+    probability: float = 0.15
+    whole_words: bool = False
+
+    @property
+    def head(self) -> Head:
+        """A logit for each token of the vocabulary."""
+        return Head("AutoModelForMaskedLM", ())
+
+    def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
+        """Pieces of which something else is hidden each time."""
+        frame = Frame.of(tokenizer, max_length)
+        masking = masking_of(tokenizer, probability=self.probability, whole_words=self.whole_words, seed=None)
+        return Examples(
+            ids=pieces,
+            targets=None,
+            rows=pieces.rows,
+            truncated=0,
+            pad_id=int(tokenizer.pad_token_id),
+            hiding=masking,
+            counts=masking.counts(pieces.lengths, len(frame.before) + len(frame.after)),
+        )
+
+    def examples(
+        self,
+        rows: pl.DataFrame,
+        columns: Columns,
+        tokenizer: Any,
+        max_length: int,
+        *,
+        with_targets: bool = True,
+    ) -> Examples:
+        """Documents of which the same tokens are hidden each time."""
+        told = super().examples(rows, columns, tokenizer, max_length, with_targets=with_targets)
+        masking = masking_of(
+            tokenizer, probability=self.probability, whole_words=self.whole_words, seed=JUDGED_BY
+        )
+        return replace(told, hiding=masking)
+
+    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
+        """Of the hidden tokens of each sequence."""
+        import torch
+        from torch.nn import functional as F
+
+        assert batch.targets is not None
+        where = batch.targets != IGNORED
+        logits = logits_at(model, batch.inputs, where).float()
+        truth, owner = batch.targets[where], where.nonzero()[:, 0]
+        nats = F.cross_entropy(logits, truth, reduction="none")
+        surprise = nats.new_zeros(len(where)).index_add(0, owner, nats)
+        right = torch.zeros_like(surprise).index_add(
+            0, owner, (logits.argmax(dim=-1) == truth).to(nats.dtype)
+        )
+        return surprise, where.sum(dim=1), right.detach()
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options that the task was made with."""
+        return {"probability": self.probability, "whole_words": self.whole_words}

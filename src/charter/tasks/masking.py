@@ -1,0 +1,130 @@
+"""Masking: what masked language modelling hides of a text (Devlin et al. 2019, section 3.1 and appendix A.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charter.data.batch import IGNORED, Hidden
+
+Integers = NDArray[np.int64]
+MASKED, RANDOM = 0.8, 0.1
+"""Of the hidden tokens so many become the mask token, so many a random one; the others stay as they are."""
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Hides the share `probability` of a sequence's tokens, at least one: 80 % masked, 10 % random, 10 % as they are.
+
+    ordinary: (tokens,) the ids that a random token is drawn from. special: (vocabulary,) what is never hidden.
+    continues: (vocabulary,) tokens that go on with the word before; None hides each token by itself, else whole words.
+    seed: the same of each place is hidden at each call, for judging; None draws from torch's generator, which the training
+    loop seeds for each update.
+    """
+
+    mask: int
+    ordinary: Integers
+    special: NDArray[np.bool_]
+    continues: NDArray[np.bool_] | None
+    probability: float
+    seed: int | None = None
+
+    def __call__(self, sequences: Sequence[Integers], places: Sequence[int]) -> Hidden:
+        """Hide something of each sequence."""
+        generator = None if self.seed is not None else np.random.default_rng(_drawn())
+        found = [
+            self._hidden(ids, generator or np.random.default_rng([self.seed or 0, place]))
+            for ids, place in zip(sequences, places, strict=True)
+        ]
+        return Hidden([ids for ids, _ in found], [targets for _, targets in found])
+
+    def counts(self, lengths: Integers, specials: int) -> Integers:
+        """How many tokens are hidden of sequences of these lengths, which hold so many special tokens."""
+        return self._wanted(lengths - specials)
+
+    def _wanted(self, ordinary: Any) -> Integers:
+        most = np.maximum(ordinary, 0)
+        found: Integers = np.clip(np.round(self.probability * ordinary), np.minimum(1, most), most).astype(
+            np.int64
+        )
+        return found
+
+    def _hidden(self, ids: Integers, random: np.random.Generator) -> tuple[Integers, Integers]:
+        candidates = np.flatnonzero(~self.special[ids])
+        wanted = int(self._wanted(len(candidates)))
+        targets = np.full(len(ids), IGNORED, dtype=np.int64)
+        if not wanted:
+            return ids, targets
+        each = random.permutation(candidates)[:wanted]
+        chosen = each if self.continues is None else self._words(ids, candidates, wanted, random)
+        targets[chosen] = ids[chosen]
+        masked = ids.copy()
+        dice = random.random(len(chosen))
+        masked[chosen[dice < MASKED]] = self.mask
+        others = chosen[(dice >= MASKED) & (dice < MASKED + RANDOM)]
+        masked[others] = random.choice(self.ordinary, len(others))
+        return masked, targets
+
+    def _words(
+        self, ids: Integers, candidates: Integers, wanted: int, random: np.random.Generator
+    ) -> Integers:
+        """Whole words in a random order, as many as fit; what is then still wanted are tokens of the others."""
+        assert self.continues is not None
+        begins = ~self.continues[ids[candidates]] | (np.diff(candidates, prepend=-2) > 1)
+        words = np.split(candidates, np.flatnonzero(begins)[1:])
+        chosen: list[int] = []
+        for number in random.permutation(len(words)):
+            word = words[number]
+            if len(chosen) + len(word) <= wanted:
+                chosen.extend(word.tolist())
+            if len(chosen) == wanted:
+                break
+        if len(chosen) < wanted:
+            left = np.setdiff1d(candidates, chosen)
+            chosen.extend(random.permutation(left)[: wanted - len(chosen)].tolist())
+        return np.asarray(chosen, dtype=np.int64)
+
+
+def masking_of(tokenizer: Any, *, probability: float, whole_words: bool, seed: int | None) -> Masking:
+    """Masking for a tokenizer's vocabulary.
+
+    Raises:
+        ModelError: it has no mask token.
+    """
+    from charter.errors import ModelError
+
+    if tokenizer.mask_token_id is None:
+        raise ModelError(
+            "the base's tokenizer has no mask token: it is one of a decoder; take the task causal_language_modelling"
+        )
+    size = len(tokenizer)
+    special = np.zeros(size, dtype=bool)
+    special[list(tokenizer.all_special_ids)] = True
+    return Masking(
+        mask=int(tokenizer.mask_token_id),
+        ordinary=np.flatnonzero(~special),
+        special=special,
+        continues=continuing(tokenizer) if whole_words else None,
+        probability=probability,
+        seed=seed,
+    )
+
+
+def continuing(tokenizer: Any) -> NDArray[np.bool_]:
+    """(vocabulary,) whether a token goes on with the word before: `##ing` of WordPiece, what has no leading space elsewhere.
+
+    Of a text without spaces, such as Chinese, every character that WordPiece sets apart is a word.
+    """
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    wordpiece = any(token.startswith("##") for token in tokens)
+    if wordpiece:
+        return np.asarray([token.startswith("##") for token in tokens])
+    return np.asarray([not token.startswith(("Ġ", "▁", "Ċ", "ĉ")) for token in tokens])
+
+
+def _drawn() -> int:
+    import torch
+
+    return int(torch.randint(1 << 62, (1,)).item())
