@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from charter.errors import OptionError
 
-Kind = Literal["source", "preparation", "input", "adapter", "task", "audit", "exporter", "tracker"]
+Kind = Literal[
+    "source", "preparation", "input", "tokenizer", "adapter", "task", "audit", "exporter", "tracker"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
@@ -52,6 +54,13 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "augment": "charter.data.preparations.augmentation:augment",
         },
         "input": {"text": "charter.data.text:text"},
+        "tokenizer": {
+            "wordpiece": "charter.models.tokenizers:wordpiece",
+            "bpe": "charter.models.tokenizers:bpe",
+            "unigram": "charter.models.tokenizers:unigram",
+            "characters": "charter.models.tokenizers:characters",
+            "extended": "charter.models.tokenizers:extended",
+        },
         "adapter": {
             "full": "charter.models.adapters:full",
             "head": "charter.models.adapters:head",
@@ -95,6 +104,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "source": (),
         "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
+        "tokenizer": (),
         "adapter": ("gradual",),
         "task": ("causal_language_modelling",),
         "audit": (

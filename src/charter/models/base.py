@@ -174,6 +174,18 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
     return model
 
 
+def load_base(base: Base) -> "PreTrainedModel":
+    """The base without any head, every weight of it from its files.
+
+    Raises:
+        ModelError: they lack some.
+    """
+    import transformers
+
+    with quiet(), loading(f"model.base '{base.reference}'"):
+        return _loaded(transformers.AutoModel, base.folder, f"model.base '{base.reference}'")
+
+
 def longest(model: "PreTrainedModel") -> int | None:
     """The tokens that a model reads at most, None where positions are not learned.
 

@@ -97,7 +97,7 @@ def provenance(
             "prepared": prepared_facts(data.artifact),
         },
         "base": {
-            "reference": charter.model.base,
+            "reference": charter.model.begins_with,
             "revision": charter.model.revision,
             "digest": trained.base.digest,
         },

@@ -1,27 +1,36 @@
 """Begin: the base that a run fine-tunes, as it is found, or further pre-trained on texts without labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from charter import plugins
 from charter.audits.case import Answers, Case, FoldedTemperature
 from charter.audits.performance import performance
 from charter.data.columns import Columns
-from charter.models.base import Base, find_base, load_model, load_tokenizer
+from charter.data.pieces import documents_encoded
+from charter.data.preparations.languages import languages_of
+from charter.errors import MissingExtraError
+from charter.models.architectures import is_decoder, new_base
+from charter.models.base import Base, find_base, load_base, load_model, load_tokenizer, unknown_share
+from charter.models.exports import save_model
 from charter.models.inference import predict_outputs
+from charter.models.tokenizers import Tokenization
 from charter.models.world import World
 from charter.pipeline.learning import Trained, train_model
-from charter.pipeline.preparing import PreparedData, prepare_data
+from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.runs.digest import folder_digest, frame_digest
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
-from charter.spec.model import Charter, Model
+from charter.spec.model import Charter
 from charter.spec.use import Use
 
-PREPARE, LEARN, JUDGE = "prepare texts", "pretrain", "judge base"
+PREPARE, BEGIN, LEARN, JUDGE = "prepare texts", "begin", "pretrain", "judge base"
 VERSION = 1
 AREA = "pretraining"
 
@@ -35,28 +44,141 @@ class Begun:
     findings: tuple[Finding, ...] = ()
 
 
-def begin_base(run: Run, charter: Charter, folder: Path, on_progress: OnProgress, world: World) -> Begun:
-    """Find the charter's base and pre-train it further, where the charter says so.
+def begin_base(
+    run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress, world: World
+) -> Begun:
+    """Find or make the charter's base, and pre-train it where the charter says so. data: what the task learns from.
 
     Raises:
         ModelError, DataError: the base can't be found or loaded; the texts can't be read, or don't fit it.
     """
-    base = find_base(charter.model.base, charter.model.revision, folder)
     if charter.pretraining is None:
-        return Begun(base)
+        return _first_base(run, charter, folder, data)
     inner = pretraining_charter(charter)
-    data = prepare_data(run, inner, folder, name=PREPARE)
+    texts = prepare_data(run, inner, folder, name=PREPARE)
+    begun = _first_base(run, charter, folder, texts)
+    base = begun.base
     trained = train_model(
-        run, inner, base, data, on_progress, _nobody, settings=inner.training, world=world, name=LEARN
+        run, inner, base, texts, on_progress, _nobody, settings=inner.training, world=world, name=LEARN
     )
     place = trained.artifact.path / "model"
     learned = replace(
         find_base(str(place), None, folder), reference=f"{base.reference}, pre-trained on {inner.data_id}"
     )
-    judged = _judged(run, inner, data, trained, on_progress)
-    of_data = [replace(one, area=AREA, slice={**one.slice, "of": "texts"}) for one in data.findings]
+    judged = _judged(run, inner, texts, trained, on_progress)
+    of_texts = [replace(one, area=AREA, slice={**one.slice, "of": "texts"}) for one in texts.findings]
     told = [replace(one, area=AREA) for one in trained.findings]
-    return Begun(learned, trained.history, (*of_data, *told, *judged))
+    return Begun(learned, trained.history, (*begun.findings, *of_texts, *told, *judged))
+
+
+def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) -> Begun:
+    """The base before any training: as it is found, with words added, or new. data: what its tokenizer learns from."""
+    model = charter.model
+    found = None if model.base is None else find_base(model.base, model.revision, folder)
+    if model.tokenizer is None:
+        if found is None:
+            raise ValueError("a new model without a tokenizer")
+        return Begun(found)
+    tokenization: Tokenization = plugins.make("tokenizer", model.tokenizer.use, model.tokenizer.options)
+    length = max(model.max_length, charter.pretraining.max_length if charter.pretraining is not None else 0)
+    seed = (charter.pretraining or charter.training).seed
+    stage = Stage(
+        BEGIN,
+        VERSION,
+        options={
+            "tokenizer": resolved((model.tokenizer,), "tokenizer")[0],
+            "architecture": None
+            if model.architecture is None
+            else model.architecture.model_dump(mode="json"),
+            "max_length": length,
+        },
+        inputs={"texts": data.artifact.digest, "base": "" if found is None else found.digest},
+        libraries=(
+            "charter",
+            "tokenizers",
+            "torch",
+            "transformers",
+            *distributions((model.tokenizer,), "tokenizer"),
+        ),
+        seed=seed,
+    )
+
+    def texts() -> Iterator[str]:
+        for chunk in data.chunks("train"):
+            yield from data.columns.texts(chunk)
+
+    def make(files: Path, work: Path) -> None:
+        del work
+        place = files / "model"
+        if found is not None and tokenization.extend is not None:
+            base, tokenizer = load_base(found), load_tokenizer(found.folder)
+            tokenization.extend(texts(), base, tokenizer)
+            save_model(base, tokenizer, place)
+        elif model.architecture is not None and tokenization.learn is not None:
+            tokenizer = tokenization.learn(texts(), is_decoder(model.architecture.use))
+            new_base(model.architecture, tokenizer, place, max_length=length, seed=seed)
+        findings = tokenizer_findings(load_tokenizer(place), data)
+        before = [] if found is None else tokenizer_findings(load_tokenizer(found.folder), data, of="base")
+        write_findings(files / "findings.jsonl", [*findings, *before])
+
+    artifact = run.step(stage, make)
+    base = replace(find_base(str(artifact.path / "model"), None, folder), reference=model.begins_with)
+    return Begun(base, findings=tuple(read_findings(artifact.path / "findings.jsonl")))
+
+
+MOST_JUDGED = 2_000
+"""A tokenizer is measured on so many held-out texts at most."""
+
+
+FEWEST = 20
+"""Languages of fewer texts are not told apart."""
+
+
+def _languages(texts: pl.Series) -> pl.Series:
+    """The language of each text; null where it is not known, or where nothing that tells it is installed."""
+    try:
+        return languages_of(texts)["language"]
+    except MissingExtraError:
+        return pl.Series("language", [None] * len(texts), dtype=pl.String)
+
+
+def tokenizer_findings(tokenizer: Any, data: PreparedData, *, of: str = "") -> list[Finding]:
+    """Characters per token and the share of tokens unknown, on held-out texts, by language. of: `base` for the base's own."""
+    rows = data.scan("test").head(MOST_JUDGED).collect()
+    texts = data.columns.texts(rows)
+    on = frame_digest(rows)
+    found = []
+    languages = _languages(texts)
+    known = languages.drop_nulls().value_counts().filter(pl.col("count") >= FEWEST)
+    for language in (None, *sorted(known[languages.name].to_list())):
+        some = texts if language is None else texts.filter((languages == language).fill_null(False))
+        tokens = list(documents_encoded(some.to_list(), tokenizer))
+        count = sum(map(len, tokens))
+        where = {**({"language": language} if language else {}), **({"tokenizer": of} if of else {})}
+        common: dict[str, Any] = {"n": len(some), "slice": where, "on": on, "split": "test"}
+        if not count:
+            continue
+        found.append(
+            Finding(
+                AREA,
+                "characters_per_token",
+                float(some.str.len_chars().sum()) / count,
+                unit="characters",
+                method="characters of held-out texts over their tokens",
+                **common,
+            )
+        )
+        found.append(
+            Finding(
+                AREA,
+                "unknown_tokens",
+                unknown_share(tokenizer, tokens),
+                unit="share",
+                method="share of held-out texts' tokens",
+                **common,
+            )
+        )
+    return found
 
 
 def pretraining_charter(charter: Charter) -> Charter:
@@ -68,8 +190,8 @@ def pretraining_charter(charter: Charter) -> Charter:
         **{
             **{name: getattr(charter, name) for name in Charter.model_fields},
             "data": asked.data(f"{charter.data_id}-texts"),
-            "model": Model(
-                base=charter.model.base, revision=charter.model.revision, max_length=asked.max_length
+            "model": charter.model.model_copy(
+                update={"max_length": asked.max_length, "adapt": Use(use="full"), "tokenizer": None}
             ),
             "pretraining": None,
             "task": asked.objective,

@@ -117,7 +117,7 @@ def run(
         tracked(going, charter, folder, trackers) as tracking,
     ):
         data = prepare_data(going, charter, folder)
-        begun = begin_base(going, charter, folder, tell, world)
+        begun = begin_base(going, charter, folder, data, tell, world)
         searched = search_settings(
             going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world
         )

@@ -105,7 +105,7 @@ def card(record: Record, preparation: Mapping[str, Any]) -> str:
         license="unknown",
         library_name="transformers",
         pipeline_tag=kind,
-        base_model=_hub_name(charter.model.base),
+        base_model=_hub_name(charter.model.begins_with),
         model_name=charter.name,
         eval_results=list(_results(record, kind or charter.task.use)) or None,
         tags=["charter", "released" if record.status == "released" else "refused"],

@@ -39,12 +39,55 @@ class Purpose(Section):
 class Model(Section):
     """The foundation model and what of it learns."""
 
-    base: str = Field(min_length=1, description="sample:NAME, a local folder, or a hub id")
+    base: str | None = Field(
+        None,
+        min_length=1,
+        description="sample:NAME, a local folder, or a hub id; none where the model is new",
+    )
     revision: str | None = Field(None, description="the hub revision (a commit) to load")
+    architecture: Use | None = Field(
+        None,
+        description="a new model with random weights, in place of a base: {use: bert, hidden_size: 256, num_hidden_layers: 4}, a "
+        "type of transformers' and keys of its config",
+    )
+    tokenizer: Use | None = Field(
+        None,
+        description="learned from the texts that are pre-trained on: {use: wordpiece, size: 8000}, bpe, unigram or "
+        "characters for a new model; {use: extended, size: 1000} adds words to the base's own",
+    )
     adapt: Use = Field(Use(use="full"), description="full, head, lora or bias")
     max_length: Whole = Field(
         128, ge=8, le=8192, description="tokens a text is cut at; cut texts are counted"
     )
+
+    @model_validator(mode="after")
+    def _begins(self) -> Self:
+        if (self.base is None) == (self.architecture is None):
+            both = (
+                "give one of the two" if self.base else "one is missing: a base to start from, or a new model"
+            )
+            raise ValueError(f"base and architecture: {both}")
+        if self.architecture is not None and (self.tokenizer is None or self.tokenizer.use == "extended"):
+            raise ValueError(
+                "a new model needs a tokenizer of its own, such as tokenizer: {use: wordpiece, size: 8000}"
+            )
+        if self.base is not None and self.tokenizer is not None and self.tokenizer.use != "extended":
+            raise ValueError(
+                f"tokenizer '{self.tokenizer.use}' numbers other pieces than the base has learned; a base keeps its own, or has it "
+                "extended"
+            )
+        if self.revision is not None and self.base is None:
+            raise ValueError(
+                "revision: a revision is of a base on a hub, and a new model has none; remove the key"
+            )
+        return self
+
+    @property
+    def begins_with(self) -> str:
+        """The base, or what is new, in words."""
+        if self.base is not None:
+            return self.base
+        return f"a new {self.architecture.use}" if self.architecture is not None else ""
 
 
 MIXING = ("sentence_embedding",)

@@ -137,7 +137,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     """What this machine still lacks for a run."""
     said: list[tuple[Path_, str]] = []
     base = charter.model.base
-    if base.startswith("sample:") and base_folder(base, document.folder) is None:
+    if base is not None and base.startswith("sample:") and base_folder(base, document.folder) is None:
         said.append((("model", "base"), str(MissingExtraError(f"'{base}'", "samples"))))
     for path, place in _places(charter).items():
         try:

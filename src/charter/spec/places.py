@@ -38,6 +38,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
     _evaluation_sets(parts, folder, say)
     _datasheet(parts, folder, say)
     _base(parts, folder, say)
+    _architecture(parts, say)
     key: str | None = parts.one("release", "sign")
     if key is not None:
         because = _why_no_key(folder, key)
@@ -247,6 +248,19 @@ def _datasheet(parts: Parts, folder: Path, say: Say) -> None:
             say(("data", "datasheet"), str(problem))
     except (OSError, ValueError):
         say(("data", "datasheet"), f"{found(path)}, which is no path on this machine")
+
+
+def _architecture(parts: Parts, say: Say) -> None:
+    """A new model must be one that transformers can make; asked of transformers only where a charter describes one."""
+    asked: Use | None = parts.one("model", "architecture")
+    if asked is None:
+        return
+    try:
+        _room("charter.models.architectures").check_architecture(asked)
+    except CharterError as error:
+        key = str(error).partition(":")[0].removeprefix("model.architecture.")
+        where = (key,) if key in asked.options else ()
+        say(("model", "architecture", *where), str(error).partition(": ")[2])
 
 
 def _base(parts: Parts, folder: Path, say: Say) -> None:

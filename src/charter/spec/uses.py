@@ -26,6 +26,7 @@ def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
         ),
         *(("source", path, use) for path, use in _evaluation_sets("pretraining", before)),
         ("task", ("pretraining", "objective"), before.get("objective")),
+        ("tokenizer", ("model", "tokenizer"), model.get("tokenizer")),
         ("adapter", ("model", "adapt"), model.get("adapt")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),

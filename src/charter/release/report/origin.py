@@ -141,7 +141,7 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     if base.get("revision"):
         revision = {"revision": base["revision"], "digest": str(base.get("digest", ""))[:DIGEST]}
         about = say("revision", **revision)
-    yield say("base"), Cell(charter.model.base, about, "own")
+    yield say("base"), Cell(charter.model.begins_with, about, "own")
     for name, export in (origin.get("exports") or {}).items():
         said = say("format_said", format=name, digest=str(export["digest"])[:DIGEST])
         size = f"{export['bytes'] / 1e6:.3g} MB" if "bytes" in export else ""

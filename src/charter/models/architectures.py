@@ -1,0 +1,109 @@
+"""New models: any architecture of transformers' from its config, with random weights."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charter.errors import ModelError
+from charter.models.base import quiet
+from charter.spec.use import Use
+
+OURS = (
+    "vocab_size",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "max_position_embeddings",
+    "n_positions",
+)
+"""Keys of a config that the tokenizer and model.max_length say."""
+
+
+def is_decoder(model_type: str) -> bool:
+    """Whether a type of transformers' reads a text from left to right only.
+
+    Raises:
+        ModelError: there is no such type.
+    """
+    from transformers.models.auto import modeling_auto
+
+    config_class(model_type)
+    causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return model_type in causal and model_type not in masked
+
+
+def config_class(model_type: str) -> Any:
+    """The config class of a type such as `bert`.
+
+    Raises:
+        ModelError: there is no such type, with the nearest one.
+    """
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if model_type not in CONFIG_MAPPING:
+        near = difflib.get_close_matches(model_type, list(CONFIG_MAPPING.keys()), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise ModelError(f"model.architecture '{model_type}': transformers has no such type.{hint}")
+    return CONFIG_MAPPING[model_type]
+
+
+def check_architecture(asked: Use) -> None:
+    """Refuse a type that transformers does not have, or a key that its config does not have.
+
+    Raises:
+        ModelError: with the nearest right name.
+    """
+    kind = config_class(asked.use)
+    known = _keys(kind)
+    for key in asked.options:
+        if key in OURS:
+            raise ModelError(
+                f"model.architecture.{key}: the tokenizer and model.max_length say it; remove the key"
+            )
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise ModelError(f"model.architecture.{key}: a config of '{asked.use}' has no such key.{hint}")
+
+
+def _keys(kind: Any) -> tuple[str, ...]:
+    with quiet():
+        told: Mapping[str, Any] = kind().to_dict()
+    return (*told, *getattr(kind, "attribute_map", {}))
+
+
+def new_base(asked: Use, tokenizer: Any, folder: Path, *, max_length: int, seed: int) -> None:
+    """Write a new base into a folder: config, random weights drawn by `seed`, the tokenizer.
+
+    Raises:
+        ModelError: the config can't be made, or no model of it.
+    """
+    import torch
+    from transformers import AutoModel
+
+    from charter.models.exports import save_model
+
+    check_architecture(asked)
+    kind = config_class(asked.use)
+    told = dict(asked.options)
+    known = _keys(kind)
+    ours: dict[str, Any] = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    if "max_position_embeddings" in known:
+        offset = tokenizer.pad_token_id + 1 if asked.use in ("roberta", "xlm-roberta", "camembert") else 0
+        ours["max_position_embeddings"] = max_length + offset
+    for name in ("bos", "eos", "cls", "sep"):
+        number = getattr(tokenizer, f"{name}_token_id")
+        if f"{name}_token_id" in known:
+            ours[f"{name}_token_id"] = number
+    with quiet(), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        try:
+            model = AutoModel.from_config(kind(**{**told, **ours}), dtype=torch.float32)
+        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+            raise ModelError(
+                f"model.architecture {{use: {asked.use}, ...}}: {str(error).splitlines()[0][:300]}"
+            ) from None
+    tokenizer.model_max_length = max_length
+    save_model(model, tokenizer, folder)
