@@ -68,6 +68,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "bias": "charter.models.adapters:bias",
         },
         "task": {
+            "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",
             "text_pair_classification": "charter.tasks.classification:text_pair_classification",
             "multi_label_classification": "charter.tasks.multi_label_classification:multi_label_classification",
@@ -106,7 +107,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
         "adapter": ("gradual",),
-        "task": ("causal_language_modelling",),
+        "task": (),
         "audit": (
             "fairness",
             "counterfactual_fairness",

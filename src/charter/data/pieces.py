@@ -5,7 +5,7 @@ Of one document no piece reaches into another: nothing is attended to across doc
 
 import json
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -22,6 +22,10 @@ Integers = NDArray[np.int64]
 AT_ONCE = 1 << 22
 """About so many characters are encoded at once."""
 _FACTS, _IDS, _ENDS, _ROWS = "pieces.json", "ids.bin", "ends.npy", "rows.npy"
+
+
+Cut = Callable[[Integers], Iterator[Integers]]
+"""The tokens of a document, without special ones -> its pieces, as the model reads them; at least one."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,15 @@ class Frame:
 
     def pieces(self, ids: Integers) -> Iterator[Integers]:
         """A document's tokens cut into pieces, each between the special tokens."""
-        for start in range(0, len(ids), self.room):
+        for start in range(0, max(len(ids), 1), self.room):
             yield np.concatenate([self.before, ids[start : start + self.room], self.after])
+
+
+def run_on(ids: Integers, end: int, max_length: int) -> Iterator[Integers]:
+    """A document's tokens after `end` and before it, cut into pieces that overlap by one: each token is foretold once."""
+    whole = np.concatenate([[end], ids, [end]]).astype(np.int64)
+    for start in range(0, len(whole) - 1, max_length - 1):
+        yield whole[start : start + max_length]
 
 
 def documents_encoded(texts: Sequence[str], tokenizer: Any) -> Iterator[Integers]:
@@ -121,14 +132,9 @@ class Pieces(Sequence[Integers]):
 
 
 def write_pieces(
-    folder: Path, chunks: Iterable[pl.DataFrame], columns: Columns, tokenizer: Any, max_length: int
+    folder: Path, chunks: Iterable[pl.DataFrame], columns: Columns, tokenizer: Any, cut: Cut
 ) -> Pieces:
-    """Encode documents, chunk by chunk, into a folder that appears whole or not at all.
-
-    Raises:
-        ModelError: `max_length` leaves no room for a text.
-    """
-    frame = Frame.of(tokenizer, max_length)
+    """Encode documents, chunk by chunk, into a folder that appears whole or not at all."""
     dtype = np.dtype("<u2" if len(tokenizer) <= 1 << 16 else "<u4")
     folder.mkdir(parents=True, exist_ok=True)
     ends, rows = array("q"), array("q")
@@ -137,7 +143,7 @@ def write_pieces(
         for chunk in chunks:
             texts = columns.texts(chunk).to_list()
             for row, ids in zip(chunk[ROW].to_list(), documents_encoded(texts, tokenizer), strict=True):
-                for piece in frame.pieces(ids):
+                for piece in cut(ids):
                     stream.write(piece.astype(dtype).tobytes())
                     total += len(piece)
                     ends.append(total)
@@ -147,7 +153,7 @@ def write_pieces(
     np.save(folder / _ENDS, np.frombuffer(ends, dtype=np.int64))
     np.save(folder / _ROWS, np.frombuffer(rows, dtype=np.int64))
     sync_folder(folder)
-    write_json(folder / _FACTS, {"dtype": dtype.str, "max_length": max_length})
+    write_json(folder / _FACTS, {"dtype": dtype.str})
     return Pieces(folder)
 
 

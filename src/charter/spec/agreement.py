@@ -10,9 +10,11 @@ from charter.spec.document import Path_
 from charter.spec.limits import Limit
 from charter.spec.messages import told
 from charter.spec.metrics import (
-    EMBEDDINGS,
     HEADLINES,
+    LANGUAGE_MODELS,
     SLICES,
+    WITHOUT_CLASSES,
+    WITHOUT_TARGET,
     Measuring,
     is_built_in,
     why_never,
@@ -164,16 +166,18 @@ def _target_of_task(parts: Parts, say: Say) -> None:
             ("task", "separator"),
             "data.target names a column per label, so there is nothing to part; remove it",
         )
-    if use is not None and use.use == "sentence_embedding":
+    if use is not None and use.use in WITHOUT_TARGET:
         if parts.stands("data", "target"):
             say(
                 ("data", "target"),
-                "task sentence_embedding learns from which texts belong together and predicts nothing; remove it, or take task "
+                f"task {use.use} learns from the texts themselves and predicts nothing; remove it"
+                if use.use in LANGUAGE_MODELS
+                else "task sentence_embedding learns from which texts belong together and predicts nothing; remove it, or take task "
                 "sentence_similarity for a score of each pair",
             )
     elif parts.stands("data") and not parts.stands("data", "target") and _predicts(use):
         say(("data", "target"), "is missing: the task needs a column to predict. Write: target: label")
-    if use is not None and use.use in EMBEDDINGS:
+    if use is not None and use.use in WITHOUT_CLASSES:
         for path, audit in parts.each("audits").items():
             if audit.use == "calibration" and parts.stands("audits"):
                 say(

@@ -10,10 +10,12 @@ from charter.spec.messages import near
 GAIN = "headline_gain"
 """How much better the model's headline score is than a baseline's, measured with each baseline as its slice."""
 HEADLINES: Mapping[str, str] = {
+    "causal_language_modelling": "token_accuracy",
     "classification": "macro_f1",
     "text_pair_classification": "macro_f1",
     "multi_label_classification": "macro_f1",
     "ordinal": "quadratic_weighted_kappa",
+    "masked_language_modelling": "token_accuracy",
     "multiple_choice": "accuracy",
     "question_answering": "answer_f1",
     "regression": "r2",
@@ -28,6 +30,11 @@ _MICRO = ("micro_f1", "micro_precision", "micro_recall")
 _PROBABILITIES = ("expected_calibration_error", "brier", "negative_log_likelihood")
 EMBEDDINGS = ("sentence_embedding", "sentence_similarity")
 """Tasks that give vectors, and state no probabilities."""
+LANGUAGE_MODELS = ("causal_language_modelling", "masked_language_modelling")
+"""Tasks that learn from texts without labels, and state no probability of an answer."""
+WITHOUT_TARGET = ("sentence_embedding", *LANGUAGE_MODELS)
+WITHOUT_CLASSES = (*EMBEDDINGS, *LANGUAGE_MODELS)
+"""Tasks without classes, whose probabilities nobody could calibrate."""
 OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {
         "classification": _OF_CLASSES,
@@ -37,6 +44,8 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         ),
         "ordinal": ("quadratic_weighted_kappa", "mae", "macro_mae", "accuracy", *_MACRO),
         "multiple_choice": ("accuracy",),
+        "causal_language_modelling": ("token_accuracy", "perplexity", "bits_per_byte"),
+        "masked_language_modelling": ("token_accuracy", "perplexity"),
         "sentence_embedding": ("ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10"),
         "sentence_similarity": ("pearson", "spearman"),
         "question_answering": (
@@ -46,8 +55,8 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "token_classification": ("accuracy", "macro_f1", *_MICRO, "macro_precision", "macro_recall"),
     },
     "calibration": {
-        **{task: _PROBABILITIES for task in HEADLINES if task not in ("regression", *EMBEDDINGS)},
-        **dict.fromkeys(EMBEDDINGS, ()),
+        **{task: _PROBABILITIES for task in HEADLINES if task not in ("regression", *WITHOUT_CLASSES)},
+        **dict.fromkeys(WITHOUT_CLASSES, ()),
         "regression": ("interval_coverage", "interval_width"),
     },
 }  # fmt: skip
@@ -59,7 +68,7 @@ PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "text_pair_classification": (*_BY_CLASS, "auroc", "auprc"),
         "multi_label_classification": (*_BY_CLASS, "auroc", "auprc"),
         "ordinal": (*_BY_CLASS, "mae"),
-        **dict.fromkeys(("multiple_choice", "question_answering", *EMBEDDINGS), ()),
+        **dict.fromkeys(("multiple_choice", "question_answering", *WITHOUT_CLASSES), ()),
         "regression": (),
         "token_classification": _BY_CLASS,
     },
@@ -74,6 +83,7 @@ BASELINES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("multi_label_classification", "ordinal"), _OF_TEXTS),
     "multiple_choice": ("majority", "bm25"),
     "question_answering": ("no_answer", "lexical_overlap"),
+    **dict.fromkeys(LANGUAGE_MODELS, ()),
     "sentence_embedding": ("random_order", "bm25"),
     "sentence_similarity": ("training_mean", "tfidf_cosine"),
     "regression": ("training_mean", "tfidf_ridge"),
@@ -99,6 +109,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "r2": (-inf, 1.0),
     "pearson": (-1.0, 1.0),
     "spearman": (-1.0, 1.0),
+    "perplexity": (1.0, inf),
+    "bits_per_byte": (0.0, inf),
     "mae": (0.0, inf),
     "macro_mae": (0.0, inf),
     "rmse": (0.0, inf),
@@ -106,7 +118,16 @@ RANGES: Mapping[str, tuple[float, float]] = {
     GAIN: (-1.0, 1.0),
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
-ERRORS = (*_PROBABILITIES, "hamming_loss", "mae", "macro_mae", "rmse", "interval_width")
+ERRORS = (
+    *_PROBABILITIES,
+    "perplexity",
+    "bits_per_byte",
+    "hamming_loss",
+    "mae",
+    "macro_mae",
+    "rmse",
+    "interval_width",
+)
 """Errors: of these less is better."""
 COSTS = ("latency", "size")
 """Costs: of these less is better, too."""

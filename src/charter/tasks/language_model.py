@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from charter.data.batch import Batch, Examples
 from charter.data.columns import ROW, Columns
-from charter.data.pieces import Frame, Pieces, documents_encoded, found_pieces, write_pieces
+from charter.data.pieces import Cut, Frame, Pieces, documents_encoded, found_pieces, write_pieces
 from charter.errors import DataError
+from charter.tasks.baselines import Baseline
 from charter.tasks.scoring import divided
 from charter.tasks.task import Outputs, ScoreName, Task
 
@@ -57,8 +58,16 @@ class LanguageModel(Task):
         """The pieces of documents as examples to learn from; they lie in `folder`, and are found there again."""
         pieces = found_pieces(folder)
         if pieces is None:
-            pieces = write_pieces(folder, chunks, columns, tokenizer, max_length)
+            pieces = write_pieces(folder, chunks, columns, tokenizer, self.cut(tokenizer, max_length))
         return self.lessons(pieces, tokenizer, max_length)
+
+    def cut(self, tokenizer: Any, max_length: int) -> Cut:
+        """How a document is cut into pieces: each between the special tokens that stand around a text.
+
+        Raises:
+            ModelError: there is no room for a text.
+        """
+        return Frame.of(tokenizer, max_length).pieces
 
     def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
         """What is learned from pieces."""
@@ -75,11 +84,8 @@ class LanguageModel(Task):
     ) -> Examples:
         """Documents to be judged, each with all of its pieces: what is hidden is the same each time."""
         del with_targets
-        frame = Frame.of(tokenizer, max_length)
-        documents = [
-            list(frame.pieces(ids)) or [np.concatenate([frame.before, frame.after])]
-            for ids in documents_encoded(columns.texts(rows).to_list(), tokenizer)
-        ]
+        cut = self.cut(tokenizer, max_length)
+        documents = [list(cut(ids)) for ids in documents_encoded(columns.texts(rows).to_list(), tokenizer)]
         return Examples(
             ids=tuple(piece for document in documents for piece in document),
             targets=None,
@@ -88,6 +94,19 @@ class LanguageModel(Task):
             pad_id=int(tokenizer.pad_token_id),
             sizes=np.asarray([len(document) for document in documents], dtype=np.int64),
         )
+
+    def baselines(
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
+    ) -> Sequence[Baseline]:
+        """None: what is cheap depends on the tokens, which a task does not know."""
+        del train, test, columns, others, seed
+        return ()
 
     def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
         """The mean surprise of a token, in nats."""

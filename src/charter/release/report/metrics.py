@@ -228,6 +228,34 @@ METRICS: Mapping[str, Metric] = {
         "各类别平均绝对误差（以等级计）的平均值；少见的类别与常见的类别同等重要。",
         share=False,
     ),
+    "token_accuracy": Metric(
+        "Tokens found",
+        "词元命中率",
+        "The share of hidden (or next) tokens that the model's first guess is right about.",
+        "模型首选猜中的被遮盖（或下一个）词元所占比例。",
+    ),
+    "perplexity": Metric(
+        "Perplexity",
+        "困惑度",
+        "How many equally likely tokens the model is as unsure between as it is on average; 1 is certain. It compares only "
+        "between models with the same tokenizer.",
+        "模型平均相当于在多少个同样可能的词元之间犹豫；1 表示完全确定。只能在词元划分相同的模型之间比较。",
+        share=False,
+    ),
+    "bits_per_byte": Metric(
+        "Bits per byte",
+        "每字节比特数",
+        "How many bits the model would need for each byte of the text; less is better. It compares between tokenizers.",
+        "模型编码文本每个字节所需的比特数；越小越好。可在不同词元划分之间比较。",
+        share=False,
+    ),
+    "characters_per_token": Metric(
+        "Characters per token",
+        "每词元字符数",
+        "How many characters a token stands for on average; more means shorter sequences.",
+        "一个词元平均代表多少个字符；越多则序列越短。",
+        share=False,
+    ),
     "rmse": Metric(
         "Root mean squared error",
         "均方根误差（RMSE）",

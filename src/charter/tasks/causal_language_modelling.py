@@ -1,0 +1,91 @@
+"""Causal language modelling: each token is foretold by those before it (Radford et al. 2018)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charter.data.batch import Batch, Examples
+from charter.data.pieces import Cut, Pieces, run_on
+from charter.errors import ModelError
+from charter.models.forward import logits_at
+from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel
+from charter.tasks.scoring import divided
+from charter.tasks.task import Head, ScoreName, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Integers = NDArray[np.int64]
+
+
+def causal_language_modelling() -> Task:
+    """Foretell each token by those before it: how GPT and its kin are pre-trained."""
+    return CausalLanguageModelling()
+
+
+@dataclass(frozen=True)
+class CausalLanguageModelling(LanguageModel):
+    """A document begins and ends with the tokenizer's end-of-text token; each of its tokens is foretold once."""
+
+    name: str = "causal_language_modelling"
+
+    @property
+    def head(self) -> Head:
+        """A logit for each token of the vocabulary."""
+        return Head("AutoModelForCausalLM", ())
+
+    def cut(self, tokenizer: Any, max_length: int) -> Cut:
+        """A document's tokens between two end-of-text tokens, in pieces that overlap by one.
+
+        Raises:
+            ModelError: the tokenizer has no such token.
+        """
+        end = tokenizer.eos_token_id
+        if end is None:
+            raise ModelError(
+                "the base's tokenizer has no end-of-text token: it is one of an encoder; take the task "
+                "masked_language_modelling"
+            )
+
+        def pieces(ids: Integers) -> Iterator[Integers]:
+            return run_on(ids, int(end), max_length)
+
+        return pieces
+
+    def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
+        """Pieces, of which all but the first token are foretold."""
+        del max_length
+        return Examples(
+            ids=pieces,
+            targets=None,
+            rows=pieces.rows,
+            truncated=0,
+            pad_id=int(tokenizer.pad_token_id),
+            counts=pieces.lengths - 1,
+        )
+
+    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
+        """Of all tokens of each sequence but the first."""
+        import torch
+        from torch.nn import functional as F
+
+        ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"].bool()
+        where = mask.clone()
+        where[:, :-1] &= mask[:, 1:]
+        where[:, -1] = False
+        logits = logits_at(model, batch.inputs, where).float()
+        truth, owner = ids[:, 1:][where[:, :-1]], where.nonzero()[:, 0]
+        nats = F.cross_entropy(logits, truth, reduction="none")
+        surprise = nats.new_zeros(len(where)).index_add(0, owner, nats)
+        right = torch.zeros_like(surprise).index_add(
+            0, owner, (logits.argmax(dim=-1) == truth).to(nats.dtype)
+        )
+        return surprise, where.sum(dim=1), right.detach()
+
+    def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
+        """Perplexity, the share of tokens found, and bits per byte, which compare across tokenizers."""
+        bits = divided(totals[..., SURPRISE], totals[..., BYTES]) / np.log(2)
+        return {**super().scores(totals), ("bits_per_byte", ""): bits}
