@@ -39,6 +39,7 @@ class Batch:
     index: (batch,) positions of the examples in their split.
     weights: (batch,) weight of each example's loss; 1 where nothing else is asked.
     sizes: (batch,) how many sequences each example has, in order; None where each has one.
+    read: (batch, length) where the model's output is read; None: everywhere.
     """
 
     inputs: Mapping[str, "Tensor"]
@@ -46,6 +47,7 @@ class Batch:
     index: "Tensor"
     weights: "Tensor"
     sizes: "Tensor | None" = None
+    read: "Tensor | None" = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Examples:
     rows: (n,) the `_row` number of each example.
     truncated: how many texts were cut at the length limit.
     types: the token types of each sequence, for pairs where the base has them; else None.
-    words: for token tasks, one int array per sequence: the word that each token belongs to, -1 for none; else None.
+    firsts: for token tasks, per sequence (words,) the first token of each word, where the model's output is read; -1 for a
+    word that was cut off. Else None: it is read everywhere.
     sizes: (n,) sequences of each example; None where each has one.
     places, nothing: of questions, per sequence: (tokens, 2) the characters of the text that each token stands for, -1 for
     none, and the token that stands for "no answer"; else None.
@@ -73,7 +76,7 @@ class Examples:
     truncated: int
     pad_id: int
     types: tuple[Integers, ...] | None = None
-    words: tuple[Integers, ...] | None = None
+    firsts: tuple[Integers, ...] | None = None
     sizes: Integers | None = None
     places: tuple[Integers, ...] | None = None
     nothing: tuple[int, ...] | None = None
@@ -119,7 +122,16 @@ class Examples:
             index=torch.from_numpy(np.asarray(index, dtype=np.int64)),
             weights=torch.from_numpy(equal if weights is None else weights),
             sizes=None if self.sizes is None else torch.from_numpy(self.sizes[index]),
+            read=None if self.firsts is None else torch.from_numpy(self._read(index, length)),
         )
+
+    def _read(self, index: Integers, length: int) -> NDArray[np.bool_]:
+        assert self.firsts is not None
+        found = np.zeros((len(index), length), dtype=bool)
+        for row, place in enumerate(index):
+            firsts = self.firsts[place]
+            found[row, firsts[firsts >= 0]] = True
+        return found
 
     def sequences(self, index: Integers) -> "Integers | list[int]":
         """The places in `ids` of the sequences of some examples, in their order."""

@@ -17,6 +17,7 @@ def attend(
     *,
     dropout: float,
     window: int | None = None,
+    causal: bool = False,
 ) -> "Tensor":
     """Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1) inside each packed sequence.
 
@@ -24,16 +25,23 @@ def attend(
     key, value: (tokens, heads, width).
     dropout: of the attention weights; 0 outside training.
     window: tokens further apart than this don't see each other; None: all do.
+    causal: a token sees itself and those before it only.
 
     Returns the same shape as query.
     """
     if query.is_cuda:
-        return _on_cuda(query, key, value, packing, dropout, window)
-    return _by_length(query, key, value, packing, dropout, window)
+        return _on_cuda(query, key, value, packing, dropout, window, causal)
+    return _by_length(query, key, value, packing, dropout, window, causal)
 
 
 def _by_length(
-    query: "Tensor", key: "Tensor", value: "Tensor", packing: Packing, dropout: float, window: int | None
+    query: "Tensor",
+    key: "Tensor",
+    value: "Tensor",
+    packing: Packing,
+    dropout: float,
+    window: int | None,
+    causal: bool = False,
 ) -> "Tensor":
     """Sequences of one length at a time: neither padding nor a mask, and no weight is drawn for what isn't there."""
     import torch
@@ -45,7 +53,7 @@ def _by_length(
     for part in parts:
         q, k, v = (one.transpose(1, 2) for one in part)
         mask = _band(q.shape[2], k.shape[2], window, q.device)
-        out = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        out = scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=causal)
         found.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(found)
 
@@ -61,19 +69,25 @@ def _band(queries: int, keys: int, window: int | None, device: "torch.device") -
 
 
 def _on_cuda(
-    query: "Tensor", key: "Tensor", value: "Tensor", packing: Packing, dropout: float, window: int | None
+    query: "Tensor",
+    key: "Tensor",
+    value: "Tensor",
+    packing: Packing,
+    dropout: float,
+    window: int | None,
+    causal: bool = False,
 ) -> "Tensor":
     """FlashAttention over sequences of any length where it can (half precision, no dropout), else padded."""
     import torch
 
     halved = query.dtype in (torch.float16, torch.bfloat16)
     if halved and dropout == 0 and torch.cuda.get_device_capability(query.device)[0] >= 8:
-        return _varlen(query, key, value, packing, window)
-    return _padded(query, key, value, packing, dropout, window)
+        return _varlen(query, key, value, packing, window, causal)
+    return _padded(query, key, value, packing, dropout, window, causal)
 
 
 def _varlen(
-    query: "Tensor", key: "Tensor", value: "Tensor", packing: Packing, window: int | None
+    query: "Tensor", key: "Tensor", value: "Tensor", packing: Packing, window: int | None, causal: bool
 ) -> "Tensor":
     import torch
     from torch.nn.attention.varlen import varlen_attn
@@ -83,14 +97,21 @@ def _varlen(
     keys = torch.cat([packing.first, total]).int()
     first_only = len(query) != len(key)
     asks = torch.arange(len(query) + 1, device=query.device, dtype=torch.int32) if first_only else keys
-    reach = (-1, -1) if window is None else (window, window)
+    far = -1 if window is None else window
+    reach = (far, 0 if causal else far)
     return torch.as_tensor(
         varlen_attn(query, key, value, asks, keys, 1 if first_only else longest, longest, window_size=reach)
     )
 
 
 def _padded(
-    query: "Tensor", key: "Tensor", value: "Tensor", packing: Packing, dropout: float, window: int | None
+    query: "Tensor",
+    key: "Tensor",
+    value: "Tensor",
+    packing: Packing,
+    dropout: float,
+    window: int | None,
+    causal: bool = False,
 ) -> "Tensor":
     """Padding inside attention only: one call for all sequences."""
     import torch
@@ -99,6 +120,8 @@ def _padded(
     first_only = len(query) != len(key)
     real = packing.unpack(torch.ones(len(key), dtype=torch.bool, device=key.device))
     mask = real[:, None, None, :]
+    if causal:
+        mask = mask & torch.ones(real.shape[1], real.shape[1], dtype=torch.bool, device=key.device).tril()
     q = (packing.in_rows(query).unsqueeze(1) if first_only else packing.unpack(query)).transpose(1, 2)
     k, v = packing.unpack(key).transpose(1, 2), packing.unpack(value).transpose(1, 2)
     if window is not None:

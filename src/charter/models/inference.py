@@ -102,4 +102,5 @@ def on_device(batch: Batch, device: "torch.device") -> Batch:
         inputs={name: moved(tensor) for name, tensor in batch.inputs.items()},
         targets=None if batch.targets is None else moved(batch.targets),
         weights=moved(batch.weights),
+        read=None if batch.read is None else moved(batch.read),
     )
