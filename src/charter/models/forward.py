@@ -93,7 +93,9 @@ _UNUSUAL = ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn")
 def _is_packable(config: Any, head: Head) -> bool:
     if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
         return False
-    if any(getattr(config, name, False) for name in _UNUSUAL) or not getattr(config, "scale_attn_weights", True):
+    if any(getattr(config, name, False) for name in _UNUSUAL) or not getattr(
+        config, "scale_attn_weights", True
+    ):
         return False
     known = getattr(config, "classifier_pooling", "cls") in ("cls", "mean")
     return not head.one_each or (known and getattr(config, "summary_type", "first") == "first")
