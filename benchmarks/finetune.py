@@ -1,42 +1,33 @@
 """Fine-tuning speed: transformers' Trainer and Charter on the same model, rows, batch size and threads, in turns.
 
-Each arm is a process of its own (so its peak memory is its own) that trains a whole epoch. Only one of them runs at a
-time: after every few updates it hands over to the next, so that whatever else the machine does falls on all alike.
-What is compared is CPU-seconds of training; the scores are of each arm's model on the same held-out tweets.
+Each arm trains a whole epoch (see turns.py). What is compared is CPU-seconds of training; the scores are of each arm's model
+on the same held-out tweets.
 
 trainer: random batches, padded to the longest. grouped: `train_sampling_strategy="group_by_length"`. exact: Charter.
 economies: Charter with `training: {economies: true}`.
 """
 
 import argparse
-import json
-import multiprocessing
-import resource
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from harness import Figures, main
+from turns import THREADS, Turns, in_turns
 
 ARMS = ("trainer", "grouped", "exact", "economies")
 TEXTS, HELD_OUT, BATCH, LENGTH, RATE, DECAY = 6_000, 3_000, 32, 128, 5e-5, 0.01
 QUICK_TEXTS, QUICK_HELD_OUT = 640, 500
-AT_ONCE = 5
-"""Updates that an arm makes before it hands over."""
 SEEDS = (7, 11)
 
 
 def measure(quick: bool) -> Figures:
     seeds = SEEDS[:1] if quick else SEEDS
-    found = [
-        _in_turns(seed, *((QUICK_TEXTS, QUICK_HELD_OUT) if quick else (TEXTS, HELD_OUT))) for seed in seeds
-    ]
-    figures: dict[str, float] = {"threads": float(_threads())}
+    texts = (QUICK_TEXTS, QUICK_HELD_OUT) if quick else (TEXTS, HELD_OUT)
+    found = [in_turns(ARMS, _arm, seed, *texts) for seed in seeds]
+    figures: dict[str, float] = {"threads": float(THREADS)}
     seconds = {arm: sum(one[arm]["seconds"] for one in found) for arm in ARMS}
     for arm in ARMS:
         figures[f"{arm}.cpu_seconds_per_epoch"] = seconds[arm] / len(found)
@@ -57,83 +48,13 @@ def measure(quick: bool) -> Figures:
     return figures
 
 
-def _threads() -> int:
-    return 1
-
-
-def _in_turns(seed: int, texts: int, held_out: int) -> dict[str, dict[str, float]]:
-    """One epoch of every arm, a few updates of each in turn."""
-    context = multiprocessing.get_context("spawn")
-    ends: dict[str, Connection] = {}
-    arms = []
-    for arm in ARMS:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_arm, args=(arm, seed, texts, held_out, theirs))
-        process.start()
-        if (
-            ours.recv() != "ready"
-        ):  # one after the other: what is set up is not measured, but should not disturb either
-            sys.exit(f"{arm} did not start")
-        ends[arm] = ours
-        arms.append(process)
-    found: dict[str, dict[str, float]] = {}
-    while len(found) < len(ARMS):
-        for arm, end in ends.items():
-            if arm in found:
-                continue
-            end.send("go")
-            told = end.recv()
-            if told is not None:
-                found[arm] = told
-                print(f"seed {seed} {arm}: {json.dumps(told)}", file=sys.stderr)
-    for process in arms:
-        process.join()
-    return found
-
-
-def _arm(arm: str, seed: int, texts: int, held_out: int, end: Connection) -> None:
-    """Train one arm, pausing after every few updates until it is told to go on; tell what was found."""
-    import os
-
-    os.environ.update(OMP_NUM_THREADS=str(_threads()), TOKENIZERS_PARALLELISM="false")
-    import torch
-
-    torch.set_num_threads(_threads())
+def _arm(arm: str, turns: Turns, seed: int, texts: int, held_out: int) -> dict[str, float]:
+    """Train one arm, pausing after every few updates until it is its turn again; tell how good its model is."""
     data = _data(seed, texts, held_out)
-    turns = _Turns(end)
     train = _trainer if arm in ("trainer", "grouped") else _charter
     model = train(arm, seed, data, turns.after_update, turns.begin)
     turns.stop()
-    end.send(
-        {
-            "seconds": turns.seconds,
-            "macro_f1": _macro_f1(model, data),
-            "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
-    )
-
-
-class _Turns:
-    """Counts the CPU-seconds between `begin` and the end, without those in which it is the others' turn."""
-
-    def __init__(self, end: Connection) -> None:
-        self.end, self.seconds, self.updates, self.since = end, 0.0, 0, 0.0
-
-    def begin(self) -> None:
-        self.end.send("ready")
-        self.end.recv()
-        self.since = time.process_time()
-
-    def after_update(self) -> None:
-        self.updates += 1
-        if self.updates % AT_ONCE == 0:
-            self.stop()
-            self.end.send(None)
-            self.end.recv()
-            self.since = time.process_time()
-
-    def stop(self) -> None:
-        self.seconds += time.process_time() - self.since
+    return {"macro_f1": _macro_f1(model, data)}
 
 
 def _data(seed: int, texts: int, held_out: int) -> dict[str, Any]:
