@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from charter import plugins
 from charter.models.attention import _by_length, _padded
 from charter.models.dropout import coarse
-from charter.models.forward import forward_of, read_at
+from charter.models.forward import forward_of, logits_at, read_at
 from charter.models.packing import Packing
 
 SMALL = {
@@ -48,7 +48,7 @@ def made(kind, head, dropout=0.0, **changed):
     if head == "QuestionAnswering":
         config.num_labels = 2
     for name in vars(config):
-        if "dropout" in name and isinstance(getattr(config, name), float):
+        if ("dropout" in name or "pdrop" in name) and isinstance(getattr(config, name), float):
             setattr(config, name, dropout)
     with torch.random.fork_rng():
         torch.manual_seed(5)
@@ -129,6 +129,22 @@ def test_a_last_layer_for_some_positions_gives_the_same_there_and_the_same_gradi
         torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", [*CONFIGS, "gpt2"])
+def test_what_language_models_say_at_some_places_is_as_in_transformers(kind):
+    model = made(kind, "CausalLM" if kind == "gpt2" else "MaskedLM")
+    inputs = batch(kind)
+    where = inputs["attention_mask"].bool() & (torch.arange(30)[None] % 3 == 1)
+    found = []
+    for forward in (forward_of(model), model):
+        model.zero_grad()
+        said = logits_at(forward, inputs, where)
+        (said * torch.linspace(-1, 1, said.numel(), dtype=said.dtype).view_as(said)).sum().backward()
+        found.append((said, *(one.grad.clone() for one in model.parameters() if one.grad is not None)))
+    assert forward_of(model) is not model
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
+
+
 def test_what_is_not_read_is_not_computed():
     model, inputs = made("bert", "TokenClassification"), batch("bert")
     rows = []
@@ -182,6 +198,14 @@ def test_float32_agrees_to_1e_5():
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     for name, gradient in our_gradients.items():
         torch.testing.assert_close(gradient, their_gradients[name], rtol=1e-4, atol=1e-5)
+
+
+def test_causal_attention_by_length_and_padded_agree():
+    inputs = batch("bert")
+    packing = Packing.of(inputs["attention_mask"])
+    q, k, v = torch.randn(3, len(packing.tokens), 2, 8, dtype=torch.float64)
+    one, other = (way(q, k, v, packing, 0.0, None, True) for way in (_by_length, _padded))
+    torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])

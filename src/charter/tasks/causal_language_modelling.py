@@ -11,7 +11,7 @@ from charter.data.batch import Batch, Examples
 from charter.data.pieces import Cut, Pieces, run_on
 from charter.errors import ModelError
 from charter.models.forward import logits_at
-from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel
+from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel, wide
 from charter.tasks.scoring import divided
 from charter.tasks.task import Head, ScoreName, Task
 
@@ -76,7 +76,7 @@ class CausalLanguageModelling(LanguageModel):
         where = mask.clone()
         where[:, :-1] &= mask[:, 1:]
         where[:, -1] = False
-        logits = logits_at(model, batch.inputs, where).float()
+        logits = wide(logits_at(model, batch.inputs, where))
         truth, owner = ids[:, 1:][where[:, :-1]], where.nonzero()[:, 0]
         nats = F.cross_entropy(logits, truth, reduction="none")
         surprise = nats.new_zeros(len(where)).index_add(0, owner, nats)

@@ -179,3 +179,10 @@ def some_of(batch: Batch, part: slice) -> Batch:
         inputs={name: one[part, :length] for name, one in batch.inputs.items()},
         targets=None if batch.targets is None else batch.targets[part, :length],
     )
+
+
+def wide(logits: "Tensor") -> "Tensor":
+    """Logits in float32 at least: a sum over a vocabulary needs it."""
+    import torch
+
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -11,7 +11,7 @@ from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
 from charter.models.forward import logits_at
-from charter.tasks.language_model import LanguageModel
+from charter.tasks.language_model import LanguageModel, wide
 from charter.tasks.masking import masking_of
 from charter.tasks.task import Head, Task
 
@@ -83,7 +83,7 @@ class MaskedLanguageModelling(LanguageModel):
 
         assert batch.targets is not None
         where = batch.targets != IGNORED
-        logits = logits_at(model, batch.inputs, where).float()
+        logits = wide(logits_at(model, batch.inputs, where))
         truth, owner = batch.targets[where], where.nonzero()[:, 0]
         nats = F.cross_entropy(logits, truth, reduction="none")
         surprise = nats.new_zeros(len(where)).index_add(0, owner, nats)

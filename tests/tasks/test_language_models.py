@@ -1,0 +1,263 @@
+"""Language models: what is hidden, how documents are cut, and that losses and gradients are those of transformers."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charter.data.batch import IGNORED
+from charter.data.columns import ROW, Columns
+from charter.data.pieces import Frame, Pieces, run_on
+from charter.errors import ModelError
+from charter.models.base import attach, find_base, load_tokenizer
+from charter.models.forward import forward_of
+from charter.privacy.plan import plain
+from charter.tasks.causal_language_modelling import CausalLanguageModelling
+from charter.tasks.masked_language_modelling import MaskedLanguageModelling
+from charter.tasks.masking import Masking, masking_of
+from charter.training.loop import train
+
+COLUMNS = Columns(inputs={"text": "text"})
+TEXTS = [
+    "the room was very clean and the crew was kind",
+    "rude staff",
+    "酒店房间很好服务很差",
+    "we found the desk slow and the queue cold today " * 5,
+    "lovely meal",
+]
+
+
+def rows_of(texts):
+    return pl.DataFrame({ROW: range(1, len(texts) + 1), "text": texts})
+
+
+def masking(probability=0.15, seed=None, size=200):
+    special = np.zeros(size, dtype=bool)
+    special[:5] = True
+    return Masking(4, np.arange(5, size), special, None, probability, seed)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.floats(0.01, 0.9), st.integers(0, 9))
+def test_the_share_asked_for_is_hidden_and_never_a_special_token(length, probability, place):
+    ids = np.r_[2, np.random.default_rng(length).integers(5, 200, length), 3]
+    hidden = masking(probability, seed=1)([ids], [place])
+    chosen = hidden.targets[0] != IGNORED
+    assert chosen.sum() == max(1, round(probability * length))
+    assert not chosen[0] and not chosen[-1]
+    assert (hidden.targets[0][chosen] == ids[chosen]).all()
+    assert (hidden.ids[0][~chosen] == ids[~chosen]).all()
+
+
+def test_of_what_is_hidden_eight_tenths_are_masked_one_is_random_and_one_stays():
+    torch.manual_seed(0)
+    ids = np.random.default_rng(0).integers(5, 200, 2000)
+    shares = np.zeros(3)
+    for _ in range(20):
+        hidden = masking()([ids], [0])
+        chosen = hidden.targets[0] != IGNORED
+        told = hidden.ids[0][chosen]
+        shares += [
+            (told == 4).mean(),
+            ((told != 4) & (told != ids[chosen])).mean(),
+            (told == ids[chosen]).mean(),
+        ]
+    np.testing.assert_allclose(shares / 20, [0.8, 0.1, 0.1], atol=0.015)
+
+
+def test_what_is_hidden_to_judge_by_is_always_the_same_and_in_training_never():
+    ids = np.arange(5, 105)
+    fixed, drawn = masking(seed=3), masking()
+    assert (fixed([ids], [7]).targets[0] == fixed([ids], [7]).targets[0]).all()
+    assert (fixed([ids], [7]).targets[0] != fixed([ids], [8]).targets[0]).any()
+    torch.manual_seed(5)
+    first, second = drawn([ids], [7]), drawn([ids], [7])
+    assert (first.targets[0] != second.targets[0]).any()
+    torch.manual_seed(5)
+    assert (drawn([ids], [7]).targets[0] == first.targets[0]).all()
+
+
+def test_whole_words_are_hidden_with_all_their_pieces(tiny_bert):
+    tokenizer = load_tokenizer(tiny_bert)
+    one = masking_of(tokenizer, probability=0.5, whole_words=True, seed=0)
+    ids = np.asarray(tokenizer("the zq the xy the jk the wv")["input_ids"])
+    continues = one.continues[ids]
+    assert continues.any()
+    for place in range(30):
+        chosen = one([ids], [place]).targets[0] != IGNORED
+        words = np.split(chosen, np.flatnonzero(~continues)[1:])
+        assert sum(0 < word.mean() < 1 for word in words) <= 1  # what is left over to reach the share
+
+
+@given(st.lists(st.integers(5, 99), max_size=60), st.integers(2, 20))
+def test_of_a_decoders_document_each_token_is_foretold_once(ids, length):
+    pieces = list(run_on(np.asarray(ids, dtype=np.int64), 1, length))
+    assert all(len(piece) <= length for piece in pieces)
+    assert [token for piece in pieces for token in piece[1:].tolist()] == [*ids, 1]
+    assert [piece[0] for piece in pieces] == [1, *(piece[-1] for piece in pieces[:-1])]
+
+
+def test_pieces_hold_all_of_a_document_and_nothing_of_another(tiny_bert, tmp_path):
+    tokenizer, task = load_tokenizer(tiny_bert), MaskedLanguageModelling()
+    rows = rows_of(TEXTS)
+    examples = task.encoded(rows.iter_slices(2), COLUMNS, tokenizer, 16, tmp_path / "pieces")
+    frame = Frame.of(tokenizer, 16)
+    for row, text in zip(rows[ROW], TEXTS, strict=True):
+        own = [examples.ids[at] for at in np.flatnonzero(examples.rows == row)]
+        assert all(
+            piece[0] == tokenizer.cls_token_id and piece[-1] == tokenizer.sep_token_id for piece in own
+        )
+        inner = np.concatenate([piece[1:-1] for piece in own])
+        assert inner.tolist() == tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert max(map(len, own)) <= 16 and all(len(piece) == 16 for piece in own[:-1])
+    assert examples.lengths.tolist() == [len(one) for one in examples.ids]
+    assert frame.room == 14
+
+
+def test_pieces_are_found_again_and_half_written_ones_are_not(tiny_bert, tmp_path):
+    tokenizer, task = load_tokenizer(tiny_bert), MaskedLanguageModelling()
+    first = task.encoded([rows_of(TEXTS)], COLUMNS, tokenizer, 16, tmp_path)
+    again = task.encoded([], COLUMNS, tokenizer, 16, tmp_path)
+    assert [one.tolist() for one in again.ids] == [one.tolist() for one in first.ids]
+    (tmp_path / "pieces.json").unlink()  # it is written last
+    anew = task.encoded([rows_of(TEXTS[:1])], COLUMNS, tokenizer, 16, tmp_path)
+    assert set(anew.rows.tolist()) == {1}
+
+
+def test_an_update_is_that_of_the_mean_over_all_hidden_tokens(tiny_bert, tmp_path):
+    """As transformers computes it from the same hidden tokens, whatever the lengths of the sequences and the micro-batches."""
+    tokenizer, task = load_tokenizer(tiny_bert), MaskedLanguageModelling(probability=0.3)
+    base = find_base(str(tiny_bert), None, tmp_path)
+    examples = task.encoded([rows_of(TEXTS)], COLUMNS, tokenizer, 32, tmp_path / "pieces")
+    model = attach(base, task, seed=1, max_length=32).double().eval()
+    for module in model.modules():  # no dropout, so that the two can be compared
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    plan = plain(batch_size=len(examples), micro_batch_size=2, max_grad_norm=None, seed=0)
+
+    class Kept:
+        param_groups = ({"lr": 0.0},)
+
+        def zero_grad(self):
+            model.zero_grad()
+
+        def step(self):
+            pass
+
+    drawn = []
+    hide = examples.hiding
+
+    def watched(sequences, places):
+        drawn.append(hide(sequences, places))
+        return drawn[-1]
+
+    told = next(
+        train(
+            model,
+            task,
+            replace(examples, hiding=watched),
+            plan,
+            optimizer=Kept(),
+            learning_rate=lambda _: 0.0,
+            steps=1,
+            seed=3,
+        )
+    )
+    ours = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+    ids = [torch.as_tensor(one) for hidden in drawn for one in hidden.ids]
+    labels = [torch.as_tensor(one) for hidden in drawn for one in hidden.targets]
+    padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=tokenizer.pad_token_id)
+    wanted = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=-100)
+    mask = torch.nn.utils.rnn.pad_sequence([torch.ones(len(one)) for one in ids], batch_first=True).long()
+    model.zero_grad()
+    loss = model(input_ids=padded, attention_mask=mask, labels=wanted).loss
+    loss.backward()
+    assert told.loss == pytest.approx(float(loss.detach()), rel=1e-6)
+    for name, gradient in ours.items():
+        torch.testing.assert_close(gradient, dict(model.named_parameters())[name].grad, rtol=1e-5, atol=1e-8)
+
+
+def gpt(tokenizer):
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(2)
+    ids = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=32, **ids)
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.fixture(scope="module")
+def letters():
+    from charter.models.tokenizers import characters
+
+    return characters(size=80).learn(TEXTS, True)
+
+
+def test_the_surprise_of_a_document_is_transformers_own(letters):
+    model = gpt(letters)
+    task, text = CausalLanguageModelling(), TEXTS[0][:20]
+    rows = rows_of([text, TEXTS[1]])
+    examples = task.examples(rows, COLUMNS, letters, 32)
+    with torch.no_grad():
+        told = task.outputs(forward_of(model), examples.batch(np.arange(2)), examples)
+    end = letters.eos_token_id
+    ids = torch.as_tensor([[end, *letters(text)["input_ids"], end]])
+    with torch.no_grad():
+        loss = float(model(input_ids=ids, labels=ids).loss)
+    assert told[0][1] == ids.shape[1] - 1
+    assert told[0][0] == pytest.approx(loss * (ids.shape[1] - 1), rel=1e-5)
+
+
+def test_perplexity_and_bits_are_of_the_sums(letters):
+    task = CausalLanguageModelling()
+    outputs = [np.asarray([8 * np.log(4), 8, 2, 0], dtype=np.float32)] * 2
+    rows = rows_of(["四个字了", "abcd"])
+    totals = task.tally(outputs, rows, COLUMNS).sum(axis=0)
+    scores = task.scores(totals)
+    assert float(scores["perplexity", ""]) == pytest.approx(4, rel=1e-6)
+    assert float(scores["bits_per_byte", ""]) == pytest.approx(16 * 2 / 16, rel=1e-6)
+    assert float(scores["token_accuracy", ""]) == 0.25
+
+
+def test_a_long_document_is_judged_piece_by_piece_and_as_a_whole(tiny_bert):
+    tokenizer, task = load_tokenizer(tiny_bert), MaskedLanguageModelling()
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+    )
+    model = BertForMaskedLM(config).eval()
+    long = "the room was clean today " * 150
+    examples = task.examples(rows_of([long, "rude staff"]), COLUMNS, tokenizer, 16)
+    assert examples.sizes[0] > 40  # more than is judged at once
+    with torch.no_grad():
+        whole = task.outputs(forward_of(model), examples.batch(np.arange(2)), examples)
+        alone = task.outputs(forward_of(model), examples.batch(np.asarray([1])), examples)
+    np.testing.assert_allclose(whole[1], alone[0], rtol=1e-5)
+    assert whole[0][1] == pytest.approx(0.15 * 150 * 5, abs=int(examples.sizes[0]))
+
+
+def test_the_tokenizer_must_be_one_of_the_kind(tiny_bert, letters):
+    with pytest.raises(ModelError, match="no mask token"):
+        masking_of(letters, probability=0.15, whole_words=False, seed=None)
+    with pytest.raises(ModelError, match="no end-of-text token"):
+        CausalLanguageModelling().cut(load_tokenizer(tiny_bert), 16)
+
+
+def test_pieces_survive_being_sent_to_another_process(tiny_bert, tmp_path):
+    import pickle
+
+    tokenizer, task = load_tokenizer(tiny_bert), MaskedLanguageModelling()
+    pieces = task.encoded([rows_of(TEXTS)], COLUMNS, tokenizer, 16, tmp_path).ids
+    assert isinstance(pieces, Pieces)
+    sent = pickle.loads(pickle.dumps(pieces))
+    assert [one.tolist() for one in sent] == [one.tolist() for one in pieces]
