@@ -236,14 +236,14 @@ def _as_progress(name: str, step: FitProgress) -> Progress:
 
 def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> list[Finding]:
     task, train = lessons.task, lessons.train
-    on = frame_digest(data.part("train"))
+    on = data.artifact.digest if task.streams else frame_digest(data.part("train"))
 
     def finding(metric: str, value: float, unit: str, method: str, n: int = len(train)) -> Finding:
         return Finding("training", metric, float(value), n=n, unit=unit, method=method, on=on, split="train")
 
     validated = data.part("validation").height > 0
     chosen = f"the best {task.headline} on validation" if validated else "no validation rows: the last update"
-    seen = task.support(data.part("train"), data.columns)
+    seen = {} if task.streams else task.support(data.part("train"), data.columns)
     return [
         finding("steps", fitted.steps, "updates", "count"),
         finding("best_step", fitted.best_step, "updates", chosen),
@@ -254,6 +254,20 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
             [finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count")]
             * bool(seen)
         ),
+        *_speed(fitted, lessons, finding),
         finding("parameters", fitted.parameters, "parameters", "count"),
         finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),
+    ]
+
+
+def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) -> list[Finding]:
+    """Of what learns from texts: the tokens, and how many of them an update's second reads."""
+    if not lessons.task.streams:
+        return []
+    tokens = int(lessons.train.lengths.sum())
+    read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
+    per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
+    return [
+        finding("tokens", tokens, "tokens", "count"),
+        finding("tokens_per_second", per_second, "tokens per second", "tokens read over the wall clock"),
     ]

@@ -66,9 +66,18 @@ def begin_base(
         find_base(str(place), None, folder), reference=f"{base.reference}, pre-trained on {inner.data_id}"
     )
     judged = _judged(run, inner, texts, trained, on_progress)
+    curve = Finding(
+        AREA,
+        "learning_curve",
+        float(len(trained.history)),
+        unit="entries",
+        method="the losses of training and of validation texts by update",
+        of=judged[0].of if judged else "",
+        attachment={"kind": "curve", "history": [dict(entry) for entry in trained.history]},
+    )
     of_texts = [replace(one, area=AREA, slice={**one.slice, "of": "texts"}) for one in texts.findings]
     told = [replace(one, area=AREA) for one in trained.findings]
-    return Begun(learned, trained.history, (*begun.findings, *of_texts, *told, *judged))
+    return Begun(learned, trained.history, (*begun.findings, *of_texts, *told, curve, *judged))
 
 
 def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) -> Begun:

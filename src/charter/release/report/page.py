@@ -15,6 +15,7 @@ from charter.release.report.origin import (
     purpose_section,
 )
 from charter.release.report.performance import performance_sections
+from charter.release.report.pretraining import pretraining_sections
 from charter.release.report.rows import data_section
 from charter.release.report.trials import search_sections
 from charter.release.report.view import limits_section, opening
@@ -35,6 +36,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         purpose_section(record, say),
         *performance_sections(record, say),
         data_section(record, say),
+        *pretraining_sections(record, say),
         learning_section(record, say),
         *search_sections(record, say),
         provenance_section(record, say),

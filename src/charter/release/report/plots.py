@@ -128,6 +128,12 @@ def learning(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> s
     return "" if len(losses) < 2 else _curve(title, losses, checks, x_name)
 
 
+def rates(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
+    """The learning rate by update; "" where there is too little to draw."""
+    drawn = [(one["step"], one["learning_rate"]) for one in history if one["kind"] == "loss"]
+    return "" if len(drawn) < 2 else _curve(title, drawn, [], x_name)
+
+
 def scores(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
     """The validation score by update; "" with fewer than two."""
     checks = [(one["step"], one["validation_score"]) for one in history if "validation_score" in one]
@@ -157,7 +163,7 @@ def _curve(
         value = lowest + (highest - lowest) * part / 4
         body += [
             line(left, up(value), left + width, up(value), "guide"),
-            text(left - 7, up(value) + 4, f"{value:.2f}", "end"),
+            text(left - 7, up(value) + 4, f"{value:.2f}" if highest >= 0.1 else f"{value:.2g}", "end"),
         ]
     path = " ".join(f"{at(step):.1f},{up(value):.1f}" for step, value in drawn)
     body.append(f'<polyline points="{path}" class="curve"/>')

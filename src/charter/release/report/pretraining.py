@@ -1,0 +1,102 @@
+"""The section on pre-training: what the base learned from texts without labels, before it learned the task. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from charter.release.record import Record
+from charter.release.report import plots
+from charter.release.report.evidence import first
+from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
+from charter.release.report.wording import Wording, interval, number
+from charter.runs.findings import Finding
+
+AREA = "pretraining"
+
+
+def pretraining_sections(record: Record, say: Wording) -> Iterator[Section]:
+    """The section, where the base was pre-trained or its tokenizer learned."""
+    found = [one for one in record.findings if one.area == AREA]
+    if not found:
+        return
+    parts = [*_curves(found, say), Facts(list(_facts(record, found, say))), *_tokenizers(found, say)]
+    yield Section("pretraining", say("pretraining"), parts)
+
+
+def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    asked = record.charter.pretraining
+    if asked is not None:
+        kind = f"objective_{asked.objective.use}"
+        yield say("objective"), Cell(say(kind) if say.has(kind) else asked.objective.use)
+    new = record.charter.model.architecture
+    began = record.charter.model.begins_with if new is None else say("new_model", kind=new.use)
+    yield say("begins_with"), Cell(began, kind="own" if new is None else "")
+    texts = {
+        split: one.value or 0.0
+        for split in ("train", "test")
+        if (one := first(found, AREA, "rows", split=split, of="texts")) is not None
+    }
+    if texts:
+        counts = {name: say.count(value) for name, value in texts.items()}
+        yield say("texts"), Cell(say("texts_said", **{"train": "0", "test": "0", **counts}))
+    tokens = first(found, AREA, "tokens")
+    if tokens is not None and tokens.value is not None:
+        speed = first(found, AREA, "tokens_per_second")
+        said = (
+            "" if speed is None or speed.value is None else say("tokens_speed", speed=say.count(speed.value))
+        )
+        yield say("tokens"), Cell(say.count(tokens.value), said)
+    if asked is not None:
+        schedule = say(f"schedule_{asked.schedule}")
+        batch = (
+            say("batch_tokens", count=say.count(asked.tokens_per_batch))
+            if asked.tokens_per_batch is not None
+            else str(asked.batch_size)
+        )
+        told = say("settings_said", batch=batch, rate=f"{asked.learning_rate:g}", schedule=schedule)
+        yield say("settings"), Cell(told, say("epochs_said", count=asked.epochs))
+    for metric in ("perplexity", "bits_per_byte", "token_accuracy"):
+        one = first(found, AREA, metric)
+        if one is not None:
+            value = say.missing(one) if one.value is None else number(one.value)
+            yield say("on_held_out", metric=say.metric(metric)), Cell(value, interval(one))
+
+
+def _curves(found: Sequence[Finding], say: Wording) -> list[Any]:
+    told = first(found, AREA, "learning_curve")
+    history = [] if told is None or told.attachment is None else told.attachment["history"]
+    loss = plots.learning(say("loss"), history, say("update"))
+    rate = plots.rates(say("learning_rate"), history, say("update"))
+    figures = [Figure(svg, said) for svg, said in ((loss, say("loss")), (rate, say("learning_rate"))) if svg]
+    return [Pair(*figures)] if len(figures) == 2 else list(figures)
+
+
+def _tokenizers(found: Sequence[Finding], say: Wording) -> Iterator[Table]:
+    """Characters per token and unknown tokens of the tokenizer, by language, beside the base's own where there is one."""
+    each = [one for one in found if one.metric == "characters_per_token"]
+    if not each:
+        return
+    if (
+        len({one.slice.get("language") for one in each}) <= 2
+    ):  # all texts are of one language, as far as is known
+        each = [one for one in each if "language" not in one.slice]
+    headings = [
+        Heading(say("tokenizer")),
+        Heading(say("language")),
+        Heading(say("texts"), number=True),
+        Heading(say.metric("characters_per_token"), number=True),
+        Heading(say("unknown"), number=True),
+    ]
+    rows = []
+    for one in each:
+        unknown = first(found, AREA, "unknown_tokens", **one.slice)
+        name = "tokenizer_base" if one.slice.get("tokenizer") == "base" else "tokenizer_own"
+        rows.append(
+            [
+                Cell(say(name)),
+                Cell(one.slice.get("language") or say("all_languages")),
+                Cell(say.count(one.n or 0), kind="number"),
+                Cell(f"{one.value or 0.0:.2f}", kind="number"),
+                Cell(say.share(unknown.value or 0.0) if unknown is not None else say("dash"), kind="number"),
+            ]
+        )
+    yield Table(say("tokenizer_caption"), headings, rows, narrow=True, title=say("tokenizer_caption"))
