@@ -89,7 +89,8 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
             raise ValueError("a new model without a tokenizer")
         return Begun(found)
     tokenization: Tokenization = plugins.make("tokenizer", model.tokenizer.use, model.tokenizer.options)
-    length = max(model.max_length, charter.pretraining.max_length if charter.pretraining is not None else 0)
+    before = charter.pretraining
+    length = max(model.max_length, before.max_length or 0 if before is not None else 0)
     seed = (charter.pretraining or charter.training).seed
     stage = Stage(
         BEGIN,
@@ -139,7 +140,7 @@ MOST_JUDGED = 2_000
 """A tokenizer is measured on so many held-out texts at most."""
 
 
-FEWEST = 20
+FEWEST = 5
 """Languages of fewer texts are not told apart."""
 
 
@@ -200,7 +201,11 @@ def pretraining_charter(charter: Charter) -> Charter:
             **{name: getattr(charter, name) for name in Charter.model_fields},
             "data": asked.data(f"{charter.data_id}-texts"),
             "model": charter.model.model_copy(
-                update={"max_length": asked.max_length, "adapt": Use(use="full"), "tokenizer": None}
+                update={
+                    "max_length": asked.max_length or charter.model.max_length,
+                    "adapt": Use(use="full"),
+                    "tokenizer": None,
+                }
             ),
             "pretraining": None,
             "task": asked.objective,

@@ -35,7 +35,9 @@ class Pretraining(Training):
         Use(use="masked_language_modelling"),
         description="what is learned: masked_language_modelling, causal_language_modelling",
     )
-    max_length: Whole = Field(128, ge=8, le=8192, description="tokens of a piece that is learned from")
+    max_length: Annotated[Whole, Field(ge=8, le=8192)] | None = Field(
+        None, description="tokens of a piece that is learned from; default: model.max_length"
+    )
     epochs: Whole = Field(1, ge=1, le=1000, description="how often every text is seen")
     learning_rate: Annotated[Number, Field(gt=0, le=10)] = Field(
         1e-4, description="peak of the learning rate"

@@ -1,0 +1,291 @@
+"""Pre-training before a task and by itself: what is learned from, resumed after a kill, and told."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from charter import spec
+from charter.errors import CharterFileError
+from charter.pipeline import run
+from charter.release.report import render
+from charter.release.report.sentences import translated
+
+GOOD = ["great", "lovely", "kind", "warm", "clean", "quick"]
+BAD = ["awful", "rude", "cold", "dirty", "slow", "broken"]
+FILL = [
+    "the",
+    "was",
+    "very",
+    "and",
+    "today",
+    "again",
+    "we",
+    "found",
+    "it",
+    "so",
+    "my",
+    "with",
+    "room",
+    "crew",
+    "flight",
+    "meal",
+]
+HAN = list("酒店房间很好差干净服务态度冷热不了的是")
+CHARTER = """\
+name: reviews
+data:
+  source: reviews.csv
+  inputs: {{text: text}}
+  target: label
+  split: {{test: 0.3, validation: 0.1, calibration: 0.1}}
+model: {{{model}, max_length: 32}}
+pretraining: {{source: texts.jsonl, batch_size: 16, held_out: 0.3, epochs: {epochs}, learning_rate: 1.0e-3{more}}}
+task: {{use: classification}}
+training: {{epochs: 1, batch_size: 16, learning_rate: 5.0e-3}}
+audits: [{{use: performance, resamples: 100}}]
+limits: [accuracy >= 0.1]
+"""
+NEW = (
+    "architecture: {use: bert, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 64}, "
+    "tokenizer: {use: wordpiece, size: 300}"
+)
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from charter.pipeline import run
+from charter.training import fitting
+fitting.fit.__kwdefaults__["checkpoint_seconds"] = 0.0
+def kill(progress):
+    if progress.stage == "pretrain" and progress.done == 12:
+        os.kill(os.getpid(), signal.SIGKILL)
+run(Path(sys.argv[1]), on_progress=kill)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Reviews with labels, and texts without: a word of the good kind mostly stands with others of it."""
+    generator = random.Random(5)
+    lines = ["text,label"]
+    for number in range(200):
+        own = GOOD if number % 2 else BAD
+        words = [generator.choice(FILL) for _ in range(8)] + [generator.choice(own) for _ in range(2)]
+        lines.append(f"{' '.join(words)},{'good' if number % 2 else 'bad'}")
+    (tmp_path / "reviews.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    texts = []
+    for number in range(240):
+        own = GOOD if number % 2 else BAD
+        words = [generator.choice(FILL + own * 3) for _ in range(generator.randint(3, 40))]
+        texts.append(" ".join(words) if number % 6 else "".join(generator.choices(HAN, k=30)))
+    rows = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+    (tmp_path / "texts.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def write(folder, model, *, epochs=2, more=""):
+    path = folder / "charter.yaml"
+    path.write_text(CHARTER.format(model=model, epochs=epochs, more=more), encoding="utf-8")
+    return path
+
+
+def found(result, metric, **where):
+    return next(
+        one
+        for one in result.findings
+        if one.area == "pretraining" and one.metric == metric and dict(one.slice) == where
+    )
+
+
+def exported(result):
+    return [
+        stage["digest"] for stage in result.record.stages if stage["name"].startswith(("export", "pretrain"))
+    ]
+
+
+def test_a_base_is_pre_trained_before_it_learns_the_task_and_the_report_says_so(tiny_bert, folder):
+    result = run(write(folder, f'base: "{tiny_bert}"'))
+    assert result.released
+    names = [stage["name"] for stage in result.record.stages]
+    assert names.index("prepare texts") < names.index("pretrain") < names.index("train")
+    assert found(result, "perplexity").value < 150  # of about 140 words, a fourth of them of the texts
+    assert found(result, "rows", split="train", of="texts").value > 100
+    assert found(result, "tokens").value > 2000
+    for language, words in (("en", "masked language modelling"), ("zh", "掩码语言建模")):
+        page = render(result.record, language=language)
+        assert words in page and 'id="pretraining"' in page
+    untold = {
+        one.method
+        for one in result.findings
+        if one.area == "pretraining" and one.method and not translated(one.method)
+    }
+    assert not untold
+
+
+def test_a_second_run_pre_trains_nothing_anew_and_another_task_takes_the_same_base(tiny_bert, folder):
+    path = write(folder, f'base: "{tiny_bert}"', epochs=1)
+    run(path)
+    path.write_text(
+        path.read_text().replace(
+            "epochs: 1, batch_size: 16, learning_rate: 5", "epochs: 2, batch_size: 16, learning_rate: 5"
+        )
+    )
+    events = []
+    run(path, on_event=events.append)
+    made = [one.stage for one in events if one.kind == "made"]
+    assert "pretrain" not in made and "judge base" not in made and "train" in made
+
+
+def test_a_run_killed_while_it_pre_trains_ends_with_the_weights_of_an_undisturbed_one(tiny_bert, folder):
+    path = write(folder, f'base: "{tiny_bert}"')
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(path)], env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert killed.returncode == -signal.SIGKILL
+    events = []
+    resumed = run(path, on_event=events.append)
+    assert any(one.kind == "note" and "goes on from update 12" in one.text for one in events)
+    whole = run(path, store=folder / "whole")
+    weights = [
+        next((store / "artefacts").glob("*/files/model/model.safetensors")).parent.parent.parent.name
+        for store in (folder / "runs", folder / "whole")
+    ]
+    assert weights
+    assert digests(folder / "runs") == digests(folder / "whole")
+    assert [one.value for one in resumed.findings if one.metric == "accuracy"] == [
+        one.value for one in whole.findings if one.metric == "accuracy"
+    ]
+
+
+def digests(store):
+    """The digests of every weight file of a store, by what made it."""
+    told = {}
+    for record in store.glob("artefacts/*/artefact.json"):
+        value = json.loads(record.read_text(encoding="utf-8"))
+        files = {name: one for name, one in value["files"].items() if name.endswith(".safetensors")}
+        if files:
+            told[value["stage"]] = files
+    assert {"pretrain", "train"} <= set(told)
+    return told
+
+
+@pytest.mark.parametrize("tokenizer", ["wordpiece", "unigram", "bpe", "characters"])
+def test_a_new_model_learns_its_tokenizer_and_its_language_from_the_texts(folder, tokenizer):
+    model = NEW.replace("wordpiece", tokenizer)
+    result = run(write(folder, model, epochs=1))
+    assert found(result, "unknown_tokens").value < 0.02
+    assert found(result, "characters_per_token").value >= 1.0
+    assert found(result, "characters_per_token", language="zh").value < 4
+    from transformers import pipeline
+
+    asked = pipeline("text-classification", model=str(result.bundle))
+    assert asked("the room was lovely")[0]["label"] in ("good", "bad")
+
+
+def test_a_base_has_words_of_the_texts_added_that_begin_as_the_mean_of_their_pieces(tiny_bert, folder):
+    words = ["zonal", "bureau", "quartz"]
+    lines = (folder / "texts.jsonl").read_text(encoding="utf-8").splitlines()
+    lines += [
+        json.dumps({"text": f"{one} was very {words[at % 3]} today {at}"}) for at, one in enumerate(FILL * 3)
+    ]
+    (folder / "texts.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    result = run(
+        write(folder, f'base: "{tiny_bert}", tokenizer: {{use: extended, size: 3, least: 5}}', epochs=1)
+    )
+    from charter.models.base import find_base, load_base, load_tokenizer
+
+    begin = next(one for one in result.record.stages if one["name"] == "begin")
+    place = folder / "runs" / "artefacts" / begin["key"] / "files" / "model"
+    own, new = load_tokenizer(tiny_bert), load_tokenizer(place)
+    rows = [
+        load_base(find_base(str(one), None, folder)).get_input_embeddings().weight
+        for one in (tiny_bert, place)
+    ]
+    for word in words:
+        (number,) = new(word, add_special_tokens=False)["input_ids"]
+        pieces = own(word, add_special_tokens=False)["input_ids"]
+        assert len(pieces) > 1
+        assert (rows[1][number] - rows[0][pieces].mean(dim=0)).abs().max() < 1e-6
+    assert (
+        found(result, "characters_per_token").value
+        > found(result, "characters_per_token", tokenizer="base").value
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "head"),
+    [
+        ("masked_language_modelling", NEW, "AutoModelForMaskedLM"),
+        (
+            "causal_language_modelling",
+            "architecture: {use: gpt2, n_embd: 32, n_layer: 2, n_head: 2}, tokenizer: {use: characters, size: 100}",
+            "AutoModelForCausalLM",
+        ),
+    ],
+)
+def test_a_language_model_is_a_task_of_its_own(folder, task, model, head):
+    path = folder / "charter.yaml"
+    path.write_text(
+        "name: language\n"
+        "data: {source: texts.jsonl, inputs: {text: text}, split: {test: 0.3}}\n"
+        f"model: {{{model}, max_length: 32}}\n"
+        f"task: {{use: {task}}}\n"
+        "training: {epochs: 1, batch_size: 16, learning_rate: 1.0e-3}\n"
+        "limits: [perplexity <= 300]\n",
+        encoding="utf-8",
+    )
+    result = run(path)
+    assert result.released
+    import transformers
+
+    from charter.release.verification import verify
+
+    model = getattr(transformers, head).from_pretrained(result.bundle)
+    assert model.get_output_embeddings() is not None
+    assert verify(result.bundle, None).ok
+    assert {one.metric for one in result.findings if one.area == "performance"} >= {
+        "perplexity",
+        "token_accuracy",
+    }
+    render(result.record, language="zh")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model: {max_length: 32}", "one is missing: a base to start from, or a new model"),
+        ('model: {base: "sample:minilm", architecture: {use: bert}}', "give one of the two"),
+        ("model: {architecture: {use: bert}}", "a new model needs a tokenizer of its own"),
+        ('model: {base: "sample:minilm", tokenizer: {use: bpe}}', "a base keeps its own"),
+        (
+            "model: {architecture: {use: bret}, tokenizer: {use: bpe}}",
+            "transformers has no such type. Did you mean 'bert'?",
+        ),
+        (
+            "model: {architecture: {use: bert, hidden_sise: 8}, tokenizer: {use: bpe}}",
+            "a config of 'bert' has no such key. Did you mean 'hidden_size'?",
+        ),
+        ("pretraining: {source: nowhere.jsonl}", "no such file"),
+        ("pretraining: {source: texts.jsonl, text: words}", "words"),
+        ("pretraining: {source: texts.jsonl, objective: {use: masked_langage_modelling}}", "Did you mean"),
+        (
+            "pretraining: {source: texts.jsonl, class_weights: balanced}",
+            "texts without labels have no classes",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_place(folder, text, said):
+    lines = [] if text.startswith("model") else ['model: {base: "sample:minilm"}']
+    path = folder / "charter.yaml"
+    path.write_text(
+        "name: reviews\ndata: {source: reviews.csv, inputs: {text: text}, target: label}\ntask: {use: classification}\n"
+        + "\n".join([*lines, text]) + "\n",
+        encoding="utf-8",
+    )  # fmt: skip
+    with pytest.raises(CharterFileError) as told:
+        spec.read(path)
+    assert said in str(told.value)
