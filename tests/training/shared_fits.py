@@ -24,10 +24,12 @@ from charter.training.sharing import follow
 WORDS = ["great", "rude", "room", "crew", "the", "was", "very", "clean", "cold", "kind"]
 LABELS = ("classification", {"text": "text"}, "label")
 PAIRS = ("sentence_similarity", {"text": "text", "other": "text"}, "likeness")
+NEAR = ("sentence_embedding", {"text": "text", "other": "text"}, None)
 FITS = {
     "plain": (LABELS, {}),
     "economies": (LABELS, {"economies": True}),
     "a part that is never used": (PAIRS, {"weight_decay": 0.9}),
+    "a loss in which examples meet": (NEAR, {}),
     "long": (LABELS, {"epochs": 15}),
 }
 
@@ -56,7 +58,10 @@ def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0):
     found = find_base(str(base), None, Path())
     settings = Training(**{"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, **options})
     examples = task.examples(frame, columns, load_tokenizer(found.folder), 32)
-    plan = plain(batch_size=16, micro_batch_size=8, max_grad_norm=1.0, seed=settings.seed)
+    parts = None if task.mixes else 8
+    plan = plain(
+        batch_size=16, micro_batch_size=parts, max_grad_norm=1.0, seed=settings.seed, whole=task.mixes
+    )
     model = adapted(found, task, full(), seed=settings.seed, max_length=32)
     done = fit(
         model, task, examples, None, settings, plan, work=work, logs=work / "logs", world=world,
