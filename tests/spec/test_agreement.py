@@ -313,6 +313,10 @@ TARGET = "  target: label\n"
         ("q: text, c: text", "", "question_answering", "", "data.target", "is missing"),
         ("q: text", "", "sentence_embedding", "", "data.inputs", "one that belongs to it"),
         (
+            "q: text, c: text", "", "sentence_embedding", "limits: [format_agreement >= 0.9]\n", "limits[0]",
+            "alike by degrees only",
+        ),
+        (
             "q: text, c: text", "", "sentence_embedding", "training: {micro_batch_size: 8}\n",
             "training.micro_batch_size", "its whole batch",
         ),
