@@ -29,7 +29,7 @@ from charter.tasks import restore
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 
-VERSION = 3
+VERSION = 4
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
