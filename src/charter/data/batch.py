@@ -88,13 +88,21 @@ class Examples:
 
     @property
     def lengths(self) -> Integers:
-        """(n,) tokens of each example, of its longest sequence."""
+        """(n,) tokens of each example, of its longest sequence: what it is padded to."""
+        return self._of_each(np.maximum)
+
+    @property
+    def tokens(self) -> Integers:
+        """(n,) tokens of each example, of all its sequences: what it costs."""
+        return self._of_each(np.add)
+
+    def _of_each(self, how: np.ufunc) -> Integers:
         known: Integers | None = getattr(self.ids, "lengths", None)
         each = np.asarray([len(ids) for ids in self.ids], dtype=np.int64) if known is None else known
         if self.sizes is None or not len(each):
             return each
-        longest: Integers = np.maximum.reduceat(each, np.r_[0, np.cumsum(self.sizes)[:-1]])
-        return longest
+        found: Integers = how.reduceat(each, np.r_[0, np.cumsum(self.sizes)[:-1]])
+        return found
 
     def batch(self, index: Integers, weights: NDArray[np.float32] | None = None) -> Batch:
         """The examples at `index` as one batch, padded on the right to its longest sequence."""

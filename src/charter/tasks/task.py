@@ -155,6 +155,8 @@ class Task(ABC):
     """Whether it gives the tokenizer lists of words instead of texts."""
     streams: ClassVar[bool] = False
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
+    mixes: ClassVar[bool] = False
+    """Whether the loss of an example depends on the others of its batch, which is then never computed in parts."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
