@@ -28,6 +28,10 @@ from charter.training.sharing import Job, updates
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+LEARNING_PER_SAVING = 50
+"""Checkpoints are so far apart that saving takes a fiftieth of the time at most ..."""
+MOST_APART = 900.0
+"""... but no further than so many seconds."""
 LOGGED_POINTS = 200
 """About so many points of the training loss are kept."""
 
@@ -192,7 +196,7 @@ class _Session:
         self.evaluations = _evaluation_steps(per_epoch, settings)
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
-        self.told = 0
+        self.told, self.saving = 0, 0.0
 
     def resume(self, on_note: Callable[[str], None] | None) -> None:
         """Go on from the checkpoint where there is one."""
@@ -208,13 +212,16 @@ class _Session:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        self.progress.seconds = time.monotonic() - self.began
+        began = time.monotonic()
+        self.progress.seconds = began - self.began
         save_checkpoint(self.work, self.model, self.optimizer, self.best, vars(self.progress).copy())
         self.saved_at = time.monotonic()
+        self.saving = self.saved_at - began
 
     def save_when_due(self, seconds: float) -> None:
-        """Write a checkpoint when so many seconds are over, or when this was the last update."""
-        if self.progress.stopped or time.monotonic() - self.saved_at > seconds:
+        """Write a checkpoint when so many seconds are over, more where writing takes long, or when this was the last update."""
+        apart = max(seconds, min(LEARNING_PER_SAVING * self.saving, MOST_APART)) if seconds else 0.0
+        if self.progress.stopped or time.monotonic() - self.saved_at > apart:
             self.save()
 
     def add(self, step: Step) -> None:
