@@ -128,7 +128,7 @@ def test_costs_and_limits_are_those_of_each_run(runs, comparison):
     assert costs["trainable_parameters"][0] < costs["trainable_parameters"][1]
     weights = runs.results["plain"].bundle / "model.safetensors"
     assert costs["size_bytes"][0] > weights.stat().st_size
-    assert costs["energy_joules"] == (None, None, None)
+    assert "energy_joules" not in costs  # no run measured it, so nothing is said of it
     assert comparison.limits()["mcc >= 0.99"] == (None, "broken", None)
 
 

@@ -16,6 +16,9 @@ CHINESE: Mapping[str, str] = {
     "why_draft": "它仅为研究而打包，不得使用。未遵守的有：",
     "and_more": "以及另外 {count} 条",
     "measured_on": "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习。",
+    "measured_on_added": (
+        "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习，其中包括数据准备时增添的 {added} 行（其他行的副本或变体）。"
+    ),
     "better": "它胜过便宜的基线（{baseline}）：{metric} {gain}。",
     "not_better": "它没有胜过便宜的基线（{baseline}）：{metric} {gain}。",
     "worse": "它不如便宜的基线（{baseline}）：{metric} {gain}。",

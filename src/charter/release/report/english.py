@@ -19,6 +19,10 @@ ENGLISH: Mapping[str, str] = {
     "why_draft": "It was packed for study only and must not be used. Not kept:",
     "and_more": "and {count} more",
     "measured_on": "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}.",
+    "measured_on_added": (
+        "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}, to which preparation "
+        "had added {added} copies or variants of others."
+    ),
     "better": "It beats the cheap baseline ({baseline}): {metric} {gain}.",
     "not_better": "It does not beat the cheap baseline ({baseline}): {metric} {gain}.",
     "worse": "It is worse than the cheap baseline ({baseline}): {metric} {gain}.",

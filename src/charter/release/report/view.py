@@ -107,8 +107,10 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
     train, test = first(found, "data", "rows", split="train"), first(found, "data", "rows", split="test")
     lines = []
     if train is not None and test is not None:
+        added = sum(one.value or 0 for one in found if one.area == "data" and one.metric == "rows_added")
         counts = {"train": say.count(train.value or 0), "test": say.count(test.value or 0)}
-        lines.append(say("measured_on", data=record.charter.data_id, **counts))
+        key = "measured_on_added" if added else "measured_on"
+        lines.append(say(key, data=record.charter.data_id, added=say.count(added), **counts))
     for one in found:
         if one.area != "baseline" or one.slice.get("baseline", TRIVIAL[0]) in TRIVIAL:
             continue
