@@ -22,7 +22,8 @@ from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import Charter, Training
+from charter.spec.model import Charter
+from charter.spec.training import Training
 from charter.tasks import restore
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
