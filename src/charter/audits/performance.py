@@ -73,7 +73,10 @@ def _finding(
         because = f"insufficient evidence: {_counted(rests, name)}, at least {minimum_n} are needed"
         return Finding(area, name[0], None, because=because, **common)
     if not np.isfinite(one.values[name]):
-        because = "insufficient evidence: the score is not defined on these rows (nothing predicted, or one class only)"
+        because = (
+            "insufficient evidence: the score is not defined on these rows (nothing predicted, one class only, or all answers "
+            "alike)"
+        )
         return Finding(area, name[0], None, because=because, **common)
     found = interval(one, name, how)
     return Finding(
@@ -145,6 +148,20 @@ def _beside(case: Case, model: Measured, baseline: Baseline, how: Resampling) ->
     for name in cheap.values:
         if not name[1]:
             yield _finding(cheap, name, how, where=where, minimum_n=1, area="baseline")
+    if not np.isfinite(cheap.values[case.task.headline, ""]):
+        because = "the baseline's score is not defined on these rows, so there is nothing to gain over"
+        yield Finding(
+            "baseline",
+            "headline_gain",
+            None,
+            because=because,
+            n=model.rows.count,
+            slice=where,
+            of=case.of,
+            on=test.digest,
+            split="test",
+        )
+        return
     gain = paired_gain(model, cheap, how)
     yield Finding(
         "baseline",

@@ -263,7 +263,10 @@ def predict(
     text: Annotated[list[str] | None, typer.Option(help="a text to answer; may be repeated")] = None,
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", help="NAME=TEXT: an input of a bundle that reads several; one of each"),
+        typer.Option(
+            "--input",
+            help='NAME=TEXT: an input of a bundle that reads several; one of each. A list of choices or words is JSON: NAME=["a", "b"]',
+        ),
     ] = None,
     file: Annotated[
         list[Path] | None,
@@ -298,7 +301,7 @@ def predict(
         raise CharterError("give one of --text, --input or --file, once or more")
     answerer = open_bundle(bundle, key=key, allow_refused=allow_refused, engine=engine, threads=threads)
     if inputs:
-        answer_texts(answerer, [row_of(inputs)], as_json=as_json)
+        answer_texts(answerer, [row_of(inputs, answerer)], as_json=as_json)
     elif text:
         answer_texts(answerer, text, as_json=as_json)
     elif file:

@@ -19,8 +19,10 @@ from charter.spec.use import Use
 from charter.tasks import restore
 from charter.tasks.task import Task
 
-Given = str | Mapping[str, str | None] | None
-"""One row to answer: its text, or its text in each of several inputs."""
+Cell = str | Sequence[str] | None
+"""What a row has in one input: a text, or a list of them (words, choices); None: nothing."""
+Given = str | Mapping[str, Cell] | None
+"""One row to answer: its text, or what it has in each input."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Answerer:
             .join(reasons, on=ROW, how="left", maintain_order="left")
         )
 
-    def answer_texts(self, texts: str | Mapping[str, str | None] | Sequence[Given]) -> pl.DataFrame:
+    def answer_texts(self, texts: str | Mapping[str, Cell] | Sequence[Given]) -> pl.DataFrame:
         """Answer texts given one by one, or a single one. None is answered by its reason, `no text`.
 
         For a bundle of several inputs each one is a mapping, input -> text.
@@ -123,31 +125,42 @@ def _without_input(columns: Columns) -> pl.Expr:
 
 
 def text_rows(texts: Sequence[Given], columns: Columns) -> pl.DataFrame:
-    """Texts, or for several inputs mappings of input -> text, as rows that can be answered.
+    """Texts, or for several inputs mappings of input -> text (or list of texts), as rows that can be answered.
 
     Raises:
         DataError: a text with half a character in it (bytes that are no UTF-8, on a command line); inputs that the
-            bundle does not have, or not all of them; one text for a bundle of several inputs.
+            bundle does not have, or not all of them; one text for a bundle of several inputs; an input that is a list in
+            one row and a text in another.
         TypeError: something that is no text.
     """
     several = len(columns.inputs) > 1
     rows = [_inputs_of(one, number, columns) for number, one in enumerate(texts, start=1)]
     numbers = range(1, len(texts) + 1)
-    names = {name: [row[name] for row in rows] for name in columns.inputs}
     what = "row" if several else "text"
-    return pl.DataFrame(
-        {ROW: numbers, PLACE: [f"{what} {number}" for number in numbers], **names},
-        schema={ROW: pl.Int64, PLACE: pl.String, **dict.fromkeys(columns.inputs, pl.String)},
-    )
+    frame = pl.DataFrame({ROW: numbers, PLACE: [f"{what} {number}" for number in numbers]})
+    told = [_column(name, [row[name] for row in rows]) for name in columns.inputs]
+    return frame.with_columns(pl.col(ROW).cast(pl.Int64), pl.col(PLACE).cast(pl.String), *told)
 
 
-def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, str | None]:
-    """The text of each input of one row, checked."""
+def _column(name: str, cells: list[Cell]) -> pl.Series:
+    """One input of all rows: texts, or lists of them; an empty list says nothing."""
+    lists = [one for one in cells if one is not None and not isinstance(one, str)]
+    if not lists:
+        return pl.Series(name, cells, dtype=pl.String)
+    if len(lists) != sum(one is not None for one in cells):
+        raise DataError(
+            f"input '{name}' has lists in some rows and texts in others; give it the same way in all"
+        )
+    return pl.Series(name, [list(one) if one else None for one in cells], dtype=pl.List(pl.String))
+
+
+def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, Cell]:
+    """What one row has in each input, checked."""
     listed = ", ".join(columns.inputs)
     if isinstance(given, Mapping):
         if set(given) != set(columns.inputs):
             raise DataError(f"row {number} has {', '.join(given) or 'nothing'}; this bundle reads {listed}")
-        row: Mapping[str, str | None] = given
+        row: Mapping[str, Cell] = given
     elif len(columns.inputs) > 1:
         raise DataError(
             f"text {number} is one text, and this bundle reads {listed}: give each by its name "
@@ -155,16 +168,23 @@ def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, str 
         )
     else:
         row = {columns.text: given}
-    for text in row.values():
-        if text is not None and not isinstance(text, str):
-            raise TypeError(f"text {number} is of type {type(text).__name__}; texts, or None, are answered")
-        try:
-            (text or "").encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"text {number} is no valid text: at character {error.start + 1} it has bytes that are no UTF-8"
-            ) from None
+    for cell in row.values():
+        for text in [cell] if isinstance(cell, str) or cell is None else cell:
+            _check_text(text, number)
     return row
+
+
+def _check_text(text: object, number: int) -> None:
+    if text is None:
+        return
+    if not isinstance(text, str):
+        raise TypeError(f"text {number} is of type {type(text).__name__}; texts, or None, are answered")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"text {number} is no valid text: at character {error.start + 1} it has bytes that are no UTF-8"
+        ) from None
 
 
 def _as_given(

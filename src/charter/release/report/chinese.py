@@ -17,7 +17,8 @@ CHINESE: Mapping[str, str] = {
     "and_more": "以及另外 {count} 条",
     "measured_on": "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习。",
     "measured_on_added": (
-        "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习，其中包括数据准备时增添的 {added} 行（其他行的副本或变体）。"
+        "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习，其中包括数据准备时增添的 {added} 行"
+        "（其他行的副本或变体）。"
     ),
     "better": "它胜过便宜的基线（{baseline}）：{metric} {gain}。",
     "not_better": "它没有胜过便宜的基线（{baseline}）：{metric} {gain}。",
@@ -103,8 +104,8 @@ CHINESE: Mapping[str, str] = {
     "no_baseline_of": "{baseline}无法测量：{because}。",
     "occurrences": "出现次数",
     "dash": "–",
-    "forest": "{metric} 及其区间；虚线为整个测试集",
-    "forest_weakest": "{metric} 及其区间，最弱的 {shown} 个（共 {all} 个）；虚线为整个测试集",
+    "forest": "{metric}：点为数值，线为区间，虚线为整个测试集",
+    "forest_weakest": "{metric}（最弱的 {shown} 个，共 {all} 个）：点为数值，线为区间，虚线为整个测试集",
     "groups": "按群体",
     "groups_lead": "群体列从不作为模型的输入。行数太少的群体会列出，但不算合格。",
     "groups_caption": "按 {column} 的得分，由弱到强",
@@ -171,6 +172,7 @@ CHINESE: Mapping[str, str] = {
     "used": "使用",
     "by_preparation": "由 {name}",
     "split_caption": "各部分的行数及其中各类别的比例",
+    "split_caption_alone": "各部分的行数",
     "split_caption_labels": "各部分的行数及其中带有各标签的比例",
     "split_caption_numbers": "各部分的行数及其中目标值的概况",
     "split_caption_entities": "各部分的行数及其中各标签或类型的比例",

@@ -215,7 +215,9 @@ def _baselines(record: Record, found: Sequence[Finding], say: Wording) -> Iterat
     for one in beside:
         name = say.name(one.slice.get("baseline", ""))
         if one.value is None and one.metric == headline(record):
-            parts.append(Text(say("no_baseline_of", baseline=name, because=say.said(one.because))))
+            because = say.said(one.because.removeprefix("insufficient evidence: "))
+            said = say("no_baseline_of", baseline=name, because=because)
+            parts.append(Text(said[:1].upper() + said[1:]))
         elif one.metric == "headline_gain" and one.value is not None:
             gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
             parts.append(Text(say("gain", baseline=name, metric=say.metric(headline(record)), gain=gain)))

@@ -79,8 +79,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "预测为类别 {label} 的 {n} 个只相当于 {u} 个相互独立的，至少需要 {least} 个",
     ),
     (
-        "the score is not defined on these rows (nothing predicted, or one class only)",
-        "该得分在这些行上没有定义（没有预测，或只有一个类别）",
+        "the score is not defined on these rows (nothing predicted, one class only, or all answers alike)",
+        "该得分在这些行上没有定义（没有预测、只有一个类别，或所有回答都相同）",
     ),
     (
         "task {task} states no probabilities, and no intervals: too few rows were left to fit them on",
@@ -90,6 +90,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("the training rows hold one class only", "训练行只有一个类别"),
     ("the training rows hold one tag only", "训练行只有一种标签"),
     ("it can't be fitted ({why})", "无法拟合（{why}）"),
+    (
+        "the baseline's score is not defined on these rows, so there is nothing to gain over",
+        "基线的得分在这些行上没有定义，因此无从谈提升",
+    ),
     ("no baseline is written for task {task}", "任务 {task} 没有现成的基线"),
     ("no calibration audit is asked for", "章程没有要求校准审计"),
     ("no row is left to fit it on", "没有可用于拟合的行"),

@@ -116,8 +116,8 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
             continue
         if one.value is None and one.metric == headline(record):
             lines.append(say("no_baseline", because=say.said(one.because)))
-        elif one.metric == "headline_gain":
-            key, gain = beats(one), f"{number(one.value or 0, signed=True)} ({interval(one, signed=True)})"
+        elif one.metric == "headline_gain" and one.value is not None:
+            key, gain = beats(one), f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
             name = say.name(one.slice["baseline"])
             lines.append(say(key, baseline=name, metric=say.metric(headline(record)), gain=gain))
     return (*lines, *_formats_to_leave_out(record, say), *tried_line(record, say), _judged(record, say))
