@@ -305,7 +305,7 @@ class QuestionAnswering(Task):
     def shown(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, masked: Masked
     ) -> list[dict[str, Any]]:
-        """Questions and texts with the right answer and the one given; "-" where there is none."""
+        """Questions and texts with the right answer and the one given; "" where there is none."""
         truths = [next(iter(one), "") for one in self._truths(rows, columns)]
         frame = rows.select(ROW).with_columns(
             pl.Series("truth", truths, dtype=pl.String),
@@ -317,8 +317,8 @@ class QuestionAnswering(Task):
         return [
             {
                 "text": text,
-                "truth": truth or "-",
-                "answer": answer or "-",
+                "truth": truth or "",
+                "answer": answer or "",
                 "probability": round(float(share), 4),
             }
             for text, (truth, answer), share in zip(texts, sides, shares, strict=True)

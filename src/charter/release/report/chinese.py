@@ -20,6 +20,7 @@ CHINESE: Mapping[str, str] = {
         "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习，其中包括数据准备时增添的 {added} 行"
         "（其他行的副本或变体）。"
     ),
+    "searched": "每次检索都在 {count} 条文本中进行：文本越多，同一模型的得分越低。",
     "better": "它胜过便宜的基线（{baseline}）：{metric} {gain}。",
     "not_better": "它没有胜过便宜的基线（{baseline}）：{metric} {gain}。",
     "worse": "它不如便宜的基线（{baseline}）：{metric} {gain}。",
@@ -172,6 +173,8 @@ CHINESE: Mapping[str, str] = {
     "used": "使用",
     "by_preparation": "由 {name}",
     "split_caption": "各部分的行数及其中各类别的比例",
+    "answered_share": "有答案",
+    "no_answer_said": "（无）",
     "split_caption_alone": "各部分的行数",
     "split_caption_labels": "各部分的行数及其中带有各标签的比例",
     "split_caption_numbers": "各部分的行数及其中目标值的概况",

@@ -23,6 +23,7 @@ ENGLISH: Mapping[str, str] = {
         "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}, to which preparation "
         "had added {added} copies or variants of others."
     ),
+    "searched": "Each text was searched for among {count}: among more texts the same model scores lower.",
     "better": "It beats the cheap baseline ({baseline}): {metric} {gain}.",
     "not_better": "It does not beat the cheap baseline ({baseline}): {metric} {gain}.",
     "worse": "It is worse than the cheap baseline ({baseline}): {metric} {gain}.",
@@ -189,6 +190,8 @@ ENGLISH: Mapping[str, str] = {
     "used": "used",
     "by_preparation": "by {name}",
     "split_caption": "Rows of each split, and the share of each class in it",
+    "answered_share": "have an answer",
+    "no_answer_said": "(none)",
     "split_caption_alone": "Rows of each split",
     "split_caption_labels": "Rows of each split, and the share of them that has each label",
     "split_caption_numbers": "Rows of each split, and what the target is like in it",

@@ -139,8 +139,10 @@ def _pivot(
     for key in keys:
         value = key.slice[column]
         cells = [value_cell(by_place.get((metric, value)), say) for metric in metrics]
+        # an F1 rests on the predicted ones too; how often a class truly occurs is what its recall rests on
+        truly = by_place.get(("recall", value), key).n or 0
         rows.append(
-            [Cell(say.value(column, value), kind="own"), Cell(say.count(key.n or 0), kind="number"), *cells]
+            [Cell(say.value(column, value), kind="own"), Cell(say.count(truly), kind="number"), *cells]
         )
     return Table(caption, headings, rows)
 

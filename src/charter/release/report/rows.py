@@ -84,7 +84,7 @@ def _splits(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
     of_classes = CAPTIONS.get(record.charter.task.use, "") if labels else "_alone"
     caption = say(f"split_caption{'_numbers' if told else of_classes}")
     labels.sort(key=lambda label: -shares.get(("train", label), 0))
-    first_column = "slice_statistic" if told else "class"
+    first_column = "class" if labels else "slice_statistic"
     headings = [
         Heading(say(first_column)),
         *(Heading(say(f"split_{split}"), number=True) for split in splits),
@@ -101,6 +101,12 @@ def _splits(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
         [Cell(say.name(name)), *(Cell(number(told.get((split, name), 0)), kind="number") for split in splits)]
         for name in dict.fromkeys(name for _, name in told)
     ]
+    answered = {
+        one.slice["split"]: one.value or 0 for one in select(found, "data", "answered_share", ("split",))
+    }
+    if answered:
+        shares_said = [Cell(say.share(answered.get(split, 0)), kind="number") for split in splits]
+        rows.append([Cell(say("answered_share")), *shares_said])
     yield Table(caption, headings, [counts, *rows[:MOST_ROWS]], narrow=True, title=caption)
     if len(rows) > MOST_ROWS:
         yield Fold(say("all_of_them", count=len(rows)), [Table(caption, headings, rows, narrow=True)])

@@ -61,6 +61,11 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),
     ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),
+    ("{n#} decisions, at least {least#} are needed", "只有 {n} 个判断，至少需要 {least} 个"),
+    (
+        "{n#} decisions, worth {u#} independent ones, at least {least#} are needed",
+        "{n} 个判断只相当于 {u} 个相互独立的，至少需要 {least} 个",
+    ),
     ("{n#} of class {label}, at least {least#} are needed", "类别 {label} 只有 {n} 个，至少需要 {least} 个"),
     (
         "{n#} predicted as class {label}, at least {least#} are needed",
@@ -379,6 +384,7 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     # units
     ("rows", "行"),
     ("places", "处"),
+    ("texts", "条文本"),
     ("characters", "字符"),
     ("updates", "次更新"),
     ("parameters", "个参数"),

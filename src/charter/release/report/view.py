@@ -111,6 +111,9 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
         counts = {"train": say.count(train.value or 0), "test": say.count(test.value or 0)}
         key = "measured_on_added" if added else "measured_on"
         lines.append(say(key, data=record.charter.data_id, added=say.count(added), **counts))
+    searched = first(found, "data", "texts_searched")
+    if searched is not None:
+        lines.append(say("searched", count=say.count(searched.value or 0)))
     for one in found:
         if one.area != "baseline" or one.slice.get("baseline", TRIVIAL[0]) in TRIVIAL:
             continue
@@ -293,9 +296,9 @@ def _scores(record: Record, say: Wording) -> Block:
     chosen = main_scores(record)
     share = next((confidence(one) for one in chosen if one.confidence), "")
     rows = [
-        (say.metric(one.metric), number(one.value or 0), interval(one))
+        (say.metric(one.metric), say("too_few") if one.value is None else number(one.value), interval(one))
         for one in chosen
-        if one.value is not None
+        if one.value is not None or one.metric == headline(record)
     ]
     ends = f"{share} {say('interval')}" if say.language == "zh" else f"{share} {say('interval').lower()}"
     return Block(say("term_scores"), (say("metric"), say("value"), ends.strip()), tuple(rows))
