@@ -163,6 +163,8 @@ def test_a_run_on_choices_ends_in_a_bundle_that_plain_transformers_opens(tiny_be
     assert json.loads(capsys.readouterr().out)["probabilities"] == pytest.approx(ours["probabilities"])
     assert run_command([*said, "choices=[it was kind, it was slow]"]) == 2
     assert "no JSON list of texts" in capsys.readouterr().err
+    assert run_command([*said, "choices=it was kind"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"not_answered": "fewer than two choices"}
     shown = result.record.examples["shown"][0]
     assert shown["text"].startswith("the ") and ": it was " in shown["truth"]
     tokenizer = AutoTokenizer.from_pretrained(result.bundle)

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from charter import plugins
+from charter.data.choices import choices_of
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.edits import Chain, Place, backwards, carried
 from charter.data.preparation import prepare_again
@@ -86,20 +87,25 @@ class Answerer:
 
     def _filled(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that have something to read; of several inputs, a missing one is read as an empty text."""
-        if not any(rows[name].null_count() for name in self.columns.inputs):
-            return rows
-        filled = rows.filter(~_without_input(self.columns))
+        filled = rows.filter(self._unreadable(rows).is_null())
         texts = [one for one in self.columns.inputs if filled.schema[one] == pl.String]
         several = len(self.columns.inputs) > 1 and texts
         return filled.with_columns(pl.col(*texts).fill_null("")) if several else filled
+
+    def _unreadable(self, rows: pl.DataFrame) -> pl.Series:
+        """Why a row can't be read as it was given; null for those that can."""
+        reason: pl.Expr = pl.when(_without_input(self.columns)).then(pl.lit("no text"))
+        if self.columns.form.target == "choice":
+            few = pl.Series([len(one) < 2 for one in choices_of(rows, self.columns)], dtype=pl.Boolean)
+            reason = pl.coalesce(reason, pl.when(few).then(pl.lit("fewer than two choices")))
+        return rows.select(reason.alias("not_answered"))["not_answered"].cast(pl.String)
 
     def _with_reasons(
         self, rows: pl.DataFrame, answered: pl.DataFrame, dropped: pl.DataFrame
     ) -> pl.DataFrame:
         """An answer, or the reason why there is none, for every row."""
-        empty = rows.filter(_without_input(self.columns))
-        no_text = empty.select(ROW, pl.lit("no text").alias("not_answered"))
-        reasons = pl.concat([dropped.select(ROW, pl.col("reason").alias("not_answered")), no_text])
+        unread = rows.select(ROW).with_columns(self._unreadable(rows)).drop_nulls()
+        reasons = pl.concat([dropped.select(ROW, pl.col("reason").alias("not_answered")), unread])
         return (
             rows.select(ROW, PLACE)
             .join(answered, on=ROW, how="left", maintain_order="left")

@@ -101,8 +101,10 @@ class Ordinal(Task):
         else:
             unordered = rows.filter(~pl.col(target).is_in(list(self.order))).height
             if unordered or len(set(self.order)) < len(self.order):
-                what = f"{unordered} rows have a class that it lacks" if unordered else "a class stands twice"
-                raise DataError(f"task ordinal: option order, for column '{target}': {what}")
+                what = "a class stands twice"
+                if unordered:
+                    what = f"{unordered} of {rows.height} rows of column '{target}' have a class that it does not name"
+                raise DataError(f"task ordinal: option order ({', '.join(self.order)}): {what}")
             labels = self.order
         if len(labels) > MOST_RANKS:
             raise DataError(

@@ -147,6 +147,9 @@ CHINESE: Mapping[str, str] = {
         "{rows} 行测试数据中，有 {wrong} 行的区间没有包含真实值（或偏差超过一个标准差）。"
         "以下是偏差最大的 {confident} 行，以及随机抽取的 {random} 行（种子 {seed}）。"
     ),
+    "misjudged_off_all": (
+        "{rows} 行测试数据中，有 {wrong} 行的区间没有包含真实值（或偏差超过一个标准差）；全部列出，偏差最大的在前。"
+    ),
     "misjudged_numbers": "括号中的数字为模型给出的概率。",
     "misjudged_none": "{rows} 行测试数据中没有判断错误的。",
     "misjudged_masked": (

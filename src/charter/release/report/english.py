@@ -163,6 +163,10 @@ ENGLISH: Mapping[str, str] = {
         "Of {rows} test rows {wrong} are answered with a number whose interval does not hold the truth (or that is more than a "
         "standard deviation off). Shown are the {confident} furthest off and {random} others drawn at random (seed {seed})."
     ),
+    "misjudged_off_all": (
+        "Of {rows} test rows {wrong} are answered with a number whose interval does not hold the truth (or that is more than a "
+        "standard deviation off); all of them, the furthest off first."
+    ),
     "misjudged_numbers": "Numbers in brackets are the probabilities that the model gave.",
     "misjudged_none": "None of the {rows} test rows was misjudged.",
     "misjudged_masked": (

@@ -312,7 +312,7 @@ def _misjudged(record: Record, say: Wording) -> Iterator[Section]:
     else:
         key = "misjudged_rule" if told["random"] else "misjudged_all"
         if headline(record) in OFF:
-            key = "misjudged_off"
+            key = "misjudged_off" if told["random"] else "misjudged_off_all"
         counts = {name: say.count(told[name]) for name in ("rows", "wrong", "confident", "random")}
         parts += [Text(say(key, seed=told["seed"], **counts)), Text(say("misjudged_masked"), soft=True)]
         space = "" if say.language == "zh" else " "
