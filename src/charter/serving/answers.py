@@ -87,6 +87,9 @@ class Answerer:
 
     def _filled(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that have something to read; of several inputs, a missing one is read as an empty text."""
+        whole = not any(rows[name].null_count() for name in self.columns.inputs)
+        if whole and self.columns.form.target != "choice":
+            return rows
         filled = rows.filter(self._unreadable(rows).is_null())
         texts = [one for one in self.columns.inputs if filled.schema[one] == pl.String]
         several = len(self.columns.inputs) > 1 and texts
@@ -150,7 +153,7 @@ def text_rows(texts: Sequence[Given], columns: Columns) -> pl.DataFrame:
 
 def _column(name: str, cells: list[Cell]) -> pl.Series:
     """One input of all rows: texts, or lists of them; an empty list says nothing."""
-    lists = [one for one in cells if one is not None and not isinstance(one, str)]
+    lists = [one for one in cells if isinstance(one, list | tuple)]
     if not lists:
         return pl.Series(name, cells, dtype=pl.String)
     if len(lists) != sum(one is not None for one in cells):
@@ -175,7 +178,7 @@ def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, Cell
     else:
         row = {columns.text: given}
     for cell in row.values():
-        for text in [cell] if isinstance(cell, str) or cell is None else cell:
+        for text in cell if isinstance(cell, list | tuple) else [cell]:
             _check_text(text, number)
     return row
 
