@@ -137,7 +137,7 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         "data": {
             "source": draft.source,
             "inputs": dict.fromkeys(draft.texts, "text"),
-            "target": draft.targets[0] if len(draft.targets) == 1 else list(draft.targets),
+            "target": draft.targets[0] if len(draft.targets) == 1 else list(draft.targets) or None,
             "groups": list(draft.groups),
             "subject": draft.subject,
             "encoding": look.encoding,
@@ -147,6 +147,7 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         },
         "model": {"base": draft.base, "max_length": max_length(fit, about)},
         "task": {"use": draft.task} | ({"separator": draft.separator} if draft.separator else {}),
+        "audits": [{"use": "performance"}, *([] if draft.task in EMBEDDINGS else [{"use": "calibration"}])],
         "limits": _limits(draft, look),
         "report": {"language": "zh" if about.chinese > 0.5 else "en"},
     }
@@ -213,7 +214,7 @@ _FIRST_BOUNDS = {
 
 
 def _headline(draft: Draft, look: Look) -> tuple[str, float]:
-    target = look.column(draft.targets[0])
+    target = look.column(draft.targets[0]) if draft.targets else None
     classes = target.different if target is not None else 2
     if draft.task in _FIRST_BOUNDS:
         return HEADLINES[draft.task], _FIRST_BOUNDS[draft.task]
@@ -226,7 +227,7 @@ def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) 
     notes = {
         "purpose": "Say here what the model is for; it stands on the model card.",
         "data.inputs": f"{', '.join(draft.texts)}: {roles.text.why}",
-        "data.target": f"{', '.join(draft.targets)}: {roles.target.why}",
+        "data.target": f"{', '.join(draft.targets)}: {roles.target.why}" if draft.targets else "",
         "data.groups": f"{roles.groups.why}\nother columns: {', '.join(others) or 'none'}",
         "data.subject": roles.subject.why,
         "data.prepare": "\n".join(filter(None, (_personal_note(about), _language_note(about)))),

@@ -148,8 +148,6 @@ class Task(ABC):
     """Scores over all classes that are the mean of a score of each: `macro_f1` of `f1`."""
     correlations: ClassVar[Mapping[str, str]] = {}
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
-    magnitudes: ClassVar[frozenset[str]] = frozenset()
-    """Scores of classes that are no shares and know no upper end (an error in ranks), whatever they rest on."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
     mixes: ClassVar[bool] = False
@@ -272,6 +270,11 @@ class Task(ABC):
         shares are left out.
         """
 
+    def reach(self, metric: str) -> float:
+        """The largest value of a score that rests on decisions: 1 for a share, more for an error in ranks."""
+        del metric
+        return 1.0
+
     def ranking_scores(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
     ) -> Mapping[ScoreName, NDArray[np.float64]]:
@@ -322,6 +325,11 @@ class Task(ABC):
         del train, test, columns, others, seed
         because = f"no baseline is written for task {self.name}"
         return [Baseline("majority", None, because)]
+
+    def searched(self, rows: pl.DataFrame, columns: Columns) -> int | None:
+        """Among how many different texts each row's search looks; None for a task that searches nothing."""
+        del rows, columns
+        return None
 
     def mistakes(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mistakes | None:
         """Which rows are answered wrongly; None for a task whose mistakes can't be shown."""
