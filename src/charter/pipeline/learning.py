@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from charter import plugins
-from charter.data.batch import Examples
+from charter.data.batch import Examples, joined, unlabelled
+from charter.data.text import encode_texts
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
@@ -22,12 +25,13 @@ from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import Charter, Training
+from charter.spec.model import Charter, Training, Use
 from charter.tasks import restore
+from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 
-VERSION = 3
+VERSION = 4
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
@@ -48,6 +52,7 @@ class Trained:
 class Lessons:
     """What a model learns from: the task fitted to the training rows, and the rows encoded.
 
+    descriptions: those of the classes, encoded, each with its class; None where the task has none.
     unknown: share of the training texts' tokens that the base does not know.
     """
 
@@ -55,6 +60,7 @@ class Lessons:
     tokenizer: Any
     train: Examples
     validation: Validation | None
+    descriptions: Examples | None
     unknown: float
 
 
@@ -123,7 +129,8 @@ def train_stage(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": settings.model_dump(mode="json", exclude={"precision", "search"}),
+            "training": settings.model_dump(mode="json", exclude={"objective", "precision", "search"}),
+            "objective": resolved(_named(settings), "objective"),
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,
             "processes": world.size,
@@ -148,7 +155,13 @@ def _half(precision: str) -> bool:
 def model_libraries(charter: Charter) -> tuple[str, ...]:
     """What a model's artefacts depend on, the packages of its plug-ins too."""
     adapt, task = distributions((charter.model.adapt,), "adapter"), distributions((charter.task,), "task")
-    return (*LIBRARIES, *adapt, *task)
+    objective = distributions(_named(charter.training), "objective")
+    return (*LIBRARIES, *adapt, *task, *objective, *(("scikit-learn",) if charter.training.objective else ()))
+
+
+def _named(settings: Training) -> tuple[Use, ...]:
+    """The objective that the charter names, none where it is the task's own."""
+    return (settings.objective,) if settings.objective is not None else ()
 
 
 def learn_from(charter: Charter, base: Base, data: PreparedData) -> Lessons:
@@ -163,7 +176,13 @@ def learn_from(charter: Charter, base: Base, data: PreparedData) -> Lessons:
     if validation_rows.height:
         encoded = task.examples(validation_rows, data.columns, tokenizer, length)
         validation = Validation(encoded, validation_rows, data.columns)
-    return Lessons(task, tokenizer, train_examples, validation, unknown_share(tokenizer, train_examples.ids))
+    described = None
+    if task.head.descriptions:
+        encoded_texts = encode_texts(task.head.descriptions, tokenizer, length)
+        targets = np.arange(len(task.head.descriptions), dtype=np.int64)
+        described = replace(unlabelled(encoded_texts.ids, tokenizer.pad_token_id), targets=targets)
+    unknown = unknown_share(tokenizer, train_examples.ids)
+    return Lessons(task, tokenizer, train_examples, validation, described, unknown)
 
 
 def fit_model(
@@ -178,17 +197,26 @@ def fit_model(
     logs: Path,
     save_at_end: Callable[[], bool] | None = None,
 ) -> Fitted:
-    """Fit the adapted base by these settings; as `charter.training.fitting.fit`."""
-    return fit(
-        adapted(
-            base,
-            lessons.task,
-            _adapter(charter),
-            seed=settings.seed,
-            max_length=charter.model.max_length,
-        ),
+    """Fit the adapted base by these settings; as `charter.training.fitting.fit`.
+
+    An objective on vectors learns from the classes' descriptions as it does from rows.
+    """
+    objective, examples = _objective(settings), lessons.train
+    on_vectors = objective is not None and objective.on_features
+    if on_vectors and lessons.descriptions is not None:
+        examples = joined(examples, lessons.descriptions)
+    model = adapted(
+        base,
         lessons.task,
-        lessons.train,
+        _adapter(charter),
+        seed=settings.seed,
+        max_length=charter.model.max_length,
+        mean_pooled=on_vectors,
+    )
+    return fit(
+        model,
+        lessons.task,
+        examples,
         lessons.validation,
         settings,
         plain(
@@ -197,8 +225,9 @@ def fit_model(
             max_grad_norm=settings.max_grad_norm,
             seed=settings.seed,
             tokens_per_batch=settings.tokens_per_batch,
-            lengths=lessons.train.lengths,
+            lengths=examples.lengths,
         ),
+        objective=objective,
         half=is_half(settings),
         world=world,
         work=work,
@@ -208,6 +237,12 @@ def fit_model(
         on_record=heard.on_record,
         save_at_end=save_at_end,
     )
+
+
+def _objective(settings: Training) -> Objective | None:
+    """What training makes smaller, where it is not the task's own loss."""
+    use = settings.objective
+    return None if use is None else plugins.make("objective", use.use, use.options)
 
 
 def _adapter(charter: Charter) -> Any:

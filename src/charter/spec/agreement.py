@@ -34,6 +34,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _split(parts, say)
     _validation(parts, say)
     _preparations(parts, say)
+    _objective(parts, say)
     _search(parts, say)
     _audits(parts, say)
     _limits(parts, say)
@@ -266,6 +267,38 @@ def _preparations(parts: Parts, say: Say) -> None:
                         f"'{column}' has no role, so it is not read: name it in data.groups, or name one of "
                         f"{', '.join(sorted(columns))}",
                     )
+
+
+CONTRASTED = ("classification", "text_pair_classification")
+"""Built-in tasks whose classes the contrastive objective can draw apart."""
+
+
+def _objective(parts: Parts, say: Say) -> None:
+    """What the contrastive objective needs, and what can do without any update."""
+    task: Use | None = parts.one("task")
+    objective: Use | None = parts.one("training", "objective")
+    adapt: Use | None = parts.one("model", "adapt")
+    where = ("training", "objective")
+    contrasts = objective is not None and objective.use == "contrastive"
+    if contrasts and task is not None and task.use in HEADLINES and task.use not in CONTRASTED:
+        say(
+            where, f"objective contrastive draws classes apart, for task {' or '.join(CONTRASTED)}; remove it"
+        )
+    if contrasts and parts.one("training", "class_weights") is not None:
+        say(("training", "class_weights"), "objective contrastive weighs no classes; remove the key")
+    updates = parts.one("training", "epochs")
+    if contrasts and adapt is not None and adapt.use == "head" and updates:
+        say(
+            where,
+            "objective contrastive teaches the encoder, and model.adapt head keeps that as it is: write training.epochs: 0 "
+            "for a head fitted to its vectors as they are, or name another adapter",
+        )
+    if updates == 0 and objective is None and task is not None and not task.options.get("descriptions"):
+        say(
+            ("training", "epochs"),
+            "without any update the head stays random: write at least 1, or describe the classes (task classification, "
+            "option descriptions), or name the objective contrastive",
+        )
 
 
 def _search(parts: Parts, say: Say) -> None:

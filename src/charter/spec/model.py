@@ -232,7 +232,17 @@ class Model(Section):
 class Training(Section):
     """How the model learns."""
 
-    epochs: Whole = Field(3, ge=1, le=1000, description="how often every training row is seen")
+    objective: Use | None = Field(
+        None,
+        description="what training makes smaller; null: the task's own loss; contrastive: for few examples",
+    )
+    epochs: Whole = Field(
+        3,
+        ge=0,
+        le=1000,
+        description="how often every training row is seen; 0: never, for a head that starts from descriptions, or is "
+        "fitted by the contrastive objective",
+    )
     batch_size: Whole = Field(32, ge=1, le=65536, description="examples per update")
     tokens_per_batch: Count | None = Field(
         None, description="about so many tokens per update, in place of batch_size"
@@ -291,6 +301,8 @@ class Training(Section):
 
 MIXING = ("sentence_embedding",)
 """Tasks in which the loss of an example depends on the others of its batch."""
+MIXING_OBJECTIVES = ("contrastive",)
+"""Objectives in which it does."""
 
 
 class Privacy(Section):
@@ -401,6 +413,12 @@ class Charter(Section):
             raise ValueError(
                 f"task {self.task.use} compares each example with the others of its batch, so no example's influence can be "
                 "bounded alone, and a privacy budget promises nothing; take one of the two out"
+            )
+        objective = self.training.objective
+        if self.privacy is not None and objective is not None and objective.use in MIXING_OBJECTIVES:
+            raise ValueError(
+                f"objective {objective.use} compares each example with the others of its batch, so no example's influence can "
+                "be bounded alone, and a privacy budget promises nothing; take one of the two out"
             )
         return self
 

@@ -149,6 +149,7 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
         "preparation": "Preparations (`data.prepare`)",
         "input": "Modalities (`data.inputs`)",
         "adapter": "Adapters (`model.adapt`)",
+        "objective": "Objectives (`training.objective`)",
         "task": "Tasks (`task`)",
         "audit": "Audits (`audits`)",
         "exporter": "Formats (`release.formats`)",

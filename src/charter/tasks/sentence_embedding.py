@@ -43,6 +43,7 @@ class SentenceEmbedding(Embedding):
     labels: tuple[str, ...] = ()
     name: str = "sentence_embedding"
     headline: ClassVar[str] = "ndcg_at_10"
+    mixes: ClassVar[bool] = True
 
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
         """The task as it is, once the rows are pairs (or triples) of texts.
