@@ -32,7 +32,7 @@ def performance(
         int, Field(ge=2, description="fewer rows (of a class, of a group) are no evidence")
     ] = 30,
 ) -> Audit:
-    """Every score of the task with its interval, by class and group, and beside two cheap baselines."""
+    """Every score of the task with its interval, by class and group, and beside cheap baselines."""
 
     def measure(case: Case) -> list[Finding]:
         how = Resampling(resamples, confidence, case.seed)
@@ -41,7 +41,8 @@ def performance(
         found = list(_overall(model, how, minimum_n))
         found += _picture(case, test)
         found += _by_group(case, test, how, minimum_n)
-        for baseline in case.task.baselines(case.train, test.rows, case.columns, seed=case.seed):
+        learned = case.task.baselines(case.train, test.rows, case.columns, seed=case.seed)
+        for baseline in (*learned, *case.beside):
             found += _beside(case, model, baseline, how)
         return found
 

@@ -176,13 +176,18 @@ def learn_from(charter: Charter, base: Base, data: PreparedData) -> Lessons:
     if validation_rows.height:
         encoded = task.examples(validation_rows, data.columns, tokenizer, length)
         validation = Validation(encoded, validation_rows, data.columns)
-    described = None
-    if task.head.descriptions:
-        encoded_texts = encode_texts(task.head.descriptions, tokenizer, length)
-        targets = np.arange(len(task.head.descriptions), dtype=np.int64)
-        described = replace(unlabelled(encoded_texts.ids, tokenizer.pad_token_id), targets=targets)
+    described = described_examples(task, tokenizer, length)
     unknown = unknown_share(tokenizer, train_examples.ids)
     return Lessons(task, tokenizer, train_examples, validation, described, unknown)
+
+
+def described_examples(task: Task, tokenizer: Any, max_length: int) -> Examples | None:
+    """The descriptions of a task's classes as examples of them; None where it has none."""
+    texts = task.head.descriptions
+    if not texts:
+        return None
+    encoded = encode_texts(texts, tokenizer, max_length)
+    return replace(unlabelled(encoded.ids, tokenizer.pad_token_id), targets=np.arange(len(texts)))
 
 
 def fit_model(

@@ -18,7 +18,7 @@ from charter.spec.metrics import (
     why_never,
     why_pointless,
 )
-from charter.spec.model import Training, Use
+from charter.spec.model import Training, Use, learns_from_descriptions
 from charter.spec.parts import Parts
 from charter.spec.search import KEYS, Choices
 
@@ -386,4 +386,6 @@ def _measuring(parts: Parts) -> Measuring | None:
     groups = tuple(parts.each("data", "groups").values())
     if task is None or not parts.whole("audits") or not is_built_in(audits, task.use):
         return None
-    return Measuring(audits, task.use, groups)
+    training: Training | None = parts.one("training")
+    described = training is not None and learns_from_descriptions(task, training)
+    return Measuring(audits, task.use, groups, described)

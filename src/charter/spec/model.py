@@ -305,6 +305,11 @@ MIXING_OBJECTIVES = ("contrastive",)
 """Objectives in which it does."""
 
 
+def learns_from_descriptions(task: Use, training: Training) -> bool:
+    """Whether a head that starts from its classes' descriptions learns more: else it is the nearest description itself."""
+    return bool(task.options.get("descriptions")) and (training.epochs > 0 or training.objective is not None)
+
+
 class Privacy(Section):
     """The privacy budget (understood; training with differential privacy is not built yet)."""
 

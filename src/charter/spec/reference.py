@@ -79,6 +79,10 @@ def _limits() -> Iterator[str]:
     yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in a task's main score over a baseline:\n"
     for task, names in metrics.BASELINES.items():
         yield f"- {task}: `{metrics.HEADLINES[task]}` over {', '.join(f'`{name}`' for name in names)}"
+    yield (
+        f"- classification with `descriptions`: also over `{metrics.NEAREST}`, unless nothing is learned (`epochs: 0` without an "
+        "objective)"
+    )
     yield f"\nA group column can't be called {', '.join(f'`{name}`' for name in metrics.SLICES)}: findings have slices of these names.\n"
 
 
