@@ -109,8 +109,9 @@ SET = "_charter_set"
 """The mark of modules whose weights are set and never learn."""
 
 
-def pools_mean(model: "PreTrainedModel") -> bool:
-    """Whether the vectors of this architecture can be made means over all tokens."""
+def pools_mean(model: Any) -> bool:
+    """Whether the vectors of a model's architecture, or of what peft wraps, can be made means over all tokens."""
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
     return type(model).__name__ in FAMILIES or _is_modernbert(model)
 
 

@@ -1,7 +1,7 @@
 """Train: from prepared rows to a trained model."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
 from charter.models.exports import save_model
+from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
@@ -25,7 +26,7 @@ from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import Charter, Training, Use
+from charter.spec.model import CONTRASTED, Charter, Training, Use
 from charter.tasks import restore
 from charter.tasks.objective import Objective
 from charter.tasks.task import Task
@@ -34,6 +35,11 @@ from charter.training.fitting import FitProgress, Fitted, Validation, fit
 VERSION = 4
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
+FEW = 50
+"""With fewer training rows per class, learning by contrast from descriptions is advised (docs/few-examples.md)."""
+DESCRIBE = "; best with every class described in a sentence: task.descriptions"
+FEW_UPDATES = 20
+"""Fewer updates hardly move an encoder."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
 
 
@@ -99,6 +105,8 @@ def train_model(
                 f"{lessons.unknown:.0%} of the training texts' tokens are unknown to the base: its vocabulary is of another "
                 "language or script, and it reads little of these texts; name a base of their language",
             )
+        for advice in _advice(charter, lessons):
+            run.note("train", advice)
         heard = Heard(
             lambda step: on_progress(_as_progress(step)), lambda text: run.note("train", text), on_record
         )
@@ -116,6 +124,18 @@ def train_model(
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
     return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
+
+
+def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
+    """What to do about few training rows, where the charter does not do it already."""
+    task, training = lessons.task, charter.training
+    each = len(lessons.train) / max(len(task.labels), 1)
+    if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
+        described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE
+        yield (
+            f"only {each:.0f} training rows per class, and with fewer than {FEW} learning by contrast is usually better: "
+            f"training.objective: {{use: contrastive}}, for 20 epochs or more{described}"
+        )
 
 
 def train_stage(
@@ -210,6 +230,17 @@ def fit_model(
     on_vectors = objective is not None and objective.on_features
     if on_vectors and lessons.descriptions is not None:
         examples = joined(examples, lessons.descriptions)
+    plan = plain(
+        batch_size=settings.batch_size,
+        micro_batch_size=settings.micro_batch_size,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        tokens_per_batch=settings.tokens_per_batch,
+        lengths=examples.lengths,
+    )
+    updates = settings.epochs * plan.steps_per_epoch(len(examples))
+    if on_vectors and 0 < updates < FEW_UPDATES:
+        heard.on_note(f"only {updates} updates, which hardly move the encoder; raise training.epochs")
     model = adapted(
         base,
         lessons.task,
@@ -218,20 +249,18 @@ def fit_model(
         max_length=charter.model.max_length,
         mean_pooled=on_vectors,
     )
+    if (on_vectors or lessons.descriptions is not None) and not pools_mean(model):
+        heard.on_note(
+            "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
+            "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can"
+        )
     return fit(
         model,
         lessons.task,
         examples,
         lessons.validation,
         settings,
-        plain(
-            batch_size=settings.batch_size,
-            micro_batch_size=settings.micro_batch_size,
-            max_grad_norm=settings.max_grad_norm,
-            seed=settings.seed,
-            tokens_per_batch=settings.tokens_per_batch,
-            lengths=examples.lengths,
-        ),
+        plan,
         objective=objective,
         half=is_half(settings),
         world=world,

@@ -18,7 +18,7 @@ from charter.spec.metrics import (
     why_never,
     why_pointless,
 )
-from charter.spec.model import Training, Use, learns_from_descriptions
+from charter.spec.model import CONTRASTED, Training, Use, learns_from_descriptions
 from charter.spec.parts import Parts
 from charter.spec.search import KEYS, Choices
 
@@ -269,10 +269,6 @@ def _preparations(parts: Parts, say: Say) -> None:
                     )
 
 
-CONTRASTED = ("classification", "text_pair_classification")
-"""Built-in tasks whose classes the contrastive objective can draw apart."""
-
-
 def _objective(parts: Parts, say: Say) -> None:
     """What the contrastive objective needs, and what can do without any update."""
     task: Use | None = parts.one("task")
@@ -286,6 +282,12 @@ def _objective(parts: Parts, say: Say) -> None:
         )
     if contrasts and parts.one("training", "class_weights") is not None:
         say(("training", "class_weights"), "objective contrastive weighs no classes; remove the key")
+    described = task.options.get("descriptions") if task is not None and task.use == CONTRASTED[0] else None
+    if isinstance(described, dict) and len(described) < 2:
+        say(
+            ("task", "descriptions"),
+            f"found {len(described)} class; describe every class of the data, at least two",
+        )
     updates = parts.one("training", "epochs")
     if contrasts and adapt is not None and adapt.use == "head" and updates:
         say(
@@ -293,7 +295,7 @@ def _objective(parts: Parts, say: Say) -> None:
             "objective contrastive teaches the encoder, and model.adapt head keeps that as it is: write training.epochs: 0 "
             "for a head fitted to its vectors as they are, or name another adapter",
         )
-    if updates == 0 and objective is None and task is not None and not task.options.get("descriptions"):
+    if updates == 0 and objective is None and not described:
         say(
             ("training", "epochs"),
             "without any update the head stays random: write at least 1, or describe the classes (task classification, "

@@ -301,6 +301,8 @@ class Training(Section):
 
 MIXING = ("sentence_embedding",)
 """Tasks in which the loss of an example depends on the others of its batch."""
+CONTRASTED = ("classification", "text_pair_classification")
+"""Built-in tasks whose classes the contrastive objective can draw apart."""
 MIXING_OBJECTIVES = ("contrastive",)
 """Objectives in which it does."""
 

@@ -29,7 +29,6 @@ def classification(
     descriptions: Annotated[
         dict[str, Annotated[str, Field(min_length=1)]] | None,
         Field(
-            min_length=2,
             description="class -> what its texts are, in a sentence: the head starts from them, so a class may do without rows",
         ),
     ] = None,
@@ -276,6 +275,10 @@ def described_classes(
     """
     target = str(columns.target)
     _check_labels("classification", rows, target)
+    if len(descriptions) < 2:
+        raise DataError(
+            f"task classification: {len(descriptions)} class is described, at least two are needed"
+        )
     found = set(rows[target].drop_nulls().unique().to_list())
     missing, spare = sorted(found - set(descriptions)), sorted(set(descriptions) - found)
     if missing:
