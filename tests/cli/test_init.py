@@ -405,3 +405,13 @@ def test_a_table_in_a_txt_file_is_not_taken_for_a_document(here, capsys):
     write_csv(here / "x.txt", rows())
     assert run_command(["init", "x.txt", "--yes"]) == 2
     assert "csv:x.txt" in capsys.readouterr().err
+
+
+def test_few_rows_per_class_are_said_with_how_to_learn_from_them(here):
+    write_csv(here / "x.csv", rows(100))
+    init("x.csv", "--target", "happy", "--group", "-", "--subject", "-")
+    said = Path("charter.yaml").read_text(encoding="utf-8")
+    assert "35 training rows per class are few" in said
+    assert "descriptions: {CLASS:" in said
+    init("x.csv", "--target", "stars", "--group", "-", "--subject", "-", "--force")
+    assert "are few" not in Path("charter.yaml").read_text(encoding="utf-8"), "an ordinal task has no such head"

@@ -72,7 +72,7 @@ def test_few_examples_make_a_bundle_that_plain_transformers_and_an_int8_graph_an
     told = pipeline("text-classification", model=str(bundle.folder), top_k=None)(texts)
     for engine, apart in (("safetensors", 1e-5), ("onnx-int8", 0.2)):
         rows = pl.DataFrame({ROW: [0, 1], PLACE: ["1", "2"], "text": texts})
-        answers = open_answerer(bundle, engine=engine).answer(rows).rows["probabilities"].to_list()
+        answers = open_answerer(bundle, engine=engine).answer(rows).frame["probabilities"].to_list()
         for plain, ours in zip(told, answers, strict=True):
             assert {one["label"]: one["score"] for one in plain} == pytest.approx(ours, abs=apart)
     assert [max(one, key=one.get) for one in answers] == ["差评", "好评"]
@@ -116,5 +116,5 @@ def test_few_rows_are_told_with_what_to_do_in_both_languages(tiny_bert, tmp_path
     path = ran(tmp_path, tiny_bert, training="{epochs: 1}")
     run(path, on_event=lambda event: notes.append(event.text) if event.kind == "note" else None)
     told = next(note for note in notes if "training rows per class" in note)
-    assert "{use: contrastive}" in told
-    assert "对比学习通常更好" in translated(told)
+    assert "{objective: {use: contrastive}, epochs: 0}" in told
+    assert "在基座向量上拟合的输出头通常更好" in translated(told)

@@ -53,7 +53,7 @@ def finished(process):
     return said
 
 
-@pytest.mark.parametrize("more", ["", ", economies: true"])
+@pytest.mark.parametrize("more", ["", ", economies: true", ", objective: {use: contrastive}"])
 def test_two_processes_give_the_weights_of_one(tmp_path, reviews_csv, tiny_bert, more):
     """Dropout is on: what is drawn belongs to the examples, not to the process."""
     one = written(tmp_path / "one", reviews_csv, tiny_bert, more=more)
@@ -62,8 +62,10 @@ def test_two_processes_give_the_weights_of_one(tmp_path, reviews_csv, tiny_bert,
     finished(started(two, processes=2))
     alone, together = weights(one), weights(two)
     assert alone.keys() == together.keys()
+    head = 1e-2 if "contrastive" in more else 0.0  # it is fitted until it hardly moves, which leaves a little room
     for name, tensor in alone.items():
-        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=2e-5, msg=name)
+        apart = max(2e-5, head * ("classifier" in name))
+        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=apart, msg=name)
     assert len(list((two / "runs").glob("*/run.json"))) == 1
 
 

@@ -22,7 +22,7 @@ from charter.spec.model import CONTRASTED, Charter
 LENGTHS = (32, 64, 128, 256, 512)
 PROBED_TEXTS = 2_000
 FEW = 50
-"""With fewer training rows per class, learning by contrast is advised (docs/few-examples.md)."""
+"""With fewer training rows per class, a head fitted to vectors is advised (docs/few-examples.md)."""
 CALIBRATED_FROM = 100
 """Fewer test rows are no evidence of calibration (the audit's own minimum)."""
 
@@ -313,7 +313,10 @@ def _few_note(draft: Draft, look: Look) -> str:
     each = round((1 - sum(DEFAULTS.values())) * look.read / target.different)
     if each >= FEW:
         return ""
-    said = f"about {each} training rows per class are few: training: {{objective: {{use: contrastive}}, epochs: 20}} usually does better"
+    said = (
+        f"about {each} training rows per class are few: a head fitted to the base's vectors usually does better,\n"
+        "training: {objective: {use: contrastive}, epochs: 0}, or 20 epochs to teach the encoder too"
+    )
     best = "\nbest with descriptions: {CLASS: what its texts are, in a sentence} of every class, beside use"
     return said + (best if draft.task == CONTRASTED[0] else "")
 

@@ -1,6 +1,7 @@
 """Train: from prepared rows to a trained model."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -36,7 +37,7 @@ VERSION = 4
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 FEW = 50
-"""With fewer training rows per class, learning by contrast from descriptions is advised (docs/few-examples.md)."""
+"""With fewer training rows per class, a head fitted to vectors, best from descriptions, is advised (docs/few-examples.md)."""
 DESCRIBE = "; best with every class described in a sentence: task.descriptions"
 FEW_UPDATES = 20
 """Fewer updates hardly move an encoder."""
@@ -133,8 +134,8 @@ def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
     if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
         described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE
         yield (
-            f"only {each:.0f} training rows per class, and with fewer than {FEW} learning by contrast is usually better: "
-            f"training.objective: {{use: contrastive}}, for 20 epochs or more{described}"
+            f"only {each:.0f} training rows per class, and with fewer than {FEW} a head fitted to the base's vectors is usually "
+            f"better: training: {{objective: {{use: contrastive}}, epochs: 0}}, or 20 epochs to teach the encoder too{described}"
         )
 
 
@@ -230,8 +231,9 @@ def fit_model(
     on_vectors = objective is not None and objective.on_features
     if on_vectors and lessons.descriptions is not None:
         examples = joined(examples, lessons.descriptions)
+    mixes = objective is not None and objective.mixes
     plan = plain(
-        batch_size=settings.batch_size,
+        batch_size=_even(settings.batch_size, len(examples)) if mixes else settings.batch_size,
         micro_batch_size=settings.micro_batch_size,
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
@@ -277,6 +279,11 @@ def _objective(settings: Training) -> Objective | None:
     """What training makes smaller, where it is not the task's own loss."""
     use = settings.objective
     return None if use is None else plugins.make("objective", use.use, use.options)
+
+
+def _even(batch_size: int, examples: int) -> int:
+    """The size at which as many batches are equally large: in a last one of few examples there is little to compare."""
+    return math.ceil(examples / math.ceil(examples / batch_size)) if examples else batch_size
 
 
 def _adapter(charter: Charter) -> Any:

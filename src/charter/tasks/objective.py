@@ -21,6 +21,9 @@ class Objective(ABC):
     on_features: ClassVar[bool] = False
     """Whether `loss` is given a model whose logits are what its last layer reads (`charter.models.pooling`)."""
 
+    fits_head: ClassVar[bool] = False
+    """Whether `conclude` fits the last layer, so that the model answers before any update."""
+
     @abstractmethod
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """One loss per example, shape (batch,)."""

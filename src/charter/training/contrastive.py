@@ -48,6 +48,7 @@ class Contrastive(Objective):
     name: str = "contrastive"
     mixes: ClassVar[bool] = True
     on_features: ClassVar[bool] = True
+    fits_head: ClassVar[bool] = True
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """How likely each text finds the others of its class among those of its batch, as cross-entropy, shape (batch,).

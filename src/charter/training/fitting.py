@@ -119,8 +119,9 @@ def fit(
     """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one, and tell it by `on_note`.
 
     A fit that was interrupted, at whatever update, and resumed ends with the weights that it would have had without.
-    objective: what training makes smaller; None for the task's own loss. Where the head starts from descriptions, or
-    there is no epoch, the start is scored too, and kept where no update does better.
+    objective: what training makes smaller; None for the task's own loss. Where the start answers
+    already (from descriptions, or by a head fitted to the base's vectors), it is scored too, and kept where no update does
+    better.
     The other processes of `world` have to `follow` it.
     `on_record` is told each entry of the history, those of earlier sessions too; what it raises ends the fit.
     `save_at_end` says whether to leave a checkpoint from which another fit would end at once with the same weights.
@@ -205,7 +206,7 @@ class _Session:
         self.progress = _Progress()
         self.best: dict[str, Tensor] | None = None
         self.evaluations = _evaluation_steps(per_epoch, settings)
-        self.scores_start = not self.steps or bool(task.head.descriptions)
+        self.scores_start = not self.steps or bool(task.head.descriptions) or learned.objective.fits_head
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
         self.told = 0
