@@ -414,4 +414,6 @@ def test_few_rows_per_class_are_said_with_how_to_learn_from_them(here):
     assert "35 training rows per class are few" in said
     assert "descriptions: {CLASS:" in said
     init("x.csv", "--target", "stars", "--group", "-", "--subject", "-", "--force")
-    assert "are few" not in Path("charter.yaml").read_text(encoding="utf-8"), "an ordinal task has no such head"
+    assert "are few" not in Path("charter.yaml").read_text(encoding="utf-8"), (
+        "an ordinal task has no such head"
+    )

@@ -17,7 +17,8 @@ from charter.data.rows import Rows
 from charter.data.similarity import alike as similarity
 from charter.data.similarity import setjoin
 from charter.data.split import divide as split_rows
-from charter.spec.model import Split, Use
+from charter.spec.data import Split
+from charter.spec.use import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 

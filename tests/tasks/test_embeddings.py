@@ -90,7 +90,7 @@ def test_correlations_of_cosines_are_those_of_scipy():
 def test_the_baseline_of_scored_pairs_says_the_cosine_of_tfidf():
     task, _, rows = scored_rows(20)
     pair = rows.with_columns(pl.Series("other", ["a b"] * 10 + ["zzz"] * 10), pl.Series("one", ["a b"] * 20))
-    mean, cheap = task.baselines(rows, pair, SCORED, seed=0)
+    mean, cheap = task.baselines(rows, pair, SCORED, others=rows.clear(), seed=0)
     told = task.decode(cheap.outputs, pair, SCORED)["similarity"]
     assert told[:10].to_list() == pytest.approx([1.0] * 10, abs=1e-6) and max(told[10:]) < 0.1
     assert task.decode(mean.outputs, pair, SCORED)["similarity"].n_unique() == 1

@@ -22,7 +22,7 @@ from charter.models.features import features_of
 from charter.models.inference import predict_outputs
 from charter.pipeline.learning import described_examples
 from charter.privacy.plan import plain
-from charter.spec.model import Training
+from charter.spec.training import Training
 from charter.tasks import restore
 from charter.tasks.classification import classification, text_pair_classification
 from charter.training.contrastive import NEVER, contrastive

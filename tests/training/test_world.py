@@ -62,7 +62,9 @@ def test_two_processes_give_the_weights_of_one(tmp_path, reviews_csv, tiny_bert,
     finished(started(two, processes=2))
     alone, together = weights(one), weights(two)
     assert alone.keys() == together.keys()
-    head = 1e-2 if "contrastive" in more else 0.0  # it is fitted until it hardly moves, which leaves a little room
+    head = (
+        1e-2 if "contrastive" in more else 0.0
+    )  # it is fitted until it hardly moves, which leaves a little room
     for name, tensor in alone.items():
         apart = max(2e-5, head * ("classifier" in name))
         torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=apart, msg=name)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 
 from charter.audits.case import Answers, Audit, Case, by_group
@@ -41,12 +42,19 @@ def performance(
         found = list(_overall(model, how, minimum_n))
         found += _picture(case, test)
         found += _by_group(case, test, how, minimum_n)
-        learned = case.task.baselines(case.train, test.rows, case.columns, seed=case.seed)
-        for baseline in (*learned, *case.beside):
+        others = _neither_learned_nor_tested(case)
+        told = case.task.baselines(case.train, test.rows, case.columns, others=others, seed=case.seed)
+        for baseline in (*told, *case.beside):
             found += _beside(case, model, baseline, how)
         return found
 
     return measure
+
+
+def _neither_learned_nor_tested(case: Case) -> pl.DataFrame:
+    """Validation and calibration rows. Balancing and capping leave them as they are, so they tell which class is common."""
+    rows = [case.answers[split].rows for split in case.answers if split != "test"]
+    return pl.concat(rows, how="diagonal_relaxed") if rows else case.train.clear()
 
 
 def _finding(

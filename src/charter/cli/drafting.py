@@ -17,7 +17,8 @@ from charter.errors import CharterError
 from charter.models.base import SAMPLES
 from charter.spec.limits import Limit
 from charter.spec.metrics import EMBEDDINGS, HEADLINES
-from charter.spec.model import CONTRASTED, Charter
+from charter.spec.model import Charter
+from charter.spec.training import CONTRASTED
 
 LENGTHS = (32, 64, 128, 256, 512)
 PROBED_TEXTS = 2_000

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 ROW = "_row"
 """Int64: the row's number in the whole source, from 1, files in order. It survives every preparation."""

@@ -20,7 +20,8 @@ from charter.runs.files import write_table
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.metrics import NEAREST
-from charter.spec.model import Charter, learns_from_descriptions
+from charter.spec.model import Charter
+from charter.spec.training import learns_from_descriptions
 from charter.tasks.baselines import Baseline
 from charter.tasks.outputs import from_frame, to_frame
 

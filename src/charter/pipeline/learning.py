@@ -27,7 +27,9 @@ from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import CONTRASTED, Charter, Training, Use
+from charter.spec.model import Charter
+from charter.spec.training import CONTRASTED, Training
+from charter.spec.use import Use
 from charter.tasks import restore
 from charter.tasks.objective import Objective
 from charter.tasks.task import Task

@@ -15,7 +15,7 @@ from charter.models.base import load_tokenizer
 from charter.models.exports import Exporter, check_installed
 from charter.models.inference import predict_outputs
 from charter.release.bundle import Bundle
-from charter.spec.model import Use
+from charter.spec.use import Use
 from charter.tasks import restore
 from charter.tasks.task import Task
 

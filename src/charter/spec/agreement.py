@@ -18,9 +18,10 @@ from charter.spec.metrics import (
     why_never,
     why_pointless,
 )
-from charter.spec.model import CONTRASTED, Training, Use, learns_from_descriptions
 from charter.spec.parts import Parts
 from charter.spec.search import KEYS, Choices
+from charter.spec.training import CONTRASTED, Training, learns_from_descriptions
+from charter.spec.use import Use
 
 Say = Callable[[Path_, str], None]
 """Notes a problem at a path of the file."""

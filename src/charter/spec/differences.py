@@ -7,7 +7,8 @@ from typing import Any
 
 from charter import plugins
 from charter.errors import OptionError
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter
+from charter.spec.use import Use
 
 KINDS: Mapping[str, plugins.Kind] = {
     "data.prepare": "preparation",

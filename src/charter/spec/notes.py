@@ -11,9 +11,10 @@ from charter.spec.agreement import lacks_validation
 from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
 from charter.spec.metrics import keeps_anything
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter
 from charter.spec.parts import Parts
 from charter.spec.places import base_folder, evaluation_sets
+from charter.spec.use import Use
 
 
 def notes(document: Document, charter: Charter) -> list[Problem]:

@@ -235,12 +235,19 @@ class MultiLabelClassification(Task):
         )
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[baselines.Baseline]:
         """Each label by its share of the training rows, and a logistic regression on TF-IDF for each label.
 
         Where the model's thresholds are tuned so are the regression's: on a fifth of the training rows, kept apart.
         """
+        del others
         truth = self._truth(train, columns)
         priors = logit(truth.mean(axis=0)).astype(np.float32)
         trivial = baselines.Baseline("majority", [priors] * test.height)

@@ -170,11 +170,18 @@ class MultipleChoice(Task):
         return Confidences(logits, self._truth(rows, columns), np.arange(len(outputs), dtype=np.int64))
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """The place that is right most often; and the choice that shares most with the text (BM25)."""
         del seed
-        usual = int(np.bincount(self._truth(train, columns)).argmax())
+        known = np.concatenate([self._truth(train, columns), self._truth(others, columns)])
+        usual = int(np.bincount(known).argmax())
         choices = self._choices(test, columns)
         fixed, shared = [], []
         for stem, texts in zip(self._stems(test, columns), choices, strict=True):

@@ -212,11 +212,18 @@ class Ordinal(Task):
         return classwise.matrix(self.labels, self._truth(rows, columns), answer)
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[baselines.Baseline]:
         """The majority class, and logistic regression on TF-IDF, whose median class is its answer."""
         truth, classes = self._truth(train, columns), len(self.labels)
-        commonest = int(np.bincount(truth, minlength=classes).argmax())
+        known = np.concatenate([truth, self._truth(others, columns)])
+        commonest = int(np.bincount(known, minlength=classes).argmax())
         constant = np.where(np.arange(classes - 1) < commonest, 1.0, -1.0) * baselines.SURE
         trivial = baselines.Baseline("majority", [constant.astype(np.float32)] * test.height)
         name = "tfidf_logistic_regression"

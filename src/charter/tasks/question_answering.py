@@ -277,10 +277,16 @@ class QuestionAnswering(Task):
         return Confidences(self._logits(outputs), right, each, link=link, answer=ones)
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """No answer at all; and the rarest words of the sentence that shares most with the question."""
-        del seed
+        del others, seed
         learned = Passages.of(train[columns.spanned].to_list())
         question, text = columns.inputs
         asked, read = test[question].to_list(), test[text].to_list()

@@ -113,19 +113,25 @@ class SentenceEmbedding(Embedding):
         return {(name, ""): (tally[:, 0],) for name in METRICS}
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """Texts in a random order, and BM25; both as vectors whose inner products are the scores."""
-        del train
+        del train, others
         drawn = np.random.default_rng(seed).normal(size=(test.height, len(columns.inputs), 16))
         chance = Baseline("random_order", list(drawn.astype(np.float32)))
         if test.height > MOST_BESIDE:
             because = f"{test.height} test pairs are too many to score every text for every query; at most {MOST_BESIDE}"
             return [chance, Baseline("bm25", None, because)]
-        query, *others = (test[column].to_list() for column in columns.inputs)
-        texts = [text for row in zip(*others, strict=True) for text in row]
+        query, *replies = (test[column].to_list() for column in columns.inputs)
+        texts = [text for row in zip(*replies, strict=True) for text in row]
         scores = bm25(query, texts)
-        each = len(others)
+        each = len(replies)
         vectors = []
         for row in range(test.height):
             one = np.zeros((1 + each, len(texts)), dtype=np.float32)

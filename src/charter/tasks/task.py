@@ -297,10 +297,20 @@ class Task(Objective):
         return None
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
-        """Cheap models that learned from `train`, with their outputs on `test`: a trivial one first, then a strong one."""
-        del train, test, columns, seed
+        """Cheap models that learned from `train`, with their outputs on `test`: a trivial one first, then a strong one.
+
+        others: rows that are neither learned from nor tested on. What is common is counted in them too: training rows
+        may have been balanced.
+        """
+        del train, test, columns, others, seed
         because = f"no baseline is written for task {self.name}"
         return [Baseline("majority", None, because)]
 

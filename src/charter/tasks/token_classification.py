@@ -224,9 +224,16 @@ class TokenClassification(Task):
         return found
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """The commonest tag, and logistic regression on features of words."""
+        del others
         truth = np.concatenate(self.truth(train, columns))
         asked = [one.words for one in sentences_of(test, columns)]
         trivial = majority_tag(truth, len(self.labels), asked)

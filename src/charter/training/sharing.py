@@ -11,7 +11,7 @@ from charter.errors import DataError, TrainingError
 from charter.models.device import pick_device
 from charter.models.world import World
 from charter.privacy.plan import StepPlan
-from charter.spec.model import Training
+from charter.spec.training import Training
 from charter.tasks.objective import Objective
 from charter.training.interrupt import held_back
 from charter.training.loop import Step, schedule, train
