@@ -23,7 +23,7 @@ STRENGTH = 1.0
 MOST_ROWS = 16
 """The head counts a description as much as all rows of a class, on average, but at most as much as so many.
 
-With 4, 8 and 16 rows per class that was 4 to 6 points better than counting it as one (docs/few-examples.md).
+With 4 to 16 rows per class that was 1 to 7 points better than counting it as one (docs/few-examples.md).
 """
 
 
