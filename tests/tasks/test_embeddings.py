@@ -27,6 +27,15 @@ PAIRS = Columns(inputs={"question": "text", "reply": "text"})
 SCORED = Columns(inputs={"one": "text", "other": "text"}, target="score", form=SentenceSimilarity().form)
 
 
+def test_an_example_costs_the_tokens_of_all_its_texts_and_is_padded_to_the_longest(tiny_bert):
+    rows = pl.DataFrame(
+        {ROW: [0, 1], "question": ["the room", "kind"], "reply": ["great", "the crew was kind"]}
+    )
+    examples = SentenceEmbedding().examples(rows, PAIRS, load_tokenizer(tiny_bert), 32)
+    assert examples.lengths.tolist() == [4, 6]
+    assert examples.tokens.tolist() == [4 + 3, 3 + 6]
+
+
 def test_searches_are_scored_as_scikit_learn_scores_them():
     rng = np.random.default_rng(0)
     queries = [f"q{number // 3}" for number in range(60)]  # three right texts for each query

@@ -13,6 +13,7 @@ import numpy as np
 from charter import plugins
 from charter.data.batch import Examples, joined, unlabelled
 from charter.data.text import encode_texts
+from charter.errors import DataError
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
@@ -228,19 +229,28 @@ def fit_model(
     """Fit the adapted base by these settings; as `charter.training.fitting.fit`.
 
     An objective on vectors learns from the classes' descriptions as it does from rows.
+
+    Raises:
+        DataError: as `fit`; or a batch can't be computed in parts, as the settings ask.
     """
     objective, examples = _objective(settings), lessons.train
     on_vectors = objective is not None and objective.on_features
     if on_vectors and lessons.descriptions is not None:
         examples = joined(examples, lessons.descriptions)
-    mixes = objective is not None and objective.mixes
+    learned = objective or lessons.task
+    if learned.mixes and settings.micro_batch_size is not None:
+        raise DataError(
+            f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
+            "remove it, and lower batch_size where memory is short"
+        )
     plan = plain(
-        batch_size=_even(settings.batch_size, len(examples)) if mixes else settings.batch_size,
+        batch_size=_even(settings.batch_size, len(examples)) if on_vectors else settings.batch_size,
         micro_batch_size=settings.micro_batch_size,
         max_grad_norm=settings.max_grad_norm,
         seed=settings.seed,
         tokens_per_batch=settings.tokens_per_batch,
-        lengths=examples.lengths,
+        lengths=examples.tokens,
+        whole=learned.mixes,
     )
     updates = settings.epochs * plan.steps_per_epoch(len(examples))
     if on_vectors and 0 < updates < FEW_UPDATES:

@@ -71,7 +71,7 @@ def follow(world: World) -> None:
 
     Signals are left to the first process: it ends with a whole update, and then all do.
     """
-    with held_back():
+    with held_back(forcible=False):
         while (job := world.tell()) is not None:
             model = job.model.to(pick_device())
             optimizer = optimizers_of(model, job.settings)
