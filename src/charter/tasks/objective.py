@@ -17,7 +17,7 @@ class Objective(ABC):
 
     name: str
     mixes: ClassVar[bool] = False
-    """Whether the loss of an example depends on the others of its batch: then no example's influence can be bounded."""
+    """Whether the loss of an example depends on the others of its batch: it is never computed in parts, nor under privacy."""
     on_features: ClassVar[bool] = False
     """Whether `loss` is given a model whose logits are what its last layer reads (`charter.models.pooling`)."""
 

@@ -154,8 +154,6 @@ class Task(Objective):
     """Scores of classes that are no shares and know no upper end (an error in ranks), whatever they rest on."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
-    mixes: ClassVar[bool] = False
-    """Whether the loss of an example depends on the others of its batch, which is then never computed in parts."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
