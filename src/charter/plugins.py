@@ -21,7 +21,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from charter.errors import OptionError
 
 Kind = Literal[
-    "source", "preparation", "input", "tokenizer", "adapter", "task", "audit", "exporter", "tracker"
+    "source",
+    "preparation",
+    "input",
+    "tokenizer",
+    "adapter",
+    "objective",
+    "task",
+    "audit",
+    "exporter",
+    "tracker",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -67,6 +76,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "lora": "charter.models.adapters:lora",
             "bias": "charter.models.adapters:bias",
         },
+        "objective": {"contrastive": "charter.training.contrastive:contrastive"},
         "task": {
             "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",
@@ -107,6 +117,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
         "adapter": ("gradual",),
+        "objective": (),
         "task": (),
         "audit": (
             "fairness",

@@ -288,3 +288,11 @@ def test_no_limit_or_unmet_demands_of_risk_stop_the_release():
     high = judge(charter("accuracy >= 0.5", risk="high"), FOUND)
     assert not released(high)
     assert any("robustness" in one.limit for one in high)
+
+
+def test_a_limit_without_wildcard_names_no_parts_that_it_left_out():
+    silent = Finding(
+        "performance", "accuracy", None, n=4, because="insufficient evidence: 4 rows", split="test"
+    )
+    verdict = judge(charter("accuracy >= 0.6"), [silent])[0]
+    assert (verdict.outcome, verdict.unjudged) == ("no evidence", ())

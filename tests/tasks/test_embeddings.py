@@ -190,6 +190,8 @@ def test_a_run_on_pairs_ends_in_a_bundle_with_its_proof(released):
     assert {"ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10", "headline_gain"} <= measured
     page = released.report.read_text(encoding="utf-8")
     assert "nDCG at 10" in page and "BM25" in page
+    (rows,) = {one.n for one in released.record.findings if one.metric == "recall_at_1" and not one.slice}
+    assert f"Each text was searched for among {rows}" in page
 
 
 def test_sentence_transformers_and_plain_transformers_give_the_same_vectors(released):
@@ -272,3 +274,10 @@ def test_a_run_on_scored_pairs_learns_by_lora_and_tells_similarities(tiny_bert, 
     answerer = open_answerer(read_bundle(result.bundle, allow_refused=True))
     told = answerer.answer_texts([{"one": "the room was warm", "other": "the room was warm"}])
     assert told["similarity"][0] == pytest.approx(1.0, abs=1e-5)
+    (over_mean,) = (
+        one for one in result.record.findings
+        if one.metric == "headline_gain" and one.slice == {"baseline": "training_mean"}
+    )  # fmt: skip
+    assert over_mean.value is None and "nothing to gain over" in over_mean.because
+    page = result.report.read_text(encoding="utf-8")
+    assert "what the target is like" in page and "share of each class" not in page

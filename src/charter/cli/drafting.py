@@ -18,9 +18,12 @@ from charter.models.base import SAMPLES
 from charter.spec.limits import Limit
 from charter.spec.metrics import EMBEDDINGS, HEADLINES
 from charter.spec.model import Charter
+from charter.spec.training import CONTRASTED
 
 LENGTHS = (32, 64, 128, 256, 512)
 PROBED_TEXTS = 2_000
+FEW = 50
+"""With fewer training rows per class, a head fitted to vectors is advised (docs/few-examples.md)."""
 CALIBRATED_FROM = 100
 """Fewer test rows are no evidence of calibration (the audit's own minimum)."""
 
@@ -137,7 +140,7 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         "data": {
             "source": draft.source,
             "inputs": dict.fromkeys(draft.texts, "text"),
-            "target": draft.targets[0] if len(draft.targets) == 1 else list(draft.targets),
+            "target": draft.targets[0] if len(draft.targets) == 1 else list(draft.targets) or None,
             "groups": list(draft.groups),
             "subject": draft.subject,
             "encoding": look.encoding,
@@ -147,6 +150,7 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         },
         "model": {"base": draft.base, "max_length": max_length(fit, about)},
         "task": {"use": draft.task} | ({"separator": draft.separator} if draft.separator else {}),
+        "audits": [{"use": "performance"}, *([] if draft.task in EMBEDDINGS else [{"use": "calibration"}])],
         "limits": _limits(draft, look),
         "report": {"language": "zh" if about.chinese > 0.5 else "en"},
     }
@@ -213,7 +217,7 @@ _FIRST_BOUNDS = {
 
 
 def _headline(draft: Draft, look: Look) -> tuple[str, float]:
-    target = look.column(draft.targets[0])
+    target = look.column(draft.targets[0]) if draft.targets else None
     classes = target.different if target is not None else 2
     if draft.task in _FIRST_BOUNDS:
         return HEADLINES[draft.task], _FIRST_BOUNDS[draft.task]
@@ -226,12 +230,13 @@ def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) 
     notes = {
         "purpose": "Say here what the model is for; it stands on the model card.",
         "data.inputs": f"{', '.join(draft.texts)}: {roles.text.why}",
-        "data.target": f"{', '.join(draft.targets)}: {roles.target.why}",
+        "data.target": f"{', '.join(draft.targets)}: {roles.target.why}" if draft.targets else "",
         "data.groups": f"{roles.groups.why}\nother columns: {', '.join(others) or 'none'}",
         "data.subject": roles.subject.why,
         "data.prepare": "\n".join(filter(None, (_personal_note(about), _language_note(about)))),
         "data.split": _split_note(draft, roles),
         "model.max_length": _length_note(fit, about),
+        "task": _few_note(draft, look),
         "limits": _limits_note(draft, look),
     }
     if not fit.reads_well:
@@ -300,6 +305,22 @@ def _length_note(fit: Fit, about: TextLook) -> str:
         most = f"; the base takes {fit.positions}" if (fit.positions or fit.tokens) < fit.tokens else ""
         return f"98 of 100 texts have at most {fit.tokens} tokens{most}"
     return f"98 of 100 texts have at most {about.lengths[1]} characters; tokens are guessed from that"
+
+
+def _few_note(draft: Draft, look: Look) -> str:
+    """Where classes have few rows: how to learn from few."""
+    target = look.column(draft.targets[0])
+    if draft.task not in CONTRASTED or target is None or not target.different:
+        return ""
+    each = round((1 - sum(DEFAULTS.values())) * look.read / target.different)
+    if each >= FEW:
+        return ""
+    said = (
+        f"about {each} training rows per class are few: a head fitted to the base's vectors usually does better,\n"
+        "training: {objective: {use: contrastive}, epochs: 0}, or 20 epochs to teach the encoder too"
+    )
+    best = "\nbest with descriptions: {CLASS: what its texts are, in a sentence} of every class, beside use"
+    return said + (best if draft.task == CONTRASTED[0] else "")
 
 
 def _limits_note(draft: Draft, look: Look) -> str:

@@ -23,6 +23,8 @@ from charter.runs.files import write_text
 from charter.spec.model import Charter
 from charter.spec.writing import commented
 
+TARGETLESS = ("sentence_embedding",)
+"""Tasks that learn from which texts belong together, and predict no column."""
 NONE = "-"
 """Said for a role that no column has."""
 
@@ -49,6 +51,12 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     Raises:
         CharterError: the charter is there already, the data can't be read, or a column can't be guessed.
     """
+    if wishes.task is not None and wishes.task not in plugins.names("task"):
+        near = difflib.get_close_matches(wishes.task, plugins.names("task"), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise CharterError(
+            f"--task {wishes.task}: no such task.{hint} Tasks: {', '.join(plugins.names('task'))}"
+        )
     if out.exists() and not force:
         raise CharterError(f"{out} is there already; --force writes over it, --out names another")
     if out.parent != Path() and not out.parent.is_dir():
@@ -86,8 +94,15 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
         "text", "Which column holds the text, or which several?", wishes.text, roles.text, names, asks
     )
     why = roles.text if text == roles.text.columns else Guess(text, "as you said")
-    roles = guess_roles(look, text=text, target=_known("target", wishes.target, names))
-    target = _choose("target", "Which column is to be predicted?", wishes.target, roles.target, names, asks)
+    said = None if wishes.task in TARGETLESS else _known("target", wishes.target, names)
+    roles = guess_roles(look, text=text, target=said)
+    if wishes.task in TARGETLESS:
+        _check_targetless(wishes, text)
+        target: tuple[str, ...] = ()
+    else:
+        target = _choose(
+            "target", "Which column is to be predicted?", wishes.target, roles.target, names, asks
+        )
     both = [name for name in text if name in target]
     if both:
         raise CharterError(f"'{both[0]}' can't be both the text and the target")
@@ -102,19 +117,34 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
     subject = _choose_subject(wishes.subject, roles.subject, others, asks)
     several = target if len(target) > 1 else ()
     columns = Columns(
-        dict.fromkeys(text, "text"), None if several else target[0], groups, subject, indicators=several
+        dict.fromkeys(text, "text"),
+        target[0] if len(target) == 1 else None,
+        groups,
+        subject,
+        indicators=several,
     )
     parts = _usable_parts(origin, columns, look.encoding, wishes)
     origin = replace(origin, parts=parts)
     name = wishes.name or re.sub(r"[^\w.\-]", "-", origin.name).lstrip(".-")[:80] or "model"
     split = roles.split.column if roles.split.column not in (*text, *target, subject) else None
-    marked = look.column(target[0])
+    marked = look.column(target[0]) if target else None
     separator = marked.separator if marked is not None and task == "multi_label_classification" else ""
     draft = Draft(
         name, origin.written_beside(out), wishes.base, task, text, target, groups, subject,
         split, tuple(parts) or look.published, origin.licence, separator,
     )  # fmt: skip
     return roles, draft
+
+
+def _check_targetless(wishes: Wishes, text: tuple[str, ...]) -> None:
+    if wishes.target not in (None, (NONE,)):
+        raise CharterError(
+            f"--target {wishes.target[0]}: task {wishes.task} predicts no column; sentence_similarity learns a score"
+        )
+    if len(text) < 2:
+        raise CharterError(
+            f"task {wishes.task} reads texts that belong together, and only '{text[0]}' is known to be one; say --text twice"
+        )
 
 
 def _usable_parts(origin: Origin, columns: Columns, encoding: str, wishes: Wishes) -> dict[str, str]:
@@ -226,9 +256,13 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
         split = f"{', '.join(draft.parts)} as published"
     lines = [
         ("text", ", ".join(draft.texts), roles.text.why),
-        ("target", ", ".join(draft.targets), roles.target.why),
+        (
+            ("target", ", ".join(draft.targets), roles.target.why)
+            if draft.targets
+            else ("target", NONE, f"task {draft.task} predicts no column")
+        ),
         ("task", draft.task, roles.task.why if draft.task == roles.task.column else "as you said"),
-        ("groups", ", ".join(draft.groups) or NONE, roles.groups.why),
+        ("groups", ", ".join(draft.groups) or NONE, _why(draft.groups, roles.groups)),
         ("subject", draft.subject or NONE, roles.subject.why),
         ("split", draft.split or ("given" if draft.parts else "random"), split),
         ("length", str(charter.model.max_length), "tokens at which a text is cut"),
@@ -238,6 +272,11 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
     wide = max(len(what) for _, what, _ in lines)
     text = "\n".join(f"  {role:<8} {what:<{min(wide, 24)}}  {why}" for role, what, why in lines)
     console().print(text, markup=False, soft_wrap=True)
+
+
+def _why(columns: tuple[str, ...], guess: Guess) -> str:
+    """The reason of a guess where it was followed."""
+    return guess.why if columns == guess.columns else "as you said"
 
 
 def _say_texts(charter: Charter, about: TextLook, fit: Fit) -> None:

@@ -79,4 +79,5 @@ class Pretraining(Training):
     @property
     def training(self) -> Training:
         """How it learns."""
-        return Training(**{name: getattr(self, name) for name in Training.model_fields})
+        own = {name: getattr(self, name) for name in Training.model_fields if name != "objective"}
+        return Training(**own)

@@ -15,6 +15,7 @@ from charter.spec.messages import is_ghost, told
 def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
     """Problems of plug-ins' names and options."""
     data, model, before = (_mapping(value.get(name)) for name in ("data", "model", "pretraining"))
+    training = _mapping(value.get("training"))
     places: list[tuple[plugins.Kind, Path_, Any]] = [
         *(("source", path, use) for path, use in _sources("data", data)),
         *(("preparation", ("data", "prepare", at), use) for at, use in enumerate(_list(data.get("prepare")))),
@@ -28,6 +29,7 @@ def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
         ("task", ("pretraining", "objective"), before.get("objective")),
         ("tokenizer", ("model", "tokenizer"), model.get("tokenizer")),
         ("adapter", ("model", "adapt"), model.get("adapt")),
+        ("objective", ("training", "objective"), training.get("objective")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
         *(("tracker", ("tracking", at), use) for at, use in enumerate(_list(value.get("tracking")))),

@@ -291,7 +291,7 @@ class MultiLabelClassification(Task):
 
     def _named(self, present: NDArray[np.bool_], shares: NDArray[np.float64]) -> str:
         named = [f"{self.labels[one]} {shares[one]:.2f}" for one in np.flatnonzero(present)]
-        return ", ".join(named) or "–"
+        return ", ".join(named) or ""
 
     @property
     def _cuts(self) -> NDArray[np.float64]:

@@ -140,6 +140,10 @@ class SentenceEmbedding(Embedding):
             vectors.append(one)
         return [chance, Baseline("bm25", vectors)]
 
+    def searched(self, rows: pl.DataFrame, columns: Columns) -> int:
+        """All different second and third texts."""
+        return len(self._corpus(rows, columns).first)
+
     @property
     def options(self) -> Mapping[str, Any]:
         """The options that the task was made with."""

@@ -1,6 +1,6 @@
 """What a task is: everything that depends on what is predicted, and nothing else."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from charter.data.batch import Batch, Examples
 from charter.data.columns import Columns, Form, SplitName
 from charter.tasks.baselines import Baseline
+from charter.tasks.objective import Objective
 from charter.tasks.scoring import softmax
 
 if TYPE_CHECKING:
@@ -41,11 +42,13 @@ class Head:
 
     auto_model: the Auto class. outputs: a name for each number that the head gives, `id2label` of the released model.
     problem_type: of its config, so that plain transformers reads the outputs rightly; None leaves it unsaid.
+    descriptions: a text for each output, from whose vectors the head starts; none: it starts at random.
     """
 
     auto_model: str
     outputs: tuple[str, ...]
     problem_type: str | None = None
+    descriptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ class HeldOut:
     outputs: Outputs
 
 
-class Task(ABC):
+class Task(Objective):
     """What is predicted: the head, the loss of each example, how outputs are decoded and how they are scored.
 
     A task is frozen. As the charter makes it, it has no labels yet; `fit` returns one that has; `finished` one that fits
@@ -142,21 +145,16 @@ class Task(ABC):
     nothing; audits and the report read that and never ask which task it is.
     """
 
-    name: str
     headline: ClassVar[str]
     """The score that early stopping and the comparison with the baselines read; higher is better."""
     averages: ClassVar[Mapping[str, str]] = {}
     """Scores over all classes that are the mean of a score of each: `macro_f1` of `f1`."""
     correlations: ClassVar[Mapping[str, str]] = {}
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
-    magnitudes: ClassVar[frozenset[str]] = frozenset()
-    """Scores of classes that are no shares and know no upper end (an error in ranks), whatever they rest on."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
     streams: ClassVar[bool] = False
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
-    mixes: ClassVar[bool] = False
-    """Whether the loss of an example depends on the others of its batch, which is then never computed in parts."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
@@ -178,7 +176,7 @@ class Task(ABC):
             DataError: rows that are not of this task (a column of the wrong type, fewer than two classes).
         """
 
-    # Learning
+    # Learning: `loss` gives the cross-entropy of each example, of token tasks the mean over the example's words
 
     @abstractmethod
     def examples(
@@ -192,10 +190,6 @@ class Task(ABC):
     ) -> Examples:
         """Encode rows for the model, in their order."""
 
-    @abstractmethod
-    def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
-        """One loss per example, shape (batch,): cross-entropy, for token tasks the mean over the example's words."""
-
     def encoded(
         self, chunks: Iterable[pl.DataFrame], columns: Columns, tokenizer: Any, max_length: int, folder: Path
     ) -> Examples:
@@ -205,11 +199,6 @@ class Task(ABC):
     def fed(self, batch: Batch) -> "dict[str, Tensor]":
         """What the model is called with for a batch, by name."""
         return dict(batch.inputs)
-
-    def balance(self, examples: Examples) -> NDArray[np.float32] | None:
-        """`training.class_weights: balanced` as the weights that `loss` takes; None for a task without classes."""
-        del examples
-        return None
 
     def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
         """The loss of validation rows in one number: the mean negative log-likelihood of the decisions, in nats."""
@@ -281,6 +270,11 @@ class Task(ABC):
         shares are left out.
         """
 
+    def reach(self, metric: str) -> float:
+        """The largest value of a score that rests on decisions: 1 for a share, more for an error in ranks."""
+        del metric
+        return 1.0
+
     def ranking_scores(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
     ) -> Mapping[ScoreName, NDArray[np.float64]]:
@@ -331,6 +325,11 @@ class Task(ABC):
         del train, test, columns, others, seed
         because = f"no baseline is written for task {self.name}"
         return [Baseline("majority", None, because)]
+
+    def searched(self, rows: pl.DataFrame, columns: Columns) -> int | None:
+        """Among how many different texts each row's search looks; None for a task that searches nothing."""
+        del rows, columns
+        return None
 
     def mistakes(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mistakes | None:
         """Which rows are answered wrongly; None for a task whose mistakes can't be shown."""

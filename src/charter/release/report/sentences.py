@@ -10,6 +10,8 @@ as it stands.
 import re
 from functools import cache
 
+from charter.release.report.row_sentences import ROWS
+
 CATALOGUE: tuple[tuple[str, str], ...] = (
     # verdicts
     ("its value is {value#}", "测得值为 {value}"),
@@ -58,9 +60,35 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("robustness", "鲁棒性"),
     ("explanations", "可解释性"),
     ("privacy", "隐私"),
+    # few examples
+    (
+        "only {n#} training rows per class, and with fewer than {few#} a head fitted to the base's vectors is usually "
+        "better: training: {objective: {use: contrastive}, epochs: 0}, or 20 epochs to teach the encoder too",
+        "每个类别只有 {n} 行训练数据；少于 {few} 行时，在基座向量上拟合的输出头通常更好："
+        "training: {{objective: {{use: contrastive}}, epochs: 0}}；若也要训练编码器，则用 20 轮",
+    ),
+    (
+        "best with every class described in a sentence: task.descriptions",
+        "最好再用一句话描述每个类别：task.descriptions",
+    ),
+    (
+        "only {n#} updates, which hardly move the encoder; raise training.epochs",
+        "只有 {n} 次更新，编码器几乎不变；请增加 training.epochs",
+    ),
+    (
+        "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
+        "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can",
+        "该基座无法改为读取文本各词元的平均，因此只能按输出头所读的向量比较文本，效果较差；"
+        "BERT、RoBERTa、ELECTRA、DistilBERT 与 ModernBERT 可以",
+    ),
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),
     ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),
+    ("{n#} decisions, at least {least#} are needed", "只有 {n} 个判断，至少需要 {least} 个"),
+    (
+        "{n#} decisions, worth {u#} independent ones, at least {least#} are needed",
+        "{n} 个判断只相当于 {u} 个相互独立的，至少需要 {least} 个",
+    ),
     ("{n#} of class {label}, at least {least#} are needed", "类别 {label} 只有 {n} 个，至少需要 {least} 个"),
     (
         "{n#} predicted as class {label}, at least {least#} are needed",
@@ -79,8 +107,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "预测为类别 {label} 的 {n} 个只相当于 {u} 个相互独立的，至少需要 {least} 个",
     ),
     (
-        "the score is not defined on these rows (nothing predicted, or one class only)",
-        "该得分在这些行上没有定义（没有预测，或只有一个类别）",
+        "the score is not defined on these rows (nothing predicted, one class only, or all answers alike)",
+        "该得分在这些行上没有定义（没有预测、只有一个类别，或所有回答都相同）",
     ),
     (
         "task {task} states no probabilities, and no intervals: too few rows were left to fit them on",
@@ -90,6 +118,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("the training rows hold one class only", "训练行只有一个类别"),
     ("the training rows hold one tag only", "训练行只有一种标签"),
     ("it can't be fitted ({why})", "无法拟合（{why}）"),
+    (
+        "the baseline's score is not defined on these rows, so there is nothing to gain over",
+        "基线的得分在这些行上没有定义，因此无从谈提升",
+    ),
     ("no baseline is written for task {task}", "任务 {task} 没有现成的基线"),
     ("no calibration audit is asked for", "章程没有要求校准审计"),
     ("no row is left to fit it on", "没有可用于拟合的行"),
@@ -278,117 +310,7 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ),
     ("widened by Bonett and Price's interval", "以 Bonett 与 Price 的区间加宽"),
     ("only {d#} of {u#} units were answered differently", "{u} 个单元中只有 {d} 个的回答不同"),
-    # splits and values of slices
-    ("train", "训练集"),
-    ("validation", "验证集"),
-    ("test", "测试集"),
-    ("similar text", "相似文本"),
-    ("same subject", "同一人"),
-    ("before", "之前"),
-    ("after", "之后"),
-    ("minimum", "最短"),
-    ("median", "中位数"),
-    ("95 %", "95% 分位"),
-    ("maximum", "最长"),
-    ("(missing)", "（缺失）"),
-    ("majority", "多数类"),
-    ("random_order", "随机排序"),
-    ("bm25", "BM25"),
-    ("tfidf_cosine", "TF-IDF 余弦相似度"),
-    (
-        "{n#} test pairs are too many to score every text for every query; at most {most#}",
-        "测试对有 {n} 个，无法为每个查询给每条文本打分；最多 {most} 个",
-    ),
-    ("no_answer", "从不作答"),
-    ("lexical_overlap", "共有词最多"),
-    ("training_mean", "训练行的平均值"),
-    ("tfidf_ridge", "TF-IDF 与岭回归"),
-    ("mean", "平均值"),
-    ("standard deviation", "标准差"),
-    ("tfidf_logistic_regression", "TF-IDF 与逻辑回归"),
-    ("word_features_logistic_regression", "词特征与逻辑回归"),
-    # rows that were rejected, dropped, changed
-    ("equal text with another label", "文本相同而标签不同"),
-    ("equal text", "文本相同"),
-    ("similar text (at least {s#})", "文本相似（不低于 {s}）"),
-    ("left out by sampling", "抽样时未选中"),
-    ("no text is left", "没有剩下文本"),
-    ("another language ({code})", "其他语言（{code}）"),
-    ("fewer than {n#} words", "少于 {n} 个词"),
-    ("fewer than {n#} characters", "少于 {n} 个字符"),
-    ("in evaluation set '{name}': {why!}", "见于评测集“{name}”：{why}"),
-    ("{n#} words in a row", "有连续 {n} 个词相同"),
-    ("its class has more than {n#} training rows", "该类别的训练行超过 {n} 行"),
-    ("left out to balance the training rows", "为平衡训练行而舍去"),
-    ("its label is probably wrong (confident learning)", "标签很可能有误（置信学习）"),
-    # rows that were made, and what a preparation left
-    ("repeated to balance the training rows", "为平衡训练行而重复"),
-    ("augmented: {method!}", "数据增强：{method}"),
-    ("delete", "删词"),
-    ("swap", "换位"),
-    ("typos", "错字"),
-    ("left: {what!}", "保留：{what}"),
-    ("too short to tell its language", "太短，无法判断语言"),
-    ("its language is not certain", "语言不确定"),
-    ("texts too short to be changed", "文本太短，无法改动"),
-    ("classes or groups still rarer than asked for", "仍比要求少见的类别或群体"),
-    ("rows of evaluation set '{name}' that can't be read", "评测集“{name}”中无法读取的行"),
-    ("no text in column '{column}'", "列“{column}”没有文本"),
-    ("no number in column '{column}'", "列“{column}”没有数值"),
-    (
-        "neither 0 nor 1 in one of the target's {n#} columns",
-        "目标的 {n} 列中有一列既不是 0 也不是 1",
-    ),
-    ("no text in columns {columns}", "列 {columns} 都没有文本"),
-    ("no target in column '{column}'", "列“{column}”没有目标"),
-    (
-        "an answer of column '{column}' does not stand in column '{other}'",
-        "列“{column}”中有答案未出现在列“{other}”的文本里",
-    ),
-    ("nothing is left of its answers", "答案所在的文本已全部消失"),
-    ("no time in column '{column}'", "列“{column}”没有时间"),
-    ("column '{column}' says none of {names}", "列“{column}”的值不是 {names} 之一"),
-    ("a span of column '{column}' lies outside the text", "列“{column}”中有片段超出文本"),
-    (
-        "words and tags differ in number (columns '{column}' and '{other}')",
-        "词与标签数目不同（列“{column}”与“{other}”）",
-    ),
-    ("a tag is missing in column '{column}'", "列“{column}”缺少标签"),
-    ("spans whose text vanished", "文本已消失的片段"),
-    ("no value in column '{column}'", "列“{column}”没有值"),
-    ("wrong type in column '{column}'", "列“{column}”的类型不对"),
-    ("wrong encoding", "编码不对"),
-    ("wrong number of fields", "字段数不对"),
-    ("unreadable line", "无法读取的行"),
-    ("unreadable record", "无法读取的记录"),
-    ("not a JSON object", "不是 JSON 对象"),
-    ("no partner in {name}", "在 {name} 中没有对应的行"),
-    ("no key in column '{column}'", "列“{column}”没有键"),
-    ("a file that is no document", "不是文档的文件"),
-    ("an unreadable document", "无法读取的文档"),
-    ("a document with a password", "有密码的文档"),
-    ("a document larger than {size#} MiB", "大于 {size} MiB 的文档"),
-    ("a decompression bomb", "解压炸弹"),
-    ("a line without word and tag", "缺少词或标签的行"),
-    ("mojibake", "乱码"),
-    ("html entities", "HTML 实体"),
-    ("carriage returns", "回车符"),
-    ("control characters", "控制字符"),
-    ("left: undecodable characters", "保留：无法解码的字符"),
-    ("labels changed", "标签改写"),
-    # units
-    ("rows", "行"),
-    ("places", "处"),
-    ("characters", "字符"),
-    ("updates", "次更新"),
-    ("parameters", "个参数"),
-    ("seconds", "秒"),
-    ("share", "比例"),
-    ("pairs", "对"),
-    ("trials", "次试验"),
-    ("trial", "试验序号"),
-    ("classes", "个类别"),
-    ("decisions", "个判断"),
+    *ROWS,
 )
 
 _HOLE = re.compile(r"\{(\w+)([#!]?)\}")
