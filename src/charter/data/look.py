@@ -319,7 +319,7 @@ def _encoding(found: Location, folder: Path) -> str:
     """The encoding of the first file of text."""
     if found.kind == "folder":
         return guess_encoding(b"\n".join(first_bytes(found.rest, folder)))
-    if found.kind not in ("csv", "tsv", "jsonl", "conll"):
+    if found.kind not in ("csv", "tsv", "json", "jsonl", "conll"):
         return "utf-8"
     return guess_encoding(file_bytes(files_of(found.rest, folder)[0], MOST_BYTES))
 
