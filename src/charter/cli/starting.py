@@ -59,7 +59,7 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     _say_look(origin, look)
     roles, draft = _decide(origin, look, wishes, out, asks=ask and sys.stdin.isatty())
     about = text_look(look, draft.texts)
-    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft.texts))
+    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft))
     charter = charter_of(draft, look, about, fit)
     write_text(out, commented(charter, notes_of(draft, roles, look, about, fit)))
     _say_choices(charter, roles, draft, look)
@@ -71,10 +71,14 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     )
 
 
-def _some_texts(look: Look, texts: tuple[str, ...]) -> list[str]:
-    cells = said(look.frame, texts).drop_nulls()
-    some = cells.sample(min(len(cells), 2_000), seed=7)
-    found: list[str] = (some.list.join(" ") if isinstance(some.dtype, pl.List) else some).to_list()
+def _some_texts(look: Look, draft: Draft) -> list[str]:
+    """Some of what the model will read at once: the same share of each kind of sequence."""
+    most = max(1, 2_000 // len(draft.sequences))
+    found: list[str] = []
+    for columns in draft.sequences:
+        cells = said(look.frame, columns).drop_nulls()
+        some = cells.sample(min(len(cells), most), seed=7)
+        found += (some.list.join(" ") if isinstance(some.dtype, pl.List) else some).to_list()
     return found
 
 
@@ -87,7 +91,8 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
     )
     why = roles.text if text == roles.text.columns else Guess(text, "as you said")
     roles = guess_roles(look, text=text, target=_known("target", wishes.target, names))
-    target = _choose("target", "Which column is to be predicted?", wishes.target, roles.target, names, asks)
+    none = (wishes.task or roles.task.column) == "sentence_embedding"
+    target = _choose_target(wishes.target, roles.target, names, asks, none=none)
     both = [name for name in text if name in target]
     if both:
         raise CharterError(f"'{both[0]}' can't be both the text and the target")
@@ -101,18 +106,16 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
     groups = _choose_groups(wishes.groups, roles.groups, others, asks)
     subject = _choose_subject(wishes.subject, roles.subject, others, asks)
     several = target if len(target) > 1 else ()
-    columns = Columns(
-        dict.fromkeys(text, "text"), None if several else target[0], groups, subject, indicators=several
-    )
+    one = target[0] if len(target) == 1 else None
+    columns = Columns(dict.fromkeys(text, "text"), one, groups, subject, indicators=several)
     parts = _usable_parts(origin, columns, look.encoding, wishes)
     origin = replace(origin, parts=parts)
     name = wishes.name or re.sub(r"[^\w.\-]", "-", origin.name).lstrip(".-")[:80] or "model"
     split = roles.split.column if roles.split.column not in (*text, *target, subject) else None
-    marked = look.column(target[0])
-    separator = marked.separator if marked is not None and task == "multi_label_classification" else ""
+    options = roles.options if task in (roles.task.column, "multi_label_classification") else {}
     draft = Draft(
         name, origin.written_beside(out), wishes.base, task, text, target, groups, subject,
-        split, tuple(parts) or look.published, origin.licence, separator,
+        split, tuple(parts) or look.published, origin.licence, options,
     )  # fmt: skip
     return roles, draft
 
@@ -138,6 +141,8 @@ def _usable_parts(origin: Origin, columns: Columns, encoding: str, wishes: Wishe
 
 
 def _known(role: str, wish: tuple[str, ...] | None, names: Sequence[str]) -> tuple[str, ...] | None:
+    if wish == (NONE,) and role == "target":
+        return ()
     for one in wish or ():
         if one not in names:
             raise CharterError(f"--{role} {one}: {_no_column(one, names)}")
@@ -162,6 +167,17 @@ def _choose(
             f"which column is the {role} can't be guessed ({guess.why}); say --{role} with one of: {', '.join(names)}"
         )
     return guess.columns
+
+
+def _choose_target(
+    wish: tuple[str, ...] | None, guess: Guess, names: Sequence[str], asks: bool, *, none: bool
+) -> tuple[str, ...]:
+    """What is to be predicted; nothing where texts only belong together."""
+    if wish is not None:
+        return () if wish == (NONE,) else wish
+    if asks:
+        return _ask("Which column is to be predicted?", guess, names, optional=none)
+    return () if none else _choose("target", "", None, guess, names, asks)
 
 
 def _choose_groups(
@@ -226,7 +242,7 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
         split = f"{', '.join(draft.parts)} as published"
     lines = [
         ("text", ", ".join(draft.texts), roles.text.why),
-        ("target", ", ".join(draft.targets), roles.target.why),
+        ("target", ", ".join(draft.targets) or NONE, roles.target.why),
         ("task", draft.task, roles.task.why if draft.task == roles.task.column else "as you said"),
         ("groups", ", ".join(draft.groups) or NONE, roles.groups.why),
         ("subject", draft.subject or NONE, roles.subject.why),
