@@ -288,11 +288,12 @@ def test_what_sees_texts_gives_the_same_in_pieces_and_aside(monkeypatch, use):
     labels = [rng.choice(["good", "good", "bad"]) for _ in range(150)]
     texts = [" ".join(rng.choices(WORDS[label] + ["room", "crew"], k=7)) for label in labels]
     rows = frame(labels, texts)
-    uses = [Use(use="balance"), Use(use=use, **({"drop": True} if use == "label_noise" else {"copies": 2}))]
+    rows = after(rows, "balance").frame
+    uses = [Use(use=use, **({"drop": True} if use == "label_noise" else {"copies": 2}))]
     whole = prepare_divided_rows(Rows.of(rows), COLUMNS, uses)
     monkeypatch.setattr("charter.data.aside.MEMORY_BYTES", 1000)
     monkeypatch.setattr("charter.data.preparations.label_noise.AT_ONCE", 7)
-    parted = prepare_divided_rows(Rows.of(rows.iter_slices(4)), COLUMNS, uses)
+    parted = prepare_divided_rows(Rows.of(rows.iter_slices(3)), COLUMNS, uses)
     assert parted.rows.collect().equals(whole.rows.collect())
     assert (parted.counts, parted.added, parted.findings) == (whole.counts, whole.added, whole.findings)
     assert parted.dropped.equals(whole.dropped)
