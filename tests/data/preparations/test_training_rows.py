@@ -286,7 +286,8 @@ def test_a_plug_in_that_makes_rows_without_saying_so_is_refused(monkeypatch):
 def test_what_sees_texts_gives_the_same_in_pieces_and_aside(monkeypatch, use):
     rng = random.Random(4)
     labels = [rng.choice(["good", "good", "bad"]) for _ in range(150)]
-    texts = [" ".join(rng.choices(WORDS[label] + ["room", "crew"], k=7)) for label in labels]
+    meant = [label if n % 9 else "bad" for n, label in enumerate(labels)]
+    texts = [" ".join(rng.choices(WORDS[label] + ["room", "crew"], k=7)) for label in meant]
     rows = frame(labels, texts)
     rows = after(rows, "balance").frame
     uses = [Use(use=use, **({"drop": True} if use == "label_noise" else {"copies": 2}))]
