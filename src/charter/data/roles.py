@@ -50,14 +50,24 @@ def checked(table: Table, asked: Asked) -> Table:
 
 
 def _texts(frame: pl.DataFrame, columns: Columns) -> list[pl.Expr]:
-    """Problems of rows that say nothing: of one input, or of several which must all be filled, each by its name."""
+    """Problems of rows that say nothing: of one input, or of several which must all be filled, each by its name; and of lists with holes."""
+    lists = [one for one in columns.inputs if isinstance(frame.schema[one], pl.List)]
+    holes = [
+        _first_problem(
+            pl.col(one).list.eval(pl.element().is_null()).list.any(),
+            f"one of the list is missing in column '{one}'",
+            frame,
+            one,
+        )
+        for one in lists
+    ]
     if len(columns.inputs) == 1 or columns.form.every_input:
         return [
             _first_problem(is_blank(frame, column), f"no text in column '{column}'", frame, column)
             for column in columns.inputs
-        ]
+        ] + holes
     said = f"no text in columns {', '.join(repr(column) for column in columns.inputs)}"
-    return [_first_problem(columns.without_text(frame), said, frame, columns.text)]
+    return [_first_problem(columns.without_text(frame), said, frame, columns.text), *holes]
 
 
 def _no_target(frame: pl.DataFrame, columns: Columns) -> pl.Expr:
@@ -165,7 +175,8 @@ def _pairing(frame: pl.DataFrame, text: str, target: str) -> list[pl.Expr]:
             )
         span = pl.element().struct
         start, end = span.field("start"), span.field("end")
-        inside = pl.col(target).list.eval((start >= 0) & (end > start)).list.all()
+        whole = (start >= 0) & (end > start) & span.field("label").is_not_null()
+        inside = pl.col(target).list.eval(whole.fill_null(False)).list.all()
         last = pl.col(target).list.eval(end).list.max().fill_null(0)
         bad = (~inside.fill_null(True)) | (last > pl.col(text).str.len_chars())
         return [_first_problem(bad, f"a span of column '{target}' lies outside the text", frame, target)]

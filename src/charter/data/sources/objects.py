@@ -1,6 +1,7 @@
 """JSON objects as a table: each column in the type that most of its values have; what does not fit is rejected."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -217,6 +218,8 @@ def _as_text(value: Any) -> str | None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # NaN and infinities are no JSON, and no label
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
