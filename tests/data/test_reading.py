@@ -123,6 +123,16 @@ def test_a_hole_in_a_list_rejects_its_row(tmp_path, columns, reason):
     assert reason in found.rejects["reason"][0]
 
 
+def test_a_time_that_is_no_number_is_rejected(tmp_path):
+    times = [1.0, float("nan"), float("inf"), None, 2.0]
+    pl.DataFrame({"text": list("abcde"), "label": list("xyxyx"), "day": times}).write_parquet(
+        tmp_path / "x.parquet"
+    )
+    found = read_source(data("x.parquet", split={"time": "day"}), tmp_path)
+    assert found.frame["day"].to_list() == [1.0, 2.0]
+    assert set(found.rejects["reason"]) == {"no time in column 'day'"}
+
+
 def test_labels_that_are_none_are_refused_or_rejected(tmp_path):
     frame = pl.DataFrame({"text": ["a"], "label": [7]}, schema_overrides={"label": pl.Duration("ms")})
     frame.write_parquet(tmp_path / "x.parquet")

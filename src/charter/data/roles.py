@@ -50,7 +50,7 @@ def checked(table: Table, asked: Asked) -> Table:
 
 
 def _texts(frame: pl.DataFrame, columns: Columns) -> list[pl.Expr]:
-    """Problems of rows that say nothing: of one input, or of several which must all be filled, each by its name; and of lists with holes."""
+    """Problems of rows that say nothing: of one input, or of several which must all be filled, each by its name; and of holes."""
     lists = [one for one in columns.inputs if isinstance(frame.schema[one], pl.List)]
     holes = [
         _first_problem(
@@ -128,12 +128,14 @@ def as_time(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
-    """How most of a column's times are read; None where it holds times or numbers already.
+    """How most of a column's times are read; None where it holds times or whole numbers already.
 
     Raises:
         DataError: most of its values are neither ISO 8601 nor numbers.
     """
     kind = frame.schema[column]
+    if kind.is_float():
+        return _finite(pl.col(column))
     if kind.is_temporal() or kind.is_numeric():
         return None
     if kind != pl.String:
@@ -144,7 +146,7 @@ def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
     present = present.filter(present != "")
     text = pl.col(column).str.strip_chars()
     for reading in (
-        text.cast(pl.Float64, strict=False),
+        _finite(text.cast(pl.Float64, strict=False)),
         text.str.to_datetime(strict=False, time_zone="UTC", exact=True, format="%+"),
         text.str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False),
         text.str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M", strict=False),
@@ -156,6 +158,11 @@ def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
     raise DataError(
         f"data.split.time '{column}': most of its values are neither ISO 8601 (2026-11-24, 2026-11-24T10:00:00) nor numbers"
     )
+
+
+def _finite(number: pl.Expr) -> pl.Expr:
+    """Numbers that sort as times do: NaN would be the newest of all."""
+    return pl.when(number.is_finite()).then(number)
 
 
 def _pairing(frame: pl.DataFrame, text: str, target: str) -> list[pl.Expr]:

@@ -40,7 +40,7 @@ from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter, Data, Use
 from charter.tasks.task import Task
 
-VERSION = 5
+VERSION = 6
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 
