@@ -52,7 +52,8 @@ def _naive(text: str, folder: Path, most: int | None) -> str:
     from charter.data.passes import prepare
     from charter.data.preparations.duplicates import near_pairs
     from charter.data.reading import read_source
-    from charter.spec.model import Data, Use
+    from charter.spec.data import Data
+    from charter.spec.use import Use
 
     data = Data.model_validate(
         {"source": "sample:tweets", "inputs": {"text": "text"}, "target": "sentiment", "groups": ["topic"]}

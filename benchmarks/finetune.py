@@ -170,7 +170,8 @@ def _prepare_tweets() -> None:
     from charter.data.columns import Columns
     from charter.data.passes import prepare
     from charter.data.reading import read_source
-    from charter.spec.model import Data, Use
+    from charter.spec.data import Data
+    from charter.spec.use import Use
 
     data = Data.model_validate({"source": "sample:tweets", "inputs": {"text": "text"}, "target": "sentiment"})
     uses = [Use(use="repair_text"), Use(use="drop_exact_duplicates")]
@@ -236,7 +237,7 @@ def _charter(
     from torch.utils.tensorboard import SummaryWriter  # imported by `fit`: no arm's set-up is measured
 
     from charter.privacy.plan import plain
-    from charter.spec.model import Training
+    from charter.spec.training import Training
     from charter.training.fitting import fit
 
     assert SummaryWriter is not None

@@ -53,7 +53,7 @@ def _made() -> Path:
 def _texts() -> list[str]:
     """Tweets of mixed lengths: every 1,171st of the sample, as they stand there."""
     from charter.data.reading import read_source
-    from charter.spec.model import Data
+    from charter.spec.data import Data
 
     data = Data(source="sample:tweets", inputs={"text": "text"}, target="sentiment")
     return list(read_source(data, Path()).frame["text"].gather_every(1171)[:TEXTS])

@@ -83,7 +83,7 @@ def write_copies(path: Path, times: int) -> int:
     import pyarrow.parquet
 
     from charter.data.reading import read_source
-    from charter.spec.model import Data
+    from charter.spec.data import Data
 
     data = Data.model_validate(
         {"source": "sample:tweets", "inputs": {"text": "text"}, "target": "sentiment", "groups": ["topic"]}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from charter.release.bundle import Bundle
     from charter.release.comparison import Comparison
     from charter.release.verification import Verification
-    from charter.serving.answers import Answerer, Given
+    from charter.serving.answers import Answerer, Cell, Given
     from charter.spec.model import Charter
 
 __all__ = ["answer", "compare", "open_answerer", "open_bundle", "read", "run", "verify"]
@@ -69,7 +69,7 @@ def open_bundle(
 
 def answer(
     bundle: "Bundle | str | Path",
-    texts: "str | Mapping[str, str | None] | Sequence[Given]",
+    texts: "str | Mapping[str, Cell] | Sequence[Given]",
     *,
     engine: str | None = None,
     threads: int | None = None,

@@ -56,6 +56,19 @@ def test_bootstrap_intervals_cover_the_truth_about_as_often_as_they_say():
     assert 0.89 <= covered / 200 <= 0.99
 
 
+def test_the_majority_of_balanced_training_rows_is_the_class_that_is_common_elsewhere():
+    whole = case(300)
+    test = whole.answers["test"]
+    balanced = pl.concat([test.rows.filter(pl.col("label") == one).head(5) for one in ("c0", "c1", "c2")])
+    common = test.rows.filter(pl.col("label") == "c2")
+    validation = Answers(common, [test.outputs[0]] * common.height, "validation")
+    told = performance(resamples=100)(
+        replace(whole, train=balanced, answers={"test": test, "validation": validation})
+    )
+    accuracy = found(told, "accuracy", baseline="majority")
+    assert accuracy.value == pytest.approx((test.rows["label"] == "c2").mean())
+
+
 def test_rows_of_one_person_widen_the_interval():
     right = np.repeat(np.random.default_rng(1).random(40) < 0.7, 10)
     tally = np.c_[right, np.ones(400)].astype(np.int64)
@@ -275,3 +288,11 @@ def test_no_limit_or_unmet_demands_of_risk_stop_the_release():
     high = judge(charter("accuracy >= 0.5", risk="high"), FOUND)
     assert not released(high)
     assert any("robustness" in one.limit for one in high)
+
+
+def test_a_limit_without_wildcard_names_no_parts_that_it_left_out():
+    silent = Finding(
+        "performance", "accuracy", None, n=4, because="insufficient evidence: 4 rows", split="test"
+    )
+    verdict = judge(charter("accuracy >= 0.6"), [silent])[0]
+    assert (verdict.outcome, verdict.unjudged) == ("no evidence", ())

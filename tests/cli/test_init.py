@@ -335,3 +335,24 @@ def test_a_table_in_a_txt_file_is_not_taken_for_a_document(here, capsys):
     write_csv(here / "x.txt", rows())
     assert run_command(["init", "x.txt", "--yes"]) == 2
     assert "csv:x.txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("task", "target"), [("sentence_embedding", None), ("sentence_similarity", "score")])
+def test_pairs_for_vectors_make_a_charter_that_check_accepts(here, capsys, task, target):
+    pairs = [
+        {"one": f"the room {n} was warm", "other": f"it was very warm {n}", "score": n % 7 / 2}
+        for n in range(200)
+    ]
+    write_csv(Path("pairs.csv"), pairs)
+    said = ["init", "pairs.csv", "--yes", "--task", task, "--text", "one", "--text", "other"]
+    assert run_command([*said, *(["--target", target] if target else [])]) == 0, capsys.readouterr().err
+    assert run_command(["check"]) == 0, capsys.readouterr().err
+    found = spec.read(Path("charter.yaml"))
+    assert (found.data.target, found.task.use) == (target, task)
+
+
+def test_a_task_that_is_none_is_refused_with_the_nearest_name(here, capsys):
+    write_csv(Path("rows.csv"), rows())
+    assert run_command(["init", "rows.csv", "--yes", "--task", "multiple_choise"]) == 2
+    assert "Did you mean 'multiple_choice'?" in capsys.readouterr().err
+    assert not Path("charter.yaml").exists()

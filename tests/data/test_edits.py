@@ -9,7 +9,7 @@ from charter.data.columns import PLACE, ROW, Columns
 from charter.data.edits import Edit, Place, aligned, applied, backwards, carried, moved, moved_spans
 from charter.data.passes import prepare
 from charter.data.preparation import Outcome, Preparation, prepare_again
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="spans")
 REPAIR, MASK = Use(use="repair_text"), Use(use="mask_pii")

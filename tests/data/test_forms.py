@@ -15,7 +15,8 @@ from charter.data.split import divide
 from charter.data.text import encode_rows
 from charter.errors import DataError
 from charter.models.base import load_tokenizer
-from charter.spec.model import Data, Split, Use
+from charter.spec.data import Data, Split
+from charter.spec.use import Use
 
 
 def read(folder: Path, text: str, target, form: Form, inputs=("text",), name="rows.csv"):

@@ -14,7 +14,7 @@ from charter.data.columns import PLACE, ROW, Columns
 from charter.data.look import look_at, text_look
 from charter.data.reading import absent_columns, read_source
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 RECORDS = [
     {"text": "a \"quoted\", text\nof two lines", "label": "x", "who": "p1", "when": "2026-01-02"},

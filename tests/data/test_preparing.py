@@ -19,7 +19,8 @@ from charter.data.similarity import alike as similarity
 from charter.data.similarity import setjoin
 from charter.data.split import divide as split_rows
 from charter.errors import DataError
-from charter.spec.model import Split, Use
+from charter.spec.data import Split
+from charter.spec.use import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 

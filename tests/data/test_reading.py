@@ -9,7 +9,7 @@ import pytest
 from charter.data.columns import PLACE, ROW, SPLIT
 from charter.data.reading import ReadAccount, check_rejects, read_source, rejects_text
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 
 def data(source, **more) -> Data:

@@ -27,7 +27,8 @@ from charter.pipeline.preparing import prepare_data
 from charter.runs.files import ROW_GROUP, write_table_of
 from charter.runs.run import begin_run
 from charter.runs.store import Store
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter
+from charter.spec.use import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 WORDS = "the room was very warm and crew kind we found it so quick again today caf\u00c3\u00a9 &amp; queue desk".split()  # noqa: SIM905

@@ -60,6 +60,47 @@ def test_a_form_answers_as_its_model_and_is_calibrated_in_its_file(written, give
     assert left == {"config.json", "tokenizer.json", "tokenizer_config.json", *graph}
 
 
+SHAPES = {
+    "multiple_choice": {"stem": "text", "one": "text", "two": "text"},
+    "question_answering": {"question": "text", "context": "text"},
+    "sentence_embedding": {"text": "text", "other": "text"},
+    "sentence_similarity": {"text": "text", "other": "text"},
+}
+
+
+@pytest.mark.parametrize(
+    ("use", "form"),
+    [
+        pytest.param(use, form, marks=[] if (use, form) == ("multiple_choice", "openvino-int8") else SLOW)
+        for use in SHAPES
+        for form in ("onnx-int8", "openvino-int8")
+    ],
+)
+def test_tasks_of_several_sequences_leave_as_integers_too(use, form, tiny_bert, tmp_path):
+    texts = ["the room was great " * (1 + number % 4) for number in range(12)]
+    given = {name: texts[at:] + texts[:at] for at, name in enumerate(SHAPES[use])}
+    targets = {
+        "multiple_choice": ["0", "1"] * 6,
+        "question_answering": [[{"start": 0, "end": 3}]] * 12,
+        "sentence_similarity": [float(number) for number in range(12)],
+    }
+    rows = pl.DataFrame({ROW: range(12), **given, **({"y": targets[use]} if use in targets else {})})
+    task = plugins.make("task", use, {})
+    columns = Columns(inputs=SHAPES[use], target="y" if use in targets else None, form=task.form)
+    task = task.fit(rows, columns)
+    base = find_base(str(tiny_bert), None, tiny_bert)
+    model, tokenizer = attach(base, task, seed=1, max_length=32).eval(), load_tokenizer(base.folder)
+    examples = task.examples(rows, columns, tokenizer, 32, with_targets=False)
+    exporter = plugins.make("exporter", form, {})
+    exporter.export(Exportable(model, tokenizer, task, examples, 32, 7), tmp_path / "model")
+    expected = predict_outputs(model, task, examples)
+    found = predict_outputs(exporter.open(tmp_path / "model", task, 1), task, examples)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.shape == theirs.shape
+        if use != "question_answering":  # its outputs are places
+            np.testing.assert_allclose(ours, theirs, atol=0.1)
+
+
 @SLOW
 def test_the_same_model_gives_the_same_bytes(given, tmp_path):
     exporter = plugins.make("exporter", "onnx-int8", {})

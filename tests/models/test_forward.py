@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from charter import plugins
 from charter.models.attention import _by_length, _padded
 from charter.models.dropout import coarse
-from charter.models.forward import forward_of
+from charter.models.forward import forward_of, read_at
 from charter.models.packing import Packing
 
 SMALL = {
@@ -36,7 +36,7 @@ UNKNOWN = {
     "albert": {**SMALL, "embedding_size": 16},
     "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 40, "pad_token_id": 0},
 }
-HEADS = ["SequenceClassification", "TokenClassification", "QuestionAnswering"]
+HEADS = ["SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", ""]
 
 
 def made(kind, head, dropout=0.0, **changed):
@@ -52,7 +52,8 @@ def made(kind, head, dropout=0.0, **changed):
             setattr(config, name, dropout)
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        return getattr(transformers, f"AutoModelFor{head}").from_config(config, dtype=torch.float64)
+        auto = getattr(transformers, f"AutoModelFor{head}" if head else "AutoModel")
+        return auto.from_config(config, dtype=torch.float64)
 
 
 def batch(kind, lengths=(9, 3, 30, 9, 1, 17)):
@@ -68,7 +69,9 @@ def batch(kind, lengths=(9, 3, 30, 9, 1, 17)):
 
 
 def logits(output, mask):
-    """The logits of an output: all of them, or those of its tokens."""
+    """The logits of an output: all of them, or those of its tokens; of a base without head its hidden states."""
+    if not hasattr(output, "logits") and hasattr(output, "last_hidden_state"):
+        return output.last_hidden_state[mask.bool()]
     if hasattr(output, "start_logits") and (not hasattr(output, "logits") or output.logits.shape[-1] == 2):
         found = torch.stack([output.start_logits, output.end_logits], -1)
     else:
@@ -79,6 +82,8 @@ def logits(output, mask):
 def answered(forward, model, inputs):
     """Logits, and the gradient of every parameter of a sum that weighs each logit otherwise."""
     model.zero_grad()
+    if type(model).__name__.endswith("MultipleChoice"):  # three texts, each with a choice of two
+        inputs = {name: one.unflatten(0, (-1, 2)) for name, one in inputs.items()}
     output = logits(forward(**inputs), inputs["attention_mask"])
     weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view_as(output)
     (output * weights).sum().backward()
@@ -103,6 +108,48 @@ def assert_same(model, inputs):
 @pytest.mark.parametrize("kind", CONFIGS)
 def test_outputs_and_gradients_are_those_of_transformers(kind, head, training):
     assert_same(made(kind, head).train(training), batch(kind))
+
+
+def test_a_head_that_reads_the_mean_is_as_in_transformers():
+    for head in ("SequenceClassification", "MultipleChoice"):
+        assert_same(made("modernbert", head, classifier_pooling="mean"), batch("modernbert"))
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])
+def test_a_last_layer_for_some_positions_gives_the_same_there_and_the_same_gradients(kind):
+    model, inputs = made(kind, "TokenClassification").train(), batch(kind)
+    read = inputs["attention_mask"].bool() & (torch.arange(30)[None] % 3 == 1)  # none at all of the shortest
+    found = []
+    for forward in (forward_of(model), model):
+        model.zero_grad()
+        said = read_at(forward, inputs, read).logits[read]
+        (said * torch.linspace(-1, 1, said.numel(), dtype=said.dtype).view_as(said)).sum().backward()
+        found.append((said, *(one.grad.clone() for one in model.parameters())))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
+
+
+def test_what_is_not_read_is_not_computed():
+    model, inputs = made("bert", "TokenClassification"), batch("bert")
+    rows = []
+    last = model.base_model.encoder.layer[-1].output.dense
+    last.register_forward_hook(lambda *told: rows.append(len(told[-1])))
+    read = torch.zeros_like(inputs["attention_mask"], dtype=torch.bool)
+    read[0, 3] = read[2, 7] = True
+    said = read_at(forward_of(model), inputs, read).logits
+    assert rows == [2]
+    assert torch.equal(said.abs().sum(-1) > 0, read)
+    assert bool((read_at(forward_of(model), inputs, torch.zeros_like(read)).logits == 0).all())
+
+
+@pytest.mark.parametrize("kind", ["roberta", "xlm-roberta"])
+def test_positions_are_counted_as_roberta_counts_them(kind):
+    """From the padding id on, without the padding token itself, which a text may hold (`<pad>`, or nothing at all)."""
+    inputs = batch(kind)
+    inputs["input_ids"][2, 5:8] = inputs["input_ids"][4, 0] = 1
+    assert_same(made(kind, "SequenceClassification"), inputs)
+    inputs = {name: one.flip(1) for name, one in inputs.items()}  # padding on the left
+    assert_same(made(kind, "TokenClassification"), inputs)
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra"])
@@ -162,7 +209,7 @@ def test_an_architecture_that_is_not_known_is_called_as_it_is(kind):
 def test_a_decoder_and_another_pooling_are_called_as_they_are():
     decoder = made("bert", "SequenceClassification", is_decoder=True)
     assert forward_of(decoder) is decoder
-    pooling = made("modernbert", "SequenceClassification", classifier_pooling="mean")
+    pooling = made("electra", "MultipleChoice", summary_type="mean")
     assert forward_of(pooling) is pooling
 
 

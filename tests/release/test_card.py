@@ -5,7 +5,7 @@ import dataclasses
 from huggingface_hub import ModelCard
 
 from charter.release.card import card
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 PREPARATION = {
     "inputs": {"text": "text"},

@@ -14,6 +14,7 @@ from charter.errors import BundleError, CharterError, StoreError
 from charter.release.report.comparison import render_comparison
 from charter.runs.gc import clean
 from charter.runs.store import Store
+from charter.spec.differences import differences
 
 from .conftest import write_reviews
 from .test_chinese import TWO_WORDS, shown
@@ -123,12 +124,25 @@ def test_charters_differ_key_by_key_with_defaults(comparison):
     assert not any(key.startswith("data.prepare") for key in changes)
 
 
+def test_what_only_one_charter_has_and_leaves_unset_is_no_difference(comparison):
+    first = comparison.runs[0].record.charter
+    searching = first.model_dump(mode="json") | {
+        "training": {
+            **first.training.model_dump(mode="json"),
+            "search": {"trials": 3, "learning_rate": [1e-5, 1e-4]},
+        }
+    }
+    found = {one.key: one.values for one in differences([first, type(first).model_validate(searching)])}
+    assert found["training.search.trials"] == (None, "3")
+    assert not {"training.search", "training.search.warmup"} & set(found)
+
+
 def test_costs_and_limits_are_those_of_each_run(runs, comparison):
     costs = comparison.costs()
     assert costs["trainable_parameters"][0] < costs["trainable_parameters"][1]
     weights = runs.results["plain"].bundle / "model.safetensors"
     assert costs["size_bytes"][0] > weights.stat().st_size
-    assert costs["energy_joules"] == (None, None, None)
+    assert "energy_joules" not in costs  # no run measured it, so nothing is said of it
     assert comparison.limits()["mcc >= 0.99"] == (None, "broken", None)
 
 

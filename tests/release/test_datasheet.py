@@ -13,7 +13,7 @@ from charter.release.report import render
 from charter.release.verification import verify
 from charter.runs.findings import Finding
 from charter.spec.datasheet import QUESTIONS, read_answers
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 from .test_chinese import TWO_WORDS
 

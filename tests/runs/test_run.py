@@ -183,6 +183,13 @@ def test_judged_counts_other_charters_once_each(tmp_path):
     }
 
 
+def test_charters_of_the_same_test_rows_are_of_the_same_data_whatever_it_is_called(tmp_path):
+    store = Store(tmp_path)
+    note_judged(store, charter_digest="a", test_digest="t1", data_id="named otherwise", run_id="r")
+    found = judged_before(store, charter_digest="me", test_digest="t1", data_id="d")
+    assert found == {"this_split": 1, "this_data": 1}
+
+
 def test_torn_journal_line_counts_and_spoils_no_other(tmp_path):
     store = Store(tmp_path)
     note_judged(store, charter_digest="a", test_digest="t", data_id="d", run_id="r")

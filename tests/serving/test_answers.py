@@ -9,7 +9,7 @@ import polars as pl
 from charter.data.batch import Examples
 from charter.data.columns import ROW, Columns
 from charter.serving.answers import Answerer
-from charter.spec.model import Use
+from charter.spec.use import Use
 from charter.tasks.token_classification import ENTITIES, TokenClassification
 
 

@@ -7,10 +7,11 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from charter import plugins
 from charter.data.columns import Columns
 from charter.errors import CharterFileError
 from charter.spec import check, metrics, parse_document
-from charter.spec.model import Charter
+from charter.spec.model import MIXING, Charter
 from charter.tasks.classification import Classification, text_pair_classification
 from charter.tasks.multi_label_classification import MultiLabelClassification
 from charter.tasks.ordinal import Ordinal
@@ -287,6 +288,11 @@ def test_a_task_that_mixes_examples_is_refused_under_a_privacy_budget():
         Charter.model_validate({**charter.model_dump(mode="json"), "privacy": {"epsilon": 8, "delta": 1e-5}})
 
 
+def test_the_tasks_that_mix_examples_are_known_by_name_where_no_task_is_loaded():
+    mixing = [name for name in plugins.names("task") if plugins.make("task", name, {}).mixes]
+    assert tuple(mixing) == MIXING
+
+
 def test_two_sizes_of_a_batch_are_refused():
     wrong = text_of(rest="training: {batch_size: 16, tokens_per_batch: 2000}\n")
     assert any("give one of them" in message for message in said(wrong).values())
@@ -306,6 +312,14 @@ TARGET = "  target: label\n"
         ),
         ("q: text, c: text", "", "question_answering", "", "data.target", "is missing"),
         ("q: text", "", "sentence_embedding", "", "data.inputs", "one that belongs to it"),
+        (
+            "q: text, c: text", "", "sentence_embedding", "limits: [format_agreement >= 0.9]\n", "limits[0]",
+            "alike by degrees only",
+        ),
+        (
+            "q: text, c: text", "", "sentence_embedding", "training: {micro_batch_size: 8}\n",
+            "training.micro_batch_size", "its whole batch",
+        ),
         ("q: text, c: text", TARGET, "sentence_embedding", "", "data.target", "predicts nothing"),
         (
             "q: text, c: text", "", "sentence_embedding", "audits: [{use: calibration}]\n",

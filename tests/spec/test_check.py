@@ -111,11 +111,15 @@ def test_any_text_is_a_limit_or_a_value_error(text):
     assert parse_limit(str(limit)) == limit
 
 
-def test_checking_and_help_load_no_torch():
+def test_checking_and_help_load_no_torch(tmp_path):
+    every = "[safetensors, onnx, onnx-int8, openvino, openvino-int8]"
+    example = (Path(__file__).parents[2] / "examples" / "tweets.yaml").read_text(encoding="utf-8")
+    (tmp_path / "all.yaml").write_text(f"{example}\nrelease: {{formats: {every}}}\n", encoding="utf-8")
     code = (
         "import sys; from pathlib import Path; import charter; from charter.cli import run_command;"
-        "assert run_command(['check', 'examples/tweets.yaml']) == 0; run_command(['--help']); run_command(['schema']);"
-        "loaded = {'torch', 'transformers', 'sklearn', 'datasets'} & set(sys.modules); assert not loaded, loaded"
+        f"assert run_command(['check', {str(tmp_path / 'all.yaml')!r}]) == 0; run_command(['--help']); run_command(['schema']);"
+        "loaded = {'torch', 'transformers', 'sklearn', 'datasets', 'onnx', 'onnxruntime', 'openvino', 'nncf'} & set(sys.modules);"
+        "assert not loaded, loaded"
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], check=True, cwd=root, stdout=subprocess.DEVNULL)

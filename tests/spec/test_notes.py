@@ -76,6 +76,20 @@ def test_what_is_not_installed_is_told(monkeypatch):
     assert "charter[samples]" in found["data.source"][1]
 
 
+def test_a_format_whose_libraries_are_missing_is_told_with_what_installs_them(monkeypatch):
+    """Each library is looked for by itself: one may be there without the others."""
+    monkeypatch.setattr(
+        "charter.models.exports.find_spec", lambda name: None if name in ("nncf", "onnxscript") else 1
+    )
+    forms = "release:\n  formats: [safetensors, onnx, openvino-int8]\n"
+    found = notes_of(VALID + "limits: [macro_f1 >= 0.5]\n" + forms)
+    assert found.keys() == {"release.formats[1]", "release.formats[2]"}
+    assert "format 'onnx'" in found["release.formats[1]"][1]
+    assert 'pip install "charter[onnx]"' in found["release.formats[1]"][1]
+    assert found["release.formats[2]"][0] == 7
+    assert 'pip install "charter[openvino]"' in found["release.formats[2]"][1]
+
+
 def test_the_command_prints_notes_apart_from_its_answer_and_leaves_with_0(tmp_path, capsys):
     from charter.cli import run_command
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from charter.spec import parse_document
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter
+from charter.spec.use import Use
 from charter.spec.writing import commented, written
 
 WORDS = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=140).filter(

@@ -27,6 +27,15 @@ PAIRS = Columns(inputs={"question": "text", "reply": "text"})
 SCORED = Columns(inputs={"one": "text", "other": "text"}, target="score", form=SentenceSimilarity().form)
 
 
+def test_an_example_costs_the_tokens_of_all_its_texts_and_is_padded_to_the_longest(tiny_bert):
+    rows = pl.DataFrame(
+        {ROW: [0, 1], "question": ["the room", "kind"], "reply": ["great", "the crew was kind"]}
+    )
+    examples = SentenceEmbedding().examples(rows, PAIRS, load_tokenizer(tiny_bert), 32)
+    assert examples.lengths.tolist() == [4, 6]
+    assert examples.tokens.tolist() == [4 + 3, 3 + 6]
+
+
 def test_searches_are_scored_as_scikit_learn_scores_them():
     rng = np.random.default_rng(0)
     queries = [f"q{number // 3}" for number in range(60)]  # three right texts for each query
@@ -90,7 +99,7 @@ def test_correlations_of_cosines_are_those_of_scipy():
 def test_the_baseline_of_scored_pairs_says_the_cosine_of_tfidf():
     task, _, rows = scored_rows(20)
     pair = rows.with_columns(pl.Series("other", ["a b"] * 10 + ["zzz"] * 10), pl.Series("one", ["a b"] * 20))
-    mean, cheap = task.baselines(rows, pair, SCORED, seed=0)
+    mean, cheap = task.baselines(rows, pair, SCORED, others=rows.clear(), seed=0)
     told = task.decode(cheap.outputs, pair, SCORED)["similarity"]
     assert told[:10].to_list() == pytest.approx([1.0] * 10, abs=1e-6) and max(told[10:]) < 0.1
     assert task.decode(mean.outputs, pair, SCORED)["similarity"].n_unique() == 1
@@ -181,6 +190,8 @@ def test_a_run_on_pairs_ends_in_a_bundle_with_its_proof(released):
     assert {"ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10", "headline_gain"} <= measured
     page = released.report.read_text(encoding="utf-8")
     assert "nDCG at 10" in page and "BM25" in page
+    (rows,) = {one.n for one in released.record.findings if one.metric == "recall_at_1" and not one.slice}
+    assert f"Each text was searched for among {rows}" in page
 
 
 def test_sentence_transformers_and_plain_transformers_give_the_same_vectors(released):
@@ -263,3 +274,10 @@ def test_a_run_on_scored_pairs_learns_by_lora_and_tells_similarities(tiny_bert, 
     answerer = open_answerer(read_bundle(result.bundle, allow_refused=True))
     told = answerer.answer_texts([{"one": "the room was warm", "other": "the room was warm"}])
     assert told["similarity"][0] == pytest.approx(1.0, abs=1e-5)
+    (over_mean,) = (
+        one for one in result.record.findings
+        if one.metric == "headline_gain" and one.slice == {"baseline": "training_mean"}
+    )  # fmt: skip
+    assert over_mean.value is None and "nothing to gain over" in over_mean.because
+    page = result.report.read_text(encoding="utf-8")
+    assert "what the target is like" in page and "share of each class" not in page

@@ -1,12 +1,15 @@
 """Choices: in columns or in lists, of any number, named in any usual way; a run gives a bundle that answers them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from charter.cli import run_command
 from charter.data.columns import ROW, Columns
+from charter.data.reading import read_source
 from charter.errors import DataError
 from charter.models.base import load_tokenizer
 from charter.models.inference import predict_outputs
@@ -14,12 +17,18 @@ from charter.pipeline import run
 from charter.release.bundle import read_bundle
 from charter.release.verification import verify
 from charter.serving.answers import open_answerer
+from charter.spec.data import Data
 from charter.tasks import restore
 from charter.tasks.multiple_choice import multiple_choice
 
 TASK = multiple_choice()
 COLUMNS = Columns(inputs={"stem": "text", "a": "text", "b": "text"}, target="right", form=TASK.form)
 LISTS = Columns(inputs={"stem": "text", "choices": "text"}, target="right", form=TASK.form)
+
+
+def read(folder, name, columns):
+    data = Data(source=name, inputs=dict(columns.inputs), target=columns.target)
+    return read_source(data, folder, columns=columns)
 
 
 def two_choices(targets):
@@ -34,17 +43,40 @@ def two_choices(targets):
 def test_the_right_choice_is_understood_however_it_is_named(targets, first):
     task, rows = multiple_choice(first=first), two_choices(targets)
     logits = [np.asarray(one, dtype=np.float32) for one in ([2, 0], [0, 2])]
-    fitted = task.fit(rows, COLUMNS)
-    assert fitted.scores(fitted.tally(logits, rows, COLUMNS).sum(axis=0))["accuracy", ""] == 1.0
-    assert fitted.decode(logits, rows, COLUMNS)["choice"].to_list() == [first, first + 1]
+    columns = replace(COLUMNS, form=task.form)
+    fitted = task.fit(rows, columns)
+    assert fitted.scores(fitted.tally(logits, rows, columns).sum(axis=0))["accuracy", ""] == 1.0
+    assert fitted.decode(logits, rows, columns)["choice"].to_list() == [first, first + 1]
     assert restore(fitted.state()) == fitted
 
 
 @pytest.mark.parametrize("target", ["2", "C", "none", "-1", "²"])
-def test_a_target_that_names_no_choice_is_refused_and_not_told(target):
-    with pytest.raises(DataError, match="in 1 of 2 rows column 'right' names none") as caught:
-        TASK.fit(two_choices(["0", target]), COLUMNS)
-    assert f"'{target}'" not in str(caught.value)
+def test_a_row_whose_target_names_no_choice_is_rejected_with_its_reason_and_not_told(target, tmp_path):
+    (tmp_path / "rows.csv").write_text(
+        f"stem,a,b,right\nthe room,was warm,was rude,0\nthe crew,was kind,was cold,{target}\n",
+        encoding="utf-8",
+    )
+    found = read(tmp_path, "rows.csv", COLUMNS)
+    assert found.frame["right"].to_list() == ["0"]
+    (reject,) = found.rejects.iter_rows(named=True)
+    assert reject["reason"] == "column 'right' names none of the row's choices"
+
+
+def test_a_row_with_one_choice_is_rejected(tmp_path):
+    lines = [
+        {"stem": "the room", "choices": ["a", "b"], "right": "B"},
+        {"stem": "x", "choices": ["a"], "right": "A"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    found = read(tmp_path, "rows.jsonl", LISTS)
+    assert found.frame.height == 1
+    assert found.rejects["reason"].to_list() == ["fewer than two choices"]
+
+
+def test_a_target_that_preparation_spoils_stops_the_run_and_is_not_told():
+    with pytest.raises(DataError, match="'right' of 1 rows names none") as caught:
+        TASK.fit(two_choices(["0", "spoilt"]), COLUMNS)
+    assert "spoilt" not in str(caught.value)
 
 
 def test_rows_may_differ_in_how_many_choices_they_have(tiny_bert):
@@ -103,7 +135,7 @@ SAID = [
 ]
 
 
-def test_a_run_on_choices_ends_in_a_bundle_that_plain_transformers_opens(tiny_bert, tmp_path):
+def test_a_run_on_choices_ends_in_a_bundle_that_plain_transformers_opens(tiny_bert, tmp_path, capsys):
     import torch
     from transformers import AutoModelForMultipleChoice, AutoTokenizer
 
@@ -126,6 +158,15 @@ def test_a_run_on_choices_ends_in_a_bundle_that_plain_transformers_opens(tiny_be
         {ROW: [1], "_place": ["x"], "stem": ["the room"], "choices": [["it was kind", "it was slow"]]}
     )
     ours = open_answerer(bundle).answer(rows).frame.row(0, named=True)
+    said = ["predict", str(result.bundle), "--input", "stem=the room", "--json", "--input"]
+    assert run_command([*said, 'choices=["it was kind", "it was slow"]']) == 0
+    assert json.loads(capsys.readouterr().out)["probabilities"] == pytest.approx(ours["probabilities"])
+    assert run_command([*said, "choices=[it was kind, it was slow]"]) == 2
+    assert "no JSON list of texts" in capsys.readouterr().err
+    assert run_command([*said, "choices=it was kind"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"not_answered": "fewer than two choices"}
+    shown = result.record.examples["shown"][0]
+    assert shown["text"].startswith("the ") and ": it was " in shown["truth"]
     tokenizer = AutoTokenizer.from_pretrained(result.bundle)
     model = AutoModelForMultipleChoice.from_pretrained(result.bundle).eval()
     read = tokenizer(["the room"] * 2, ["it was kind", "it was slow"], return_tensors="pt")

@@ -8,8 +8,11 @@ import polars as pl
 import pytest
 from sklearn import metrics
 
+from charter.audits.case import Answers, Case, FoldedTemperature
+from charter.audits.measuring import interval, measured
+from charter.audits.resampling import Resampling
 from charter.data.batch import Batch
-from charter.data.columns import ROW, Columns
+from charter.data.columns import ROW, UNIT, Columns
 from charter.errors import DataError
 from charter.tasks import restore
 from charter.tasks.ordinal import class_shares, median_class, ordinal, step_logits
@@ -50,7 +53,7 @@ def test_classes_are_ordered_by_their_numbers_or_as_the_charter_says():
     )
     with pytest.raises(DataError, match="say their order"):
         rated(**words)
-    with pytest.raises(DataError, match="rows have a class that it lacks"):
+    with pytest.raises(DataError, match=r"rows of column .* have a class that it does not name"):
         rated(**words, order=("bad", "good"))
 
 
@@ -88,3 +91,19 @@ def test_the_answer_is_the_median_class_and_the_task_survives_writing():
     stated = [row[task.labels[one]] for row, one in zip(decoded["probabilities"], best, strict=True)]
     np.testing.assert_allclose(decoded["probability"], stated)
     assert restore(json.loads(json.dumps(task.state()))) == task
+
+
+def test_an_error_in_ranks_of_constant_answers_is_no_certainty():
+    """Every row is answered with the middle class, so resamples of the macro-averaged error never vary."""
+    rows = pl.DataFrame({ROW: range(60), UNIT: range(60), "text": ["x"] * 60, "stars": ["1", "2", "3"] * 20})
+    task = ordinal().fit(rows, COLUMNS)
+    outputs = [np.asarray([5.0, -5.0], dtype=np.float32)] * 60
+    test = Answers(rows, outputs, "on")
+    how = Resampling(200, 0.95, 1)
+    one = measured(
+        Case("of", task, COLUMNS, rows, {"test": test}, FoldedTemperature(), 1), test, outputs, how
+    )
+    found = interval(one, ("macro_mae", ""), how)
+    assert found.value == pytest.approx(2 / 3)
+    assert found.low < 0.62 and found.high > 0.72
+    assert interval(one, ("mae", "2"), how).high > 0.1

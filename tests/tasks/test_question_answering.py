@@ -17,7 +17,8 @@ from charter.pipeline import run
 from charter.release.bundle import read_bundle
 from charter.release.verification import verify
 from charter.serving.answers import open_answerer
-from charter.spec.model import Data, Use
+from charter.spec.data import Data
+from charter.spec.use import Use
 from charter.tasks import restore
 from charter.tasks.answer_scoring import rightness
 from charter.tasks.question_answering import question_answering

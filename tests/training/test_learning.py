@@ -20,7 +20,7 @@ from charter.models.base import attach, find_base, load_tokenizer
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
 from charter.privacy.plan import plain
-from charter.spec.model import Training
+from charter.spec.training import Training
 from charter.tasks.classification import classification
 from charter.training import fitting
 from charter.training.fitting import Validation, fit

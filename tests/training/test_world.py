@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import shared_fits
 import torch
 from safetensors.torch import load_file
 
@@ -20,31 +21,21 @@ data:
   target: label
 model: {{base: {base}, max_length: 32}}
 task: {{use: classification}}
-training: {{epochs: {epochs}, batch_size: 16, micro_batch_size: {micro}, learning_rate: 2.0e-3{more}}}
+training: {{epochs: 12, batch_size: 16, learning_rate: 2.0e-3}}
 audits: [{{use: performance}}]
 limits: [macro_f1 >= 0.1]
 """
 
 
-def started(folder, *, processes, restarts=0):
-    together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    together += ["--max-restarts", str(restarts)]
-    command = [sys.executable, *(together if processes > 1 else []), "-m", "charter", "run", "charter.yaml"]
+def started(*what, folder, restarts=0):
+    """Two processes of torchrun, in a process group of their own."""
+    together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *together, "--max-restarts", str(restarts), *map(str, what)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(SOURCE), "WANDB_MODE": "offline"}
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def written(folder, reviews_csv, tiny_bert, *, epochs=2, micro=8, more=""):
-    folder.mkdir()
-    text = CHARTER.format(source=reviews_csv, base=tiny_bert, epochs=epochs, micro=micro, more=more)
-    (folder / "charter.yaml").write_text(text)
-    return folder
-
-
-def weights(folder):
-    return load_file(folder / "release" / "shared" / "model.safetensors")
+        command, cwd=folder, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
 
 
 def finished(process):
@@ -53,18 +44,28 @@ def finished(process):
     return said
 
 
-@pytest.mark.parametrize("more", ["", ", economies: true"])
-def test_two_processes_give_the_weights_of_one(tmp_path, reviews_csv, tiny_bert, more):
+def once(what, *, seconds=120.0):
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it never came to this"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def together(tiny_bert, tmp_path_factory):
+    """The folder of every fit as two processes make it undisturbed."""
+    folder = tmp_path_factory.mktemp("together")
+    finished(started(shared_fits.__file__, tiny_bert, folder, *shared_fits.FITS, folder=folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", [one for one in shared_fits.FITS if one != "long"])
+def test_two_processes_give_the_weights_of_one(together, tiny_bert, tmp_path, name):
     """Dropout is on: what is drawn belongs to the examples, not to the process."""
-    one = written(tmp_path / "one", reviews_csv, tiny_bert, more=more)
-    two = written(tmp_path / "two", reviews_csv, tiny_bert, more=more)
-    finished(started(one, processes=1))
-    finished(started(two, processes=2))
-    alone, together = weights(one), weights(two)
-    assert alone.keys() == together.keys()
-    for name, tensor in alone.items():
-        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=2e-5, msg=name)
-    assert len(list((two / "runs").glob("*/run.json"))) == 1
+    shared = load_file(together / f"{name}.safetensors")
+    for key, tensor in shared_fits.fitted(name, tiny_bert, tmp_path).items():
+        torch.testing.assert_close(shared[key], tensor, rtol=1e-3, atol=2e-5, msg=key)
 
 
 def children(process):
@@ -83,17 +84,32 @@ def children(process):
     return found
 
 
-@pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_costs_nothing_but_time(tmp_path, reviews_csv, tiny_bert, rank):
-    whole = written(tmp_path / "whole", reviews_csv, tiny_bert, epochs=12)
-    broken = written(tmp_path / "broken", reviews_csv, tiny_bert, epochs=12)
-    finished(started(whole, processes=2))
-    process = started(broken, processes=2, restarts=2)
-    deadline = time.monotonic() + 120
-    while not list(broken.glob("runs/*/tensorboard/*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    os.kill(children(process)[rank], signal.SIGKILL)
+def test_killed_processes_cost_nothing_but_time(together, tiny_bert, tmp_path):
+    """First the one that keeps everything, then the one that follows; each time all start again and go on."""
+    process = started(shared_fits.__file__, tiny_bert, tmp_path, "long", folder=tmp_path, restarts=2)
+    checkpoint = tmp_path / "work long" / "checkpoint.pt"
+    for rank in (0, 1):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        once(lambda before=before: checkpoint.exists() and checkpoint.stat().st_mtime_ns > before)
+        os.kill(children(process)[rank], signal.SIGKILL)
     finished(process)
-    alone, again = weights(whole), weights(broken)
+    alone, again = load_file(together / "long.safetensors"), load_file(tmp_path / "long.safetensors")
     assert all(torch.equal(again[name], tensor) for name, tensor in alone.items())
+
+
+def test_a_run_whose_processes_are_all_told_to_end_keeps_its_updates_and_goes_on(
+    tmp_path, reviews_csv, tiny_bert
+):
+    """As a batch system ends a job: every process gets the signal, and torchrun passes it on once more."""
+    (tmp_path / "charter.yaml").write_text(CHARTER.format(source=reviews_csv, base=tiny_bert))
+    process = started("-m", "charter", "run", "charter.yaml", folder=tmp_path)
+    once(lambda: list(tmp_path.glob("runs/*/tensorboard/*")))
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert "Interrupted. What was done is kept" in said
+    assert list(tmp_path.glob("runs/work/*/checkpoint.pt"))
+    assert not list(tmp_path.glob("release/*"))
+    assert "goes on from update" in finished(started("-m", "charter", "run", "charter.yaml", folder=tmp_path))
+    assert (tmp_path / "release" / "shared" / "model.safetensors").exists()
+    assert len(list((tmp_path / "runs").glob("*/run.json"))) == 2

@@ -20,6 +20,7 @@ from charter.audits.resampling import (
     widened,
     wilson,
 )
+from charter.spec.metrics import ERRORS
 from charter.tasks.task import Outputs, ScoreName, Task
 
 TOGETHER = "units of one person's or of like rows"
@@ -90,11 +91,11 @@ def interval(one: Measured, name: ScoreName, how: Resampling) -> Interval:
     found = percentile(one.values[name], one.resampled[name], how, one.unit)
     metric, label = name
     if not label and metric in one.task.averages:
-        return _averaged(one, found, _parts(one, one.task.averages[metric]), how)
+        return _averaged(one, found, _parts(one, one.task.averages[metric]), how, one.task.reach(metric))
     if not label and metric in one.task.correlations:
         return _correlation(one, found, _parts(one, one.task.correlations[metric]), how)
-    if name in one.evidence and metric not in one.task.magnitudes:
-        return widened(found, one.evidence[name].units, how.confidence)
+    if name in one.evidence:
+        return widened(found, one.evidence[name].units, how.confidence, reach=one.task.reach(metric))
     return found
 
 
@@ -109,34 +110,40 @@ def paired_gain(one: Measured, other: Measured, how: Resampling) -> Interval:
 
 
 def _parts(one: Measured, metric: str) -> list[ScoreName]:
-    """The classes that occur, in truth or prediction, under a metric of classes."""
+    """The classes that occur under a metric of classes: in truth or prediction, for an error in truth."""
+    counted = metric if metric in ERRORS else "f1"
     return [
         name
         for name in one.values
-        if name[0] == metric and name[1] and one.evidence.get(("f1", name[1]), one.rows).count > 0
+        if name[0] == metric and name[1] and one.evidence.get((counted, name[1]), one.rows).count > 0
     ]
 
 
 def _part(one: Measured, name: ScoreName, how: Resampling) -> Interval:
     """A class's part of an average: an undefined one counts as 0, as the average counts it, and might be anything."""
-    value, units = float(np.nan_to_num(one.values[name])), one.evidence[name].units
+    value, units, reach = (
+        float(np.nan_to_num(one.values[name])),
+        one.evidence[name].units,
+        one.task.reach(name[0]),
+    )
     if units <= 0:
-        return Interval(value, 0.0, 1.0, "")
+        return Interval(value, 0.0, reach, "")
     low, high = np.quantile(np.nan_to_num(one.resampled[name]), how.ends)
-    near = wilson(value * units, units, how.confidence)
+    near = wilson(value / reach * units, units, how.confidence)
     assert near.low is not None and near.high is not None
-    return Interval(value, min(float(low), near.low), max(float(high), near.high), "")
+    return Interval(value, min(float(low), near.low * reach), max(float(high), near.high * reach), "")
 
 
-def _averaged(one: Measured, found: Interval, parts: list[ScoreName], how: Resampling) -> Interval:
+def _averaged(
+    one: Measured, found: Interval, parts: list[ScoreName], how: Resampling, reach: float
+) -> Interval:
     if not parts or found.low is None or found.high is None:
         return found
     each = [_part(one, name, how) for name in parts]
     down = np.sqrt(sum((part.value - (part.low or 0.0)) ** 2 for part in each)) / len(each)
-    up = np.sqrt(sum(((1.0 if part.high is None else part.high) - part.value) ** 2 for part in each)) / len(
-        each
-    )
-    low, high = max(found.value - float(down), 0.0), min(found.value + float(up), 1.0)
+    up = np.sqrt(sum(((reach if part.high is None else part.high) - part.value) ** 2 for part in each))
+    low = max(found.value - float(down), 0.0)
+    high = min(found.value + float(up) / len(each), reach)
     if low >= found.low and high <= found.high:
         return found
     said = f"{found.method}; widened by its classes' intervals (MOVER)"

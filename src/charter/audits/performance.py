@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
+import polars as pl
 from pydantic import Field
 
 from charter.audits.case import Answers, Audit, Case, by_group
-from charter.audits.measuring import Evidence, Measured, interval, measured, paired_gain
+from charter.audits.measuring import Measured, interval, measured, paired_gain
 from charter.audits.resampling import Resampling
 from charter.runs.findings import Finding
 from charter.tasks.baselines import Baseline
@@ -39,13 +40,21 @@ def performance(
         test = case.answers["test"]
         model = measured(case, test, test.outputs, how)
         found = list(_overall(model, how, minimum_n))
-        found += _picture(case, test)
+        found += [*_picture(case, test), *_searched(case, test)]
         found += _by_group(case, test, how, minimum_n)
-        for baseline in case.task.baselines(case.train, test.rows, case.columns, seed=case.seed):
+        others = _neither_learned_nor_tested(case)
+        told = case.task.baselines(case.train, test.rows, case.columns, others=others, seed=case.seed)
+        for baseline in told:
             found += _beside(case, model, baseline, how)
         return found
 
     return measure
+
+
+def _neither_learned_nor_tested(case: Case) -> pl.DataFrame:
+    """Validation and calibration rows. Balancing and capping leave them as they are, so they tell which class is common."""
+    rows = [case.answers[split].rows for split in case.answers if split != "test"]
+    return pl.concat(rows, how="diagonal_relaxed") if rows else case.train.clear()
 
 
 def _finding(
@@ -61,10 +70,13 @@ def _finding(
     rests = one.rests_on(name)
     common: dict[str, Any] = {"n": rests.count, "slice": where, "of": one.of, "on": one.on, "split": "test"}
     if rests.units < minimum_n:
-        because = f"insufficient evidence: {_counted(rests, name)}, at least {minimum_n} are needed"
+        because = f"insufficient evidence: {_counted(one, name)}, at least {minimum_n} are needed"
         return Finding(area, name[0], None, because=because, **common)
     if not np.isfinite(one.values[name]):
-        because = "insufficient evidence: the score is not defined on these rows (nothing predicted, or one class only)"
+        because = (
+            "insufficient evidence: the score is not defined on these rows (nothing predicted, one class only, or all answers "
+            "alike)"
+        )
         return Finding(area, name[0], None, because=because, **common)
     found = interval(one, name, how)
     return Finding(
@@ -79,12 +91,11 @@ def _finding(
     )
 
 
-def _counted(rests: Evidence, name: ScoreName) -> str:
-    """`12 rows`, `12 predicted as class a`, `60 of class a, worth 1.0 independent ones`."""
-    metric, label = name
-    said = (
-        f"predicted as class {label}" if metric == "precision" else f"of class {label}" if label else "rows"
-    )
+def _counted(one: Measured, name: ScoreName) -> str:
+    """`12 rows`, `12 decisions` (entities, labels), `12 predicted as class a`, `60 of class a, worth 1.0 independent ones`."""
+    (metric, label), rests = name, one.rests_on(name)
+    whole = "rows" if rests.count == one.rows.count else "decisions"
+    said = f"predicted as class {label}" if metric == "precision" else f"of class {label}" if label else whole
     worth = "" if rests.units >= rests.count else f", worth {rests.units:.1f} independent ones"
     return f"{rests.count} {said}{worth}"
 
@@ -106,6 +117,14 @@ def _picture(case: Case, test: Answers) -> list[Finding]:
     n = int(counts.sum())
     ties: dict[str, Any] = {"of": case.of, "on": test.digest, "split": "test"}
     return [Finding("performance", metric, share, n=n, method=said, attachment=dict(attachment), **ties)]
+
+
+def _searched(case: Case, test: Answers) -> Iterator[Finding]:
+    """Among how many texts a search looked, without which its scores say little: among more of them all are lower."""
+    count = case.task.searched(test.rows, case.columns)
+    if count is not None:
+        ties: dict[str, Any] = {"n": test.rows.height, "unit": "texts", "on": test.digest, "split": "test"}
+        yield Finding("data", "texts_searched", float(count), method="count", **ties)
 
 
 def _by_group(case: Case, test: Answers, how: Resampling, minimum_n: int) -> Iterator[Finding]:
@@ -136,6 +155,20 @@ def _beside(case: Case, model: Measured, baseline: Baseline, how: Resampling) ->
     for name in cheap.values:
         if not name[1]:
             yield _finding(cheap, name, how, where=where, minimum_n=1, area="baseline")
+    if not np.isfinite(cheap.values[case.task.headline, ""]):
+        because = "the baseline's score is not defined on these rows, so there is nothing to gain over"
+        yield Finding(
+            "baseline",
+            "headline_gain",
+            None,
+            because=because,
+            n=model.rows.count,
+            slice=where,
+            of=case.of,
+            on=test.digest,
+            split="test",
+        )
+        return
     gain = paired_gain(model, cheap, how)
     yield Finding(
         "baseline",

@@ -108,22 +108,24 @@ def wilson(successes: float, trials: float, confidence: float) -> Interval:
     )
 
 
-def widened(found: Interval, trials: float, confidence: float) -> Interval:
+def widened(found: Interval, trials: float, confidence: float, *, reach: float = 1.0) -> Interval:
     """The bootstrap interval of a share, widened by Wilson's where it is so near 0 or 1 that resamples hardly vary.
 
     Near means fewer than 10 expected failures or successes in `trials` independent decisions. F1 and ranks, which are no
-    plain shares, are treated as one of the decisions that they rest on.
+    plain shares, are treated as one of the decisions that they rest on; so is a mean error between 0 and `reach`, in parts of `reach`: of
+    all numbers in a range those at its two ends vary most.
     """
     if found.low is None or found.high is None or trials <= 0:
         return found
-    if min(found.value, 1 - found.value) * trials >= 10:
+    share = found.value / reach
+    if min(share, 1 - share) * trials >= 10:
         return found
-    other = wilson(found.value * trials, trials, confidence)
+    other = wilson(share * trials, trials, confidence)
     assert other.low is not None and other.high is not None
     return Interval(
         found.value,
-        min(found.low, other.low),
-        max(found.high, other.high),
+        min(found.low, other.low * reach),
+        max(found.high, other.high * reach),
         f"{found.method}; widened by {other.method}",
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import typer
 
-from charter.cli.commands import app
+from charter.cli import commands, using  # noqa: F401  each puts its commands on the application
+from charter.cli.application import app
 from charter.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, CharterError, CharterFileError
 
 # typer brings its own copy of click from 0.16 on, or uses the installed one; either way its errors have this ancestor.

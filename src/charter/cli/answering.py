@@ -10,6 +10,7 @@ import polars as pl
 from rich.markup import escape
 
 from charter.cli.showing import bar, console
+from charter.data.choices import choice_columns
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.reading import read_files
 from charter.errors import CharterError, DataError
@@ -17,7 +18,7 @@ from charter.release.bundle import read_bundle
 from charter.runs.files import machine_errors, write_table
 
 if TYPE_CHECKING:
-    from charter.serving.answers import Answerer, Given
+    from charter.serving.answers import Answerer, Cell, Given
 
 WRITERS = (".parquet", ".csv", ".jsonl")
 
@@ -37,13 +38,13 @@ def open_bundle(
     return open_answerer(bundle, engine=engine, threads=threads)
 
 
-def row_of(inputs: Sequence[str]) -> dict[str, str]:
-    """One row from `NAME=TEXT` of each input.
+def row_of(inputs: Sequence[str], answerer: "Answerer") -> "dict[str, Cell]":
+    """One row from `NAME=TEXT` of each input; where the task reads lists, `NAME=["...", "..."]` is one.
 
     Raises:
-        CharterError: one without a name, or a name that stands twice.
+        CharterError: one without a name, a name that stands twice, or a list that is none.
     """
-    row: dict[str, str] = {}
+    row: dict[str, Cell] = {}
     for one in inputs:
         name, sign, text = one.partition("=")
         if not sign or not name:
@@ -52,8 +53,25 @@ def row_of(inputs: Sequence[str]) -> dict[str, str]:
             raise CharterError(
                 f"--input {name}: stands twice; one row is answered at a time, --file answers many"
             )
-        row[name] = text
+        row[name] = _cell(name, text, answerer)
     return row
+
+
+def _cell(name: str, text: str, answerer: "Answerer") -> "Cell":
+    """A text as it stands; where choices or words are read, a JSON list of texts is a list."""
+    columns = answerer.columns
+    chosen = columns.form.target == "choice" and name in choice_columns(columns)
+    if not (chosen or answerer.task.reads_words) or not text.lstrip().startswith("["):
+        return text
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if isinstance(found, list) and all(isinstance(one, str) for one in found):
+        return found
+    if chosen:
+        raise CharterError(f'--input {name}: no JSON list of texts, such as ["one", "two"]')
+    return text
 
 
 def answer_texts(answerer: "Answerer", texts: "Sequence[Given]", *, as_json: bool) -> None:
@@ -83,7 +101,8 @@ def answer_files(
         CharterError: no such kind of output file, or it is one of those that are read.
     """
     target = _target(files, out)
-    read = read_files(files, Columns(inputs=answerer.columns.inputs, groups=keep), encoding=encoding)
+    asked = Columns(inputs=answerer.columns.inputs, groups=keep, form=answerer.columns.form)
+    read = read_files(files, asked, encoding=encoding)
     with bar("Answer the rows") as tell:
         answered = answerer.answer(read.frame, on_batch=tell)
     rejected = read.rejects.select(ROW, PLACE, pl.col("reason").alias("not_answered"))
@@ -147,7 +166,10 @@ def _public(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(given: "Given") -> str:
     if isinstance(given, Mapping):
-        return " | ".join(f"{name}: {text}" for name, text in given.items())
+        cells = {
+            name: cell if isinstance(cell, str) else " / ".join(cell or ()) for name, cell in given.items()
+        }
+        return " | ".join(f"{name}: {text}" for name, text in cells.items())
     return given or ""
 
 

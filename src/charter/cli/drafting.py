@@ -157,8 +157,8 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         },
         "model": {"base": draft.base, "max_length": max_length(fit, about)},
         "task": {"use": draft.task, **draft.options},
+        "audits": [{"use": "performance"}, *([] if draft.task in EMBEDDINGS else [{"use": "calibration"}])],
         "limits": _limits(draft, look),
-        **({"audits": [{"use": "performance"}]} if draft.task in EMBEDDINGS else {}),
         "report": {"language": "zh" if about.chinese > 0.5 else "en"},
     }
     try:

@@ -23,6 +23,8 @@ from charter.runs.files import write_text
 from charter.spec.model import Charter
 from charter.spec.writing import commented
 
+TARGETLESS = ("sentence_embedding",)
+"""Tasks that learn from which texts belong together, and predict no column."""
 NONE = "-"
 """Said for a role that no column has."""
 
@@ -49,6 +51,12 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     Raises:
         CharterError: the charter is there already, the data can't be read, or a column can't be guessed.
     """
+    if wishes.task is not None and wishes.task not in plugins.names("task"):
+        near = difflib.get_close_matches(wishes.task, plugins.names("task"), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise CharterError(
+            f"--task {wishes.task}: no such task.{hint} Tasks: {', '.join(plugins.names('task'))}"
+        )
     if out.exists() and not force:
         raise CharterError(f"{out} is there already; --force writes over it, --out names another")
     if out.parent != Path() and not out.parent.is_dir():
@@ -90,9 +98,14 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
         "text", "Which column holds the text, or which several?", wishes.text, roles.text, names, asks
     )
     why = roles.text if text == roles.text.columns else Guess(text, "as you said")
-    roles = guess_roles(look, text=text, target=_known("target", wishes.target, names))
-    none = (wishes.task or roles.task.column) == "sentence_embedding"
-    target = _choose_target(wishes.target, roles.target, names, asks, none=none)
+    known = None if wishes.task in TARGETLESS else _known("target", wishes.target, names)
+    roles = guess_roles(look, text=text, target=known)
+    if wishes.task in TARGETLESS:
+        _check_targetless(wishes, text)
+        target: tuple[str, ...] = ()
+    else:
+        none = wishes.task is None and roles.task.column in TARGETLESS
+        target = _choose_target(wishes.target, roles.target, names, asks, none=none)
     both = [name for name in text if name in target]
     if both:
         raise CharterError(f"'{both[0]}' can't be both the text and the target")
@@ -118,6 +131,17 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
         split, tuple(parts) or look.published, origin.licence, options,
     )  # fmt: skip
     return roles, draft
+
+
+def _check_targetless(wishes: Wishes, text: tuple[str, ...]) -> None:
+    if wishes.target not in (None, (NONE,)):
+        raise CharterError(
+            f"--target {wishes.target[0]}: task {wishes.task} predicts no column; sentence_similarity learns a score"
+        )
+    if len(text) < 2:
+        raise CharterError(
+            f"task {wishes.task} reads texts that belong together, and only '{text[0]}' is known to be one; say --text twice"
+        )
 
 
 def _usable_parts(origin: Origin, columns: Columns, encoding: str, wishes: Wishes) -> dict[str, str]:
@@ -242,9 +266,9 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
         split = f"{', '.join(draft.parts)} as published"
     lines = [
         ("text", ", ".join(draft.texts), roles.text.why),
-        ("target", ", ".join(draft.targets) or NONE, roles.target.why),
+        ("target", ", ".join(draft.targets) or NONE, _why_target(roles, draft)),
         ("task", draft.task, roles.task.why if draft.task == roles.task.column else "as you said"),
-        ("groups", ", ".join(draft.groups) or NONE, roles.groups.why),
+        ("groups", ", ".join(draft.groups) or NONE, _why(draft.groups, roles.groups)),
         ("subject", draft.subject or NONE, roles.subject.why),
         ("split", draft.split or ("given" if draft.parts else "random"), split),
         ("length", str(charter.model.max_length), "tokens at which a text is cut"),
@@ -254,6 +278,17 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
     wide = max(len(what) for _, what, _ in lines)
     text = "\n".join(f"  {role:<8} {what:<{min(wide, 24)}}  {why}" for role, what, why in lines)
     console().print(text, markup=False, soft_wrap=True)
+
+
+def _why_target(roles: Roles, draft: Draft) -> str:
+    if not draft.targets and draft.task != roles.task.column:
+        return f"task {draft.task} predicts no column"
+    return roles.target.why
+
+
+def _why(columns: tuple[str, ...], guess: Guess) -> str:
+    """The reason of a guess where it was followed."""
+    return guess.why if columns == guess.columns else "as you said"
 
 
 def _say_texts(charter: Charter, about: TextLook, fit: Fit) -> None:

@@ -27,6 +27,7 @@ class Batch:
     index: (batch,) positions of the examples in their split.
     weights: (batch,) weight of each example's loss; 1 where nothing else is asked.
     sizes: (batch,) how many sequences each example has, in order; None where each has one.
+    read: (batch, length) where the model's output is read; None: everywhere.
     """
 
     inputs: Mapping[str, "Tensor"]
@@ -34,6 +35,7 @@ class Batch:
     index: "Tensor"
     weights: "Tensor"
     sizes: "Tensor | None" = None
+    read: "Tensor | None" = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Examples:
     rows: (n,) the `_row` number of each example.
     truncated: how many texts were cut at the length limit.
     types: the token types of each sequence, for pairs where the base has them; else None.
-    words: for token tasks, one int array per sequence: the word that each token belongs to, -1 for none; else None.
+    firsts: for token tasks, per sequence (words,) the first token of each word, where the model's output is read; -1 for a
+    word that was cut off. Else None: it is read everywhere.
     sizes: (n,) sequences of each example; None where each has one.
     places, nothing: of questions, per sequence: (tokens, 2) the characters of the text that each token stands for, -1 for
     none, and the token that stands for "no answer"; else None.
@@ -58,7 +61,7 @@ class Examples:
     truncated: int
     pad_id: int
     types: tuple[Integers, ...] | None = None
-    words: tuple[Integers, ...] | None = None
+    firsts: tuple[Integers, ...] | None = None
     sizes: Integers | None = None
     places: tuple[Integers, ...] | None = None
     nothing: tuple[int, ...] | None = None
@@ -68,12 +71,20 @@ class Examples:
 
     @property
     def lengths(self) -> Integers:
-        """(n,) tokens of each example, of its longest sequence."""
+        """(n,) tokens of each example, of its longest sequence: what it is padded to."""
+        return self._of_each(np.maximum)
+
+    @property
+    def tokens(self) -> Integers:
+        """(n,) tokens of each example, of all its sequences: what it costs."""
+        return self._of_each(np.add)
+
+    def _of_each(self, how: np.ufunc) -> Integers:
         each = np.asarray([len(ids) for ids in self.ids], dtype=np.int64)
         if self.sizes is None or not len(each):
             return each
-        longest: Integers = np.maximum.reduceat(each, np.r_[0, np.cumsum(self.sizes)[:-1]])
-        return longest
+        found: Integers = how.reduceat(each, np.r_[0, np.cumsum(self.sizes)[:-1]])
+        return found
 
     def batch(self, index: Integers, weights: NDArray[np.float32] | None = None) -> Batch:
         """The examples at `index` as one batch, padded on the right to its longest sequence."""
@@ -93,7 +104,16 @@ class Examples:
             index=torch.from_numpy(np.asarray(index, dtype=np.int64)),
             weights=torch.from_numpy(equal if weights is None else weights),
             sizes=None if self.sizes is None else torch.from_numpy(self.sizes[index]),
+            read=None if self.firsts is None else torch.from_numpy(self._read(index, length)),
         )
+
+    def _read(self, index: Integers, length: int) -> NDArray[np.bool_]:
+        assert self.firsts is not None
+        found = np.zeros((len(index), length), dtype=bool)
+        for row, place in enumerate(index):
+            firsts = self.firsts[place]
+            found[row, firsts[firsts >= 0]] = True
+        return found
 
     def sequences(self, index: Integers) -> "Integers | list[int]":
         """The places in `ids` of the sequences of some examples, in their order."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 ROW = "_row"
 """Int64: the row's number in the whole source, from 1, files in order. It survives every preparation."""
@@ -33,7 +33,7 @@ SPLIT_NAMES: Mapping[str, SplitName] = {
 """What published splits are called, in lower case, and what each is here."""
 
 
-TargetKind = Literal["as_found", "label", "labels", "number", "answers"]
+TargetKind = Literal["as_found", "label", "labels", "number", "answers", "choice"]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,17 @@ class Form:
 
     target: what a cell of the target becomes: `label` one text, `labels` a list of texts (none is right too), `number`
     a Float64; `answers` a list of places `{start, end}` in the last input (none: there is no answer); `as_found` a label,
-    or a list of tags or spans where the column holds lists.
+    or a list of tags or spans where the column holds lists; `choice` a text that names one of the row's choices.
     separator: stands between the labels of a cell that is one text. every_input: a row without a text in one of several
     inputs is rejected; else only one without any.
+    stem: of choices, how many inputs come before them; first: what a number calls the first one.
     """
 
     target: TargetKind = "as_found"
     separator: str | None = None
     every_input: bool = False
+    stem: int = 1
+    first: int = 0
 
 
 @dataclass(frozen=True)

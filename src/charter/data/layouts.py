@@ -40,7 +40,7 @@ STEMS = (
 )
 """Names of the text that choices are about, and of what is asked of it."""
 _CHOICE = re.compile(
-    r"(choice|option|ending|answer|alternative|candidate|opt|ans|sol|solution|选项|答案)[ _.-]?([0-9]|[a-z])|([a-h])",
+    r"(choice|option|ending|answer|alternative|candidate|opt|ans|sol|solution|选项|答案)[ _.-]?([0-9]|[a-h])|([a-h])",
     re.IGNORECASE,
 )
 _CHOICES = names_of("choices options endings candidates alternatives 选项 候选")

@@ -11,7 +11,7 @@ from charter.data.rows import Rows
 from charter.data.similarity.likeness import likeness_of
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding
-from charter.spec.model import Split
+from charter.spec.data import Split
 
 HELD_OUT: tuple[SplitName, ...] = ("test", "validation", "calibration")
 

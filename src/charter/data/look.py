@@ -22,7 +22,7 @@ from charter.data.table import Asked, Table
 from charter.data.targets import as_label
 from charter.data.words import folded
 from charter.errors import DataError, MissingExtraError
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 MOST_ROWS = 20_000
 """So many rows, drawn at random from those read, are looked at."""

@@ -25,7 +25,7 @@ from charter.data.preparation import (
 from charter.data.rows import Parts, Rows, rechunked, whole_numbers
 from charter.errors import DataError
 from charter.runs.findings import Finding
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 Counts = tuple[tuple[str, Mapping[str, int]], ...]
 

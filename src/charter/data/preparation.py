@@ -12,7 +12,7 @@ from charter.data.columns import ROW, Columns, SplitName
 from charter.data.edits import Chain, aligned, applied, moved_spans
 from charter.errors import DataError
 from charter.runs.findings import Finding
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 if TYPE_CHECKING:
     from charter.data.rows import Rows

@@ -18,7 +18,8 @@ from charter.data.sources.locations import find_location, headers_of
 from charter.data.table import REJECTS, Asked, Table
 from charter.errors import DataError
 from charter.runs.digest import value_digest
-from charter.spec.model import Data, Use
+from charter.spec.data import Data
+from charter.spec.use import Use
 
 
 @dataclass(frozen=True)

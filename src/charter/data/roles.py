@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from charter.data.choices import NONE, choice_columns, choices_of, right_choices
 from charter.data.columns import PLACE, ROW, SPLIT_NAMES, SPLITS, Columns, is_blank
 from charter.data.table import REJECTS, Asked, Table
 from charter.data.targets import as_label, as_target, in_words, no_target
@@ -17,6 +18,8 @@ def checked(table: Table, asked: Asked) -> Table:
     for column in columns.inputs:
         frame = _as_input(frame, column)
     problems += _texts(frame, columns)
+    if columns.form.target == "choice":
+        problems += _few_choices(frame, columns)
     if present:
         frame = as_target(frame, columns)
         target = str(columns.target)
@@ -24,6 +27,8 @@ def checked(table: Table, asked: Asked) -> Table:
             problems.append(_first_problem(_no_target(frame, columns), no_target(columns), frame, target))
             if columns.form.target == "as_found":
                 problems += _pairing(frame, columns.text, target)
+            if columns.form.target == "choice":
+                problems += _choosing(frame, columns)
     for label in {*columns.groups, columns.subject, columns.split} - {None, *present}:
         frame = frame.with_columns(as_label(frame, str(label)))
     if columns.split is not None:
@@ -163,6 +168,23 @@ def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
 def _finite(number: pl.Expr) -> pl.Expr:
     """Numbers that sort as times do: NaN would be the newest of all."""
     return pl.when(number.is_finite()).then(number)
+
+
+def _few_choices(frame: pl.DataFrame, columns: Columns) -> list[pl.Expr]:
+    """The problem of a row with nothing to choose from."""
+    listed = choice_columns(columns)
+    if not listed:
+        return []  # the task says so, of the charter itself
+    few = pl.Series([len(one) < 2 for one in choices_of(frame, columns)], dtype=pl.Boolean)
+    return [_first_problem(pl.lit(few), "fewer than two choices", frame, listed[-1])]
+
+
+def _choosing(frame: pl.DataFrame, columns: Columns) -> list[pl.Expr]:
+    """The problem of a row whose target names none of its choices."""
+    target = str(columns.target)
+    none = pl.Series([one == NONE for one in right_choices(frame, columns)], dtype=pl.Boolean)
+    said = f"column '{target}' names none of the row's choices"
+    return [_first_problem(pl.lit(none), said, frame, target)] if choice_columns(columns) else []
 
 
 def _pairing(frame: pl.DataFrame, text: str, target: str) -> list[pl.Expr]:

@@ -15,7 +15,7 @@ from charter.data.similarity.likeness import likeness_of
 from charter.errors import DataError
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding
-from charter.spec.model import Split
+from charter.spec.data import Split
 
 DEFAULTS: Mapping[SplitName, float] = {"test": 0.15, "validation": 0.10, "calibration": 0.05}
 

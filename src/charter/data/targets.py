@@ -24,7 +24,7 @@ def as_target(frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
         return _answers(frame, columns)
     if columns.form.target == "labels":
         return _labels(frame, str(columns.target), columns.form.separator)
-    if columns.form.target == "label" and frame.schema[str(columns.target)].is_nested():
+    if columns.form.target in ("label", "choice") and frame.schema[str(columns.target)].is_nested():
         raise DataError(
             f"data.target '{columns.target}': one class per row is expected, the column holds lists"
         )

@@ -82,7 +82,7 @@ def encode_rows(rows: pl.DataFrame, columns: Columns, tokenizer: Any, max_length
     more stand one after the other with the tokenizer's separator between them. What is too long is cut from the longest
     input, again and again, until the row fits, so that a long body leaves its title whole. A missing text is an empty one.
     """
-    texts = [rows[column].fill_null("").to_list() for column in columns.inputs]
+    texts = [["" if one is None else one for one in rows[column].to_list()] for column in columns.inputs]
     if len(texts) == 1:
         one = encode_texts(texts[0], tokenizer, max_length)
         return EncodedRows(one.ids, None, one.truncated)

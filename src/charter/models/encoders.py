@@ -21,16 +21,41 @@ Drop = Callable[[Any, "Tensor"], "Tensor"]
 
 @dataclass(frozen=True)
 class Tokens:
-    """Packed tokens. ids, types: (tokens,); types None: all 0. first_only: the head reads each sequence's first token."""
+    """Packed tokens, and which of them the head reads.
+
+    ids, types: (tokens,); types None: all 0. padded: (batch, length) the ids as they were.
+    read: the packed tokens that the head reads, in order; None: all.
+    """
 
     ids: "Tensor"
     types: "Tensor | None"
+    padded: "Tensor"
     packing: Packing
-    first_only: bool
+    read: "Tensor | None"
 
-    def read(self, hidden: "Tensor") -> "Tensor":
-        """What of the last layer is computed: (sequences, ...) or (tokens, ...)."""
-        return hidden.index_select(0, self.packing.first) if self.first_only else hidden
+    def of_read(self, hidden: "Tensor") -> "Tensor":
+        """(tokens, ...) -> (read, ...): what of the last layer is computed."""
+        return hidden if self.read is None else hidden.index_select(0, self.read)
+
+    def asking(self, hidden: "Tensor") -> "Tensor":
+        """What attends to the rest in the last layer: the first tokens where they alone are read, else all.
+
+        Attention takes as many queries of each sequence; of any others it is cheap, beside what comes after it.
+        """
+        return self.of_read(hidden) if self._firsts else hidden
+
+    def of_asking(self, seen: "Tensor") -> "Tensor":
+        """What the asking tokens saw -> (read, ...)."""
+        return seen if self._firsts else self.of_read(seen)
+
+    @property
+    def _firsts(self) -> bool:
+        return self.read is self.packing.first
+
+    def counted_from(self, padding: int) -> "Tensor":
+        """(tokens,) positions as RoBERTa counts them: those of a row's tokens from `padding` + 1 on, padding tokens apart."""
+        real = (self.padded != padding).long()
+        return self.packing.pack(real.cumsum(1) * real + padding)
 
 
 @dataclass(frozen=True)
@@ -57,12 +82,15 @@ def _bert(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
     last = len(base.encoder.layer) - 1
     for number, layer in enumerate(base.encoder.layer):
         attention, heads = layer.attention.self, layer.attention.self.num_attention_heads
-        own = tokens.read(hidden) if number == last else hidden
+        asking = tokens.asking(hidden) if number == last else hidden
         q, k, v = (
             projection.unflatten(-1, (heads, -1))
-            for projection in (attention.query(own), attention.key(hidden), attention.value(hidden))
+            for projection in (attention.query(asking), attention.key(hidden), attention.value(hidden))
         )
         seen = attend(q, k, v, tokens.packing, dropout=dropping.rate(attention.dropout)).flatten(1)
+        own = hidden
+        if number == last:
+            own, seen = tokens.of_read(hidden), tokens.of_asking(seen)
         after = layer.attention.output
         own = after.LayerNorm(own + dropping.drop(after.dropout, after.dense(seen)))
         out = layer.output
@@ -72,10 +100,8 @@ def _bert(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
 
 def _bert_embeddings(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
     embeddings = base.embeddings
-    positions = tokens.packing.columns
-    padding = getattr(embeddings, "padding_idx", None)
-    if padding is not None:  # RoBERTa counts its positions from there on
-        positions = positions + (padding + 1)
+    padding = getattr(embeddings, "padding_idx", None)  # RoBERTa counts its positions from there on
+    positions = tokens.packing.columns if padding is None else tokens.counted_from(padding)
     hidden = embeddings.word_embeddings(tokens.ids) + embeddings.position_embeddings(positions)
     types = embeddings.token_type_embeddings
     hidden = hidden + (types.weight[0] if tokens.types is None else types(tokens.types))
@@ -90,12 +116,15 @@ def _distilbert(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
     last = len(base.transformer.layer) - 1
     for number, layer in enumerate(base.transformer.layer):
         attention = layer.attention
-        own = tokens.read(hidden) if number == last else hidden
+        asking = tokens.asking(hidden) if number == last else hidden
         q, k, v = (
             projection.unflatten(-1, (attention.n_heads, -1))
-            for projection in (attention.q_lin(own), attention.k_lin(hidden), attention.v_lin(hidden))
+            for projection in (attention.q_lin(asking), attention.k_lin(hidden), attention.v_lin(hidden))
         )
         seen = attend(q, k, v, tokens.packing, dropout=dropping.rate(attention.dropout)).flatten(1)
+        own = hidden
+        if number == last:
+            own, seen = tokens.of_read(hidden), tokens.of_asking(seen)
         own = layer.sa_layer_norm(attention.out_lin(seen) + own)
         ffn = layer.ffn
         fed = dropping.drop(ffn.dropout, ffn.lin2(ffn.activation(ffn.lin1(own))))
@@ -117,10 +146,12 @@ def _modernbert(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
         q, k, v = qkv.unbind(1)
         q, k = _turned(q, cos, sin), _turned(k, cos, sin)
         if number == last:
-            q, hidden = tokens.read(q), tokens.read(hidden)
+            q = tokens.asking(q)
         window = None if attention.sliding_window is None else base.config.sliding_window
         rate = attention.attention_dropout if dropping.attention and attention.training else 0.0
         seen = attend(q, k, v, tokens.packing, dropout=rate, window=window).flatten(1)
+        if number == last:
+            hidden, seen = tokens.of_read(hidden), tokens.of_asking(seen)
         hidden = hidden + dropping.drop(attention.out_drop, attention.Wo(seen))
         mlp = layer.mlp
         inner, gate = mlp.Wi(layer.mlp_norm(hidden)).chunk(2, dim=-1)

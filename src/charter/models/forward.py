@@ -4,8 +4,8 @@ A task calls either as it would call the model: `forward(**batch.inputs).logits`
 order of floating-point sums), and so are the gradients; only less is computed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from charter.models.encoders import ENCODERS, Dropping, Encoder, Tokens
@@ -18,9 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """logits: (batch, classes), or (batch, length, classes) with zeros where there was padding."""
+    """logits: (batch, classes), or (batch, length, classes) with zeros where there was padding or nothing was read.
+
+    Of a base without a head they are its last hidden states.
+    """
 
     logits: "Tensor"
+
+    @property
+    def last_hidden_state(self) -> "Tensor":
+        """(batch, length, width): what a base without a head gives."""
+        return self.logits
 
     @property
     def start_logits(self) -> "Tensor":
@@ -44,10 +52,21 @@ def forward_of(model: Any, *, economies: bool = False) -> Any:
 
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     encoder, head = ENCODERS.get(_known(getattr(plain, "base_model", None))), HEADS.get(_known(plain))
-    if encoder is None or head is None or not _is_packable(plain.config):
+    if encoder is None or head is None or not _is_packable(plain.config, head):
         return model
     drop = coarse if economies else _as_it_is
-    return partial(_packed, plain, encoder, head, Dropping(drop, attention=not economies))
+    return PackedForward(plain, encoder, head, Dropping(drop, attention=not economies))
+
+
+def read_at(forward: Any, inputs: "Mapping[str, Tensor]", read: "Tensor | None") -> Any:
+    """What a model, a graph or a forward pass says to inputs, of which only some positions are read.
+
+    read: (batch, length) true where the output is read; None: everywhere. A padding-free pass computes its last layer for
+        those alone and gives zeros elsewhere; every other one computes all.
+    """
+    if read is None or not isinstance(forward, PackedForward):
+        return forward(**inputs)
+    return forward(**inputs, read=read)
 
 
 def _known(model: Any) -> str:
@@ -56,32 +75,51 @@ def _known(model: Any) -> str:
     return kind.__name__ if kind.__module__.startswith("transformers.models.") else ""
 
 
-def _is_packable(config: Any) -> bool:
-    decoder = getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False)
-    pooling = getattr(config, "classifier_pooling", "cls")
-    return not decoder and pooling == "cls"
+def _is_packable(config: Any, head: Head) -> bool:
+    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
+        return False
+    known = getattr(config, "classifier_pooling", "cls") in ("cls", "mean")
+    return not head.one_each or (known and getattr(config, "summary_type", "first") == "first")
+
+
+def _averages(config: Any) -> bool:
+    """Whether a head of one output each reads the mean of the hidden states, as ModernBERT's may."""
+    return getattr(config, "classifier_pooling", "cls") == "mean"
 
 
 def _as_it_is(module: Any, hidden: "Tensor") -> "Tensor":
     return module(hidden)  # type: ignore[no-any-return]
 
 
-def _packed(
-    model: Any,
-    encoder: Encoder,
-    head: Head,
-    dropping: Dropping,
-    *,
-    input_ids: "Tensor",
-    attention_mask: "Tensor",
-    token_type_ids: "Tensor | None" = None,
-) -> Output:
-    packing = Packing.of(attention_mask)
-    tokens = Tokens(
-        ids=packing.pack(input_ids),
-        types=None if token_type_ids is None else packing.pack(token_type_ids),
-        packing=packing,
-        first_only=head.first_only,
-    )
-    logits = head.logits(model, encoder(model.base_model, tokens, dropping))
-    return Output(packing.in_rows(logits) if head.first_only else packing.unpack(logits))
+@dataclass(frozen=True)
+class PackedForward:
+    """A model's forward pass without padding, through its own modules."""
+
+    model: Any
+    encoder: Encoder
+    head: Head
+    dropping: Dropping
+
+    def __call__(
+        self,
+        *,
+        input_ids: "Tensor",
+        attention_mask: "Tensor",
+        token_type_ids: "Tensor | None" = None,
+        read: "Tensor | None" = None,
+    ) -> Output:
+        """As the model: inputs (batch, length), or (batch, choices, length) of one that chooses. read: see `read_at`."""
+        ids, packing = input_ids.flatten(0, -2), Packing.of(attention_mask.flatten(0, -2))
+        means = self.head.one_each and _averages(self.model.config)
+        if self.head.one_each:
+            reads = None if means else packing.first
+        else:
+            reads = None if read is None else packing.pack(read).nonzero().flatten()
+        types = None if token_type_ids is None else packing.pack(token_type_ids.flatten(0, -2))
+        tokens = Tokens(packing.pack(ids), types, ids, packing, reads)
+        hidden = self.encoder(self.model.base_model, tokens, self.dropping)
+        logits = self.head.logits(self.model, packing.mean(hidden) if means else hidden)
+        if not self.head.one_each:
+            return Output(packing.unpack(logits, at=reads))
+        in_rows = packing.in_rows(logits)
+        return Output(in_rows if input_ids.ndim == 2 else in_rows.view(input_ids.shape[:-1]))

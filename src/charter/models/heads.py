@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from charter.models.encoders import ENCODERS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Head:
-    """first_only: it reads each sequence's first token. logits: (model, hidden (positions, width)) -> (positions, classes)."""
+    """one_each: it reads one state of each sequence, that of its first token or the mean; else those of any tokens.
 
-    first_only: bool
+    logits: (model, hidden (positions, width)) -> (positions, classes).
+    """
+
+    one_each: bool
     logits: Callable[[Any, "Tensor"], "Tensor"]
 
 
@@ -45,20 +50,33 @@ def _distilbert_answers(model: Any, hidden: "Tensor") -> "Tensor":
     return model.qa_outputs(model.dropout(hidden))  # type: ignore[no-any-return]
 
 
+def _electra_choices(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.classifier(model.sequence_summary(hidden[:, None]))  # type: ignore[no-any-return]
+
+
+def _none(model: Any, hidden: "Tensor") -> "Tensor":
+    """A base by itself: its last hidden states, which a task pools."""
+    del model
+    return hidden
+
+
 def _table() -> dict[str, Head]:
     found: dict[str, Head] = {}
     for family in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Electra"):
         found[f"{family}ForSequenceClassification"] = Head(True, _bert if family == "Bert" else _roberta)
         found[f"{family}ForTokenClassification"] = Head(False, _tokens)
         found[f"{family}ForQuestionAnswering"] = Head(False, _answers)
+        found[f"{family}ForMultipleChoice"] = Head(True, _electra_choices if family == "Electra" else _bert)
     found["DistilBertForSequenceClassification"] = Head(True, _distilbert)
     found["DistilBertForTokenClassification"] = Head(False, _tokens)
     found["DistilBertForQuestionAnswering"] = Head(False, _distilbert_answers)
+    found["DistilBertForMultipleChoice"] = Head(True, _distilbert)
     found["ModernBertForSequenceClassification"] = Head(True, _modernbert)
     found["ModernBertForTokenClassification"] = Head(False, _modernbert)
     found["ModernBertForQuestionAnswering"] = Head(False, _modernbert)
-    return found
+    found["ModernBertForMultipleChoice"] = Head(True, _modernbert)
+    return found | {base: Head(False, _none) for base in ENCODERS}
 
 
 HEADS: Mapping[str, Head] = MappingProxyType(_table())
-"""transformers' class of a model -> its head."""
+"""transformers' class of a model -> its head; a base has none."""

@@ -1,11 +1,12 @@
 """A model's answers to many examples."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charter.data.batch import Batch, Examples
 from charter.models.engines.graph import Graph
@@ -32,7 +33,8 @@ def predict_outputs(
 ) -> "Outputs":
     """The raw outputs of every example, in their order. Examples of like length share a batch.
 
-    batch_size: None for what suits the engine. on_batch is told how many examples are done, of how many.
+    batch_size: sequences at once, of which an example may have several (windows, choices) and is never parted; None for
+        what suits the engine. on_batch is told how many examples are done, of how many.
     """
     if isinstance(model, Graph):
         return _answered(model, task, examples, _on_cpu, batch_size or model.batch_size, on_batch)
@@ -77,16 +79,27 @@ def _answered(
     found: list[np.ndarray | None] = [None] * len(examples)
     done = 0
     with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            batch = place(examples.batch(order[start : start + batch_size]))
-            for index, output in zip(
-                batch.index.tolist(), task.outputs(forward, batch, examples), strict=True
-            ):
-                found[index] = output
+        for index in _batches(order, examples, batch_size):
+            batch = place(examples.batch(index))
+            for at, output in zip(batch.index.tolist(), task.outputs(forward, batch, examples), strict=True):
+                found[at] = output
             done += len(batch.index)
             if on_batch is not None:
                 on_batch(done, len(examples))
     return [output for output in found if output is not None]
+
+
+def _batches(order: NDArray[np.int64], examples: Examples, batch_size: int) -> Iterator[NDArray[np.int64]]:
+    """As many examples as have together at most so many sequences, and at least one."""
+    start = 0
+    while start < len(order):
+        if examples.sizes is None:
+            fit = batch_size
+        else:
+            total = np.cumsum(examples.sizes[order[start : start + batch_size]])
+            fit = max(1, int(np.searchsorted(total, batch_size, side="right")))
+        yield order[start : start + fit]
+        start += fit
 
 
 def on_device(batch: Batch, device: "torch.device") -> Batch:
@@ -102,4 +115,5 @@ def on_device(batch: Batch, device: "torch.device") -> Batch:
         inputs={name: moved(tensor) for name, tensor in batch.inputs.items()},
         targets=None if batch.targets is None else moved(batch.targets),
         weights=moved(batch.weights),
+        read=None if batch.read is None else moved(batch.read),
     )

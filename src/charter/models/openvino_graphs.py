@@ -72,7 +72,9 @@ def _quantised(model: Any, given: Exportable) -> Any:
     import nncf
 
     names = [one.get_any_name() for one in model.inputs]
-    texts = [given.examples.batch(np.asarray([place])).inputs for place in range(len(given.examples))]
+    texts = [
+        given.task.fed(given.examples.batch(np.asarray([place]))) for place in range(len(given.examples))
+    ]
     rows = [{name: one[name].numpy() for name in names} for one in texts]
     logger = logging.getLogger("nncf")
     level = logger.level

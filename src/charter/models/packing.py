@@ -67,10 +67,19 @@ class Packing:
         """(batch, length, ...) -> (tokens, ...)."""
         return padded.flatten(0, 1).index_select(0, self.tokens)
 
-    def unpack(self, packed: "Tensor") -> "Tensor":
-        """(tokens, ...) -> (batch, length, ...), zero where there was padding."""
+    def unpack(self, packed: "Tensor", *, at: "Tensor | None" = None) -> "Tensor":
+        """(tokens, ...) -> (batch, length, ...), zero where there was padding.
+
+        at: which of the packed tokens these are; None: all.
+        """
+        places = self.tokens if at is None else self.tokens.index_select(0, at)
         flat = packed.new_zeros((self.shape[0] * self.shape[1], *packed.shape[1:]))
-        return flat.index_copy(0, self.tokens, packed).view(*self.shape, *packed.shape[1:])
+        return flat.index_copy(0, places, packed).view(*self.shape, *packed.shape[1:])
+
+    def mean(self, packed: "Tensor") -> "Tensor":
+        """(tokens, ...) -> (batch, ...): the mean over each packed sequence."""
+        counts = packed.new_tensor(self.lengths).view(-1, *(1 for _ in packed.shape[1:]))
+        return self.unpack(packed).sum(dim=1).index_select(0, self.rows) / counts
 
     def in_rows(self, sequences: "Tensor") -> "Tensor":
         """(batch, ...) of the packed sequences -> in the order of the batch's rows."""

@@ -34,7 +34,7 @@ class World:
     def add_up(self, model: "nn.Module", loss: float) -> float:
         """Make every gradient the sum of all processes' gradients; gives the sum of their losses.
 
-        A parameter that learns and has no gradient anywhere ends with zeros.
+        A parameter that has no gradient in any process is left without one, as in a world of one: it is then not decayed.
 
         Raises:
             TrainingError: a process is gone.
@@ -47,15 +47,16 @@ class World:
         learning = [one for one in model.parameters() if one.requires_grad]
         sparse: list[Any] = [module.weight for module in model.modules() if getattr(module, "sparse", False)]
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad.to_dense() for one in learning]
-        flat = torch.cat([*(one.flatten() for one in gradients), gradients[0].new_tensor([loss])])
+        had = gradients[0].new_tensor([float(one.grad is not None) for one in learning])
+        flat = torch.cat([*(one.flatten() for one in gradients), had, had.new_tensor([loss])])
         with _together():
             dist.all_reduce(flat)
-        sums = torch.split(flat, [one.numel() for one in gradients] + [1])
-        for one, gradient, total in zip(learning, gradients, sums[:-1], strict=True):
-            one.grad = gradient.copy_(total.view_as(gradient))
+        *sums, had, losses = torch.split(flat, [one.numel() for one in gradients] + [len(had), 1])
+        for one, gradient, total, anywhere in zip(learning, gradients, sums, had.tolist(), strict=True):
+            one.grad = gradient.copy_(total.view_as(gradient)) if anywhere else None
         for weight in sparse:
             weight.grad = _by_row(weight.grad)
-        return float(sums[-1])
+        return float(losses)
 
     def goes_on(self, yes: bool = True) -> bool:
         """Whether there is another update: the first process says, the others hear it.
@@ -89,11 +90,12 @@ class World:
         return told[0]
 
 
-def _by_row(gradient: "Tensor | None") -> "Tensor":
+def _by_row(gradient: "Tensor | None") -> "Tensor | None":
     """A gradient whose rows are mostly zero, as those rows that are not."""
     import torch
 
-    assert gradient is not None
+    if gradient is None:
+        return None
     rows = gradient.abs().amax(dim=1).nonzero().flatten()
     return torch.sparse_coo_tensor(
         rows[None], gradient[rows], gradient.shape, is_coalesced=True, check_invariants=True

@@ -20,7 +20,7 @@ from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
 
-AUDIT_VERSION = 3
+AUDIT_VERSION = 4
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",

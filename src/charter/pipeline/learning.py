@@ -9,6 +9,7 @@ from typing import Any
 
 from charter import plugins
 from charter.data.batch import Examples
+from charter.errors import DataError
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
@@ -22,12 +23,13 @@ from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import Charter, Training
+from charter.spec.model import Charter
+from charter.spec.training import Training
 from charter.tasks import restore
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 
-VERSION = 3
+VERSION = 4
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
@@ -178,7 +180,16 @@ def fit_model(
     logs: Path,
     save_at_end: Callable[[], bool] | None = None,
 ) -> Fitted:
-    """Fit the adapted base by these settings; as `charter.training.fitting.fit`."""
+    """Fit the adapted base by these settings; as `charter.training.fitting.fit`.
+
+    Raises:
+        DataError: as `fit`; or a batch can't be computed in parts, as the settings ask.
+    """
+    if lessons.task.mixes and settings.micro_batch_size is not None:
+        raise DataError(
+            f"training.micro_batch_size: task {lessons.task.name} compares each example with the others of its whole batch; "
+            "remove it, and lower batch_size where memory is short"
+        )
     return fit(
         adapted(
             base,
@@ -197,7 +208,8 @@ def fit_model(
             max_grad_norm=settings.max_grad_norm,
             seed=settings.seed,
             tokens_per_batch=settings.tokens_per_batch,
-            lengths=lessons.train.lengths,
+            lengths=lessons.train.tokens,
+            whole=lessons.task.mixes,
         ),
         half=is_half(settings),
         world=world,

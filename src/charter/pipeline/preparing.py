@@ -37,7 +37,9 @@ from charter.runs.files import write_json, write_table, write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
-from charter.spec.model import Charter, Data, Use
+from charter.spec.data import Data
+from charter.spec.model import Charter
+from charter.spec.use import Use
 from charter.tasks.task import Task
 
 VERSION = 6

@@ -26,8 +26,9 @@ from charter.runs.findings import Finding
 from charter.runs.locks import locked
 from charter.runs.run import Run
 from charter.runs.store import Stage, Store
-from charter.spec.model import Charter, Training
+from charter.spec.model import Charter
 from charter.spec.search import Range, Search
+from charter.spec.training import Training
 from charter.training.checkpoint import FILE as CHECKPOINT
 from charter.training.fitting import FitProgress, Fitted
 from charter.training.search import (

@@ -67,13 +67,18 @@ def plain(
     seed: int,
     tokens_per_batch: int | None = None,
     lengths: NDArray[np.int64] | None = None,
+    whole: bool = False,
 ) -> StepPlan:
     """Training without privacy: shuffled batches, mean loss, the whole gradient clipped to `max_grad_norm`.
 
     tokens_per_batch: about so many tokens in each batch, instead of `batch_size` examples; `lengths` are the tokens of
         each example.
+    whole: a batch is never computed in parts, since its examples meet in the loss (in-batch negatives); one process of
+        several then computes it alone.
     """
-    reduction = Reduction(micro_batch_size, max_grad_norm)
+    if whole and micro_batch_size is not None:
+        raise ValueError("a batch whose examples meet in the loss can't be computed by micro_batch_size")
+    reduction = Reduction(micro_batch_size, max_grad_norm, whole)
     if tokens_per_batch is None:
         return Plain(batch_size, reduction, seed)
     if lengths is None:
@@ -85,17 +90,19 @@ def plain(
 class Reduction:
     """How the losses of a batch become its gradient: their mean, by parts, each computed by one process of the world.
 
-    A part is `micro_batch_size` examples; where None is asked for, the batch is shared out equally. What is drawn in a part
-    (dropout) depends on the update and on the part, not on the process that computes it.
+    A part is `micro_batch_size` examples; where None is asked for, the batch is shared out equally, or is one part when
+    it is to stay `whole`. What is drawn in a part (dropout) depends on the update and on the part, not on the process that
+    computes it.
     """
 
     micro_batch_size: int | None
     max_grad_norm: float | None
+    whole: bool = False
 
     def gradient(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World) -> Descent:
         """The gradient of the mean loss over `index`, summed up over parts and processes, then clipped."""
         total = 0.0
-        at_once = self.micro_batch_size or math.ceil(len(index) / world.size)
+        at_once = self.micro_batch_size or math.ceil(len(index) / (1 if self.whole else world.size))
         parts = [index[start : start + at_once] for start in range(0, len(index), at_once)]
         for part in world.share(parts):
             loss = losses(part).sum() / len(index)

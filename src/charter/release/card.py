@@ -194,6 +194,9 @@ def _scores(record: Record) -> Iterator[str]:
     ]
     yield from _table(("metric", "value", "interval", "rows"), rows)
     found = findings_of(record)
+    searched = first(found, "data", "texts_searched")
+    if searched is not None:
+        yield f"- {say('searched', count=say.count(searched.value or 0))}"
     for one in found:
         if one.metric == "headline_gain" and one.value is not None:
             gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"

@@ -101,9 +101,10 @@ class Comparison:
         return tuple(Score(key[0], dict(key[1]), tuple(one.get(key) for one in each)) for key in keys)
 
     def costs(self) -> Mapping[str, tuple[float | None, ...]]:
-        """What each run cost, by the names in COSTS; None where it is not known."""
+        """What each run cost, by those names in COSTS that any run tells; None where another does not."""
         each = [_costs(run) for run in self.runs]
-        return {name: tuple(one[name] for one in each) for name in COSTS}
+        told = {name: tuple(one[name] for one in each) for name in COSTS}
+        return {name: values for name, values in told.items() if any(one is not None for one in values)}
 
     def limits(self) -> Mapping[str, tuple[Outcome | None, ...]]:
         """Each limit that any charter states and how it came out for each run; None where the run's charter has it not."""

@@ -257,7 +257,7 @@ class _Facts:
         elif split.column is not None or isinstance(self.charter.data.source, dict):
             known = [self._say("splits_given", splits=splits)]
         else:
-            stratify = "true" if split.stratify else "false"
+            stratify = self._say("yes" if split.stratify else "no")
             known = [self._say("splits_random", seed=split.seed, stratify=stratify, splits=splits)]
         for one in select(self.found, "data", "leakage", ("kind", "split")):
             where = {

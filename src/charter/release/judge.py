@@ -110,7 +110,8 @@ def _judge_limit(limit: Limit, evidence: Sequence[Finding]) -> Verdict:
     if not matching:
         return Verdict(str(limit), limit.judge, "no evidence", _nothing_measured(limit, evidence))
     measured = [one for one in matching if _worse_end(limit, one) is not None]
-    unjudged = tuple(_slice_text(one) for one in matching if one.value is None)
+    without = [one for one in matching if one.value is None]
+    unjudged = tuple(_slice_text(one) for one in without) if has_wildcard else ()
     without_interval = [one for one in matching if one.value is not None and one not in measured]
     if without_interval:
         because = "it was measured without an interval; say judge: point to judge its value"
@@ -118,8 +119,8 @@ def _judge_limit(limit: Limit, evidence: Sequence[Finding]) -> Verdict:
     if not measured:
         because = matching[0].because if not has_wildcard else "no slice it covers has enough evidence"
         return Verdict(str(limit), limit.judge, "no evidence", because, matching[0], unjudged)
-    if unjudged and not has_wildcard:
-        return Verdict(str(limit), limit.judge, "no evidence", matching[0].because, matching[0])
+    if without and not has_wildcard:
+        return Verdict(str(limit), limit.judge, "no evidence", without[0].because, without[0])
     worst = _worst(limit, measured)
     kept = all(limit.kept_by(_worse_end(limit, one) or 0.0) for one in measured)
     return Verdict(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from charter.errors import BundleError
 from charter.runs.digest import file_digest, files_digest, list_folder
 from charter.runs.files import read_json
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 MANIFEST = "charter/manifest.json"
 SIGNATURE = "charter/signature.sigstore"

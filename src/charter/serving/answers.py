@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from charter import plugins
+from charter.data.choices import choices_of
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.edits import Chain, Place, backwards, carried
 from charter.data.preparation import prepare_again
@@ -15,12 +16,14 @@ from charter.models.base import load_tokenizer
 from charter.models.exports import Exporter, check_installed
 from charter.models.inference import predict_outputs
 from charter.release.bundle import Bundle
-from charter.spec.model import Use
+from charter.spec.use import Use
 from charter.tasks import restore
 from charter.tasks.task import Task
 
-Given = str | Mapping[str, str | None] | None
-"""One row to answer: its text, or its text in each of several inputs."""
+Cell = str | Sequence[str] | None
+"""What a row has in one input: a text, or a list of them (words, choices); None: nothing."""
+Given = str | Mapping[str, Cell] | None
+"""One row to answer: its text, or what it has in each input."""
 
 
 @dataclass(frozen=True)
@@ -84,27 +87,35 @@ class Answerer:
 
     def _filled(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that have something to read; of several inputs, a missing one is read as an empty text."""
-        if not any(rows[name].null_count() for name in self.columns.inputs):
+        whole = not any(rows[name].null_count() for name in self.columns.inputs)
+        if whole and self.columns.form.target != "choice":
             return rows
-        filled = rows.filter(~_without_input(self.columns))
+        filled = rows.filter(self._unreadable(rows).is_null())
         texts = [one for one in self.columns.inputs if filled.schema[one] == pl.String]
         several = len(self.columns.inputs) > 1 and texts
         return filled.with_columns(pl.col(*texts).fill_null("")) if several else filled
+
+    def _unreadable(self, rows: pl.DataFrame) -> pl.Series:
+        """Why a row can't be read as it was given; null for those that can."""
+        reason: pl.Expr = pl.when(_without_input(self.columns)).then(pl.lit("no text"))
+        if self.columns.form.target == "choice":
+            few = pl.Series([len(one) < 2 for one in choices_of(rows, self.columns)], dtype=pl.Boolean)
+            reason = pl.coalesce(reason, pl.when(few).then(pl.lit("fewer than two choices")))
+        return rows.select(reason.alias("not_answered"))["not_answered"].cast(pl.String)
 
     def _with_reasons(
         self, rows: pl.DataFrame, answered: pl.DataFrame, dropped: pl.DataFrame
     ) -> pl.DataFrame:
         """An answer, or the reason why there is none, for every row."""
-        empty = rows.filter(_without_input(self.columns))
-        no_text = empty.select(ROW, pl.lit("no text").alias("not_answered"))
-        reasons = pl.concat([dropped.select(ROW, pl.col("reason").alias("not_answered")), no_text])
+        unread = rows.select(ROW).with_columns(self._unreadable(rows)).drop_nulls()
+        reasons = pl.concat([dropped.select(ROW, pl.col("reason").alias("not_answered")), unread])
         return (
             rows.select(ROW, PLACE)
             .join(answered, on=ROW, how="left", maintain_order="left")
             .join(reasons, on=ROW, how="left", maintain_order="left")
         )
 
-    def answer_texts(self, texts: str | Mapping[str, str | None] | Sequence[Given]) -> pl.DataFrame:
+    def answer_texts(self, texts: str | Mapping[str, Cell] | Sequence[Given]) -> pl.DataFrame:
         """Answer texts given one by one, or a single one. None is answered by its reason, `no text`.
 
         For a bundle of several inputs each one is a mapping, input -> text.
@@ -123,31 +134,42 @@ def _without_input(columns: Columns) -> pl.Expr:
 
 
 def text_rows(texts: Sequence[Given], columns: Columns) -> pl.DataFrame:
-    """Texts, or for several inputs mappings of input -> text, as rows that can be answered.
+    """Texts, or for several inputs mappings of input -> text (or list of texts), as rows that can be answered.
 
     Raises:
         DataError: a text with half a character in it (bytes that are no UTF-8, on a command line); inputs that the
-            bundle does not have, or not all of them; one text for a bundle of several inputs.
+            bundle does not have, or not all of them; one text for a bundle of several inputs; an input that is a list in
+            one row and a text in another.
         TypeError: something that is no text.
     """
     several = len(columns.inputs) > 1
     rows = [_inputs_of(one, number, columns) for number, one in enumerate(texts, start=1)]
     numbers = range(1, len(texts) + 1)
-    names = {name: [row[name] for row in rows] for name in columns.inputs}
     what = "row" if several else "text"
-    return pl.DataFrame(
-        {ROW: numbers, PLACE: [f"{what} {number}" for number in numbers], **names},
-        schema={ROW: pl.Int64, PLACE: pl.String, **dict.fromkeys(columns.inputs, pl.String)},
-    )
+    frame = pl.DataFrame({ROW: numbers, PLACE: [f"{what} {number}" for number in numbers]})
+    told = [_column(name, [row[name] for row in rows]) for name in columns.inputs]
+    return frame.with_columns(pl.col(ROW).cast(pl.Int64), pl.col(PLACE).cast(pl.String), *told)
 
 
-def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, str | None]:
-    """The text of each input of one row, checked."""
+def _column(name: str, cells: list[Cell]) -> pl.Series:
+    """One input of all rows: texts, or lists of them; an empty list says nothing."""
+    lists = [one for one in cells if isinstance(one, list | tuple)]
+    if not lists:
+        return pl.Series(name, cells, dtype=pl.String)
+    if len(lists) != sum(one is not None for one in cells):
+        raise DataError(
+            f"input '{name}' has lists in some rows and texts in others; give it the same way in all"
+        )
+    return pl.Series(name, [list(one) if one else None for one in cells], dtype=pl.List(pl.String))
+
+
+def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, Cell]:
+    """What one row has in each input, checked."""
     listed = ", ".join(columns.inputs)
     if isinstance(given, Mapping):
         if set(given) != set(columns.inputs):
             raise DataError(f"row {number} has {', '.join(given) or 'nothing'}; this bundle reads {listed}")
-        row: Mapping[str, str | None] = given
+        row: Mapping[str, Cell] = given
     elif len(columns.inputs) > 1:
         raise DataError(
             f"text {number} is one text, and this bundle reads {listed}: give each by its name "
@@ -155,16 +177,23 @@ def _inputs_of(given: Given, number: int, columns: Columns) -> Mapping[str, str 
         )
     else:
         row = {columns.text: given}
-    for text in row.values():
-        if text is not None and not isinstance(text, str):
-            raise TypeError(f"text {number} is of type {type(text).__name__}; texts, or None, are answered")
-        try:
-            (text or "").encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"text {number} is no valid text: at character {error.start + 1} it has bytes that are no UTF-8"
-            ) from None
+    for cell in row.values():
+        for text in cell if isinstance(cell, list | tuple) else [cell]:
+            _check_text(text, number)
     return row
+
+
+def _check_text(text: object, number: int) -> None:
+    if text is None:
+        return
+    if not isinstance(text, str):
+        raise TypeError(f"text {number} is of type {type(text).__name__}; texts, or None, are answered")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"text {number} is no valid text: at character {error.start + 1} it has bytes that are no UTF-8"
+        ) from None
 
 
 def _as_given(

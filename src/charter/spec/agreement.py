@@ -18,9 +18,11 @@ from charter.spec.metrics import (
     why_never,
     why_pointless,
 )
-from charter.spec.model import Training, Use
+from charter.spec.model import MIXING
 from charter.spec.parts import Parts
 from charter.spec.search import KEYS, Choices
+from charter.spec.training import Training
+from charter.spec.use import Use
 
 Say = Callable[[Path_, str], None]
 """Notes a problem at a path of the file."""
@@ -180,6 +182,12 @@ def _target_of_task(parts: Parts, say: Say) -> None:
                 )
         if parts.one("training", "class_weights") is not None:
             say(("training", "class_weights"), f"task {use.use} has no classes to weigh; remove the key")
+    if use is not None and use.use in MIXING and parts.one("training", "micro_batch_size") is not None:
+        say(
+            ("training", "micro_batch_size"),
+            f"it cuts batches into parts, and task {use.use} compares each example with the others of its whole batch; remove "
+            "it, and lower batch_size where memory is short",
+        )
     if use is not None and use.use == "question_answering":
         for path, one in parts.each("data", "prepare").items():
             if one.use == "drop_near_duplicates":

@@ -7,7 +7,8 @@ from typing import Any
 
 from charter import plugins
 from charter.errors import OptionError
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter
+from charter.spec.use import Use
 
 KINDS: Mapping[str, plugins.Kind] = {
     "data.prepare": "preparation",
@@ -36,7 +37,11 @@ def differences(charters: Sequence[Charter]) -> tuple[Change, ...]:
     keys = list(dict.fromkeys(key for one in flat for key in one))
     found = [Change(key, tuple(one.get(key) for one in flat)) for key in keys]
     order = {key: place for place, key in enumerate(Charter.model_fields)}
-    changed = [change for change in found if len(set(change.values)) > 1]
+    nothing = {
+        None,
+        "null",
+    }  # where one charter has no such section, what the other leaves unset in it is no difference
+    changed = [one for one in found if len(set(one.values)) > 1 and not set(one.values) <= nothing]
     return tuple(
         sorted(changed, key=lambda change: order.get(change.key.partition(".")[0].partition("[")[0], 0))
     )

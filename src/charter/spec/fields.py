@@ -20,6 +20,11 @@ Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_whole)]
 Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
 
 
+Name = Annotated[
+    str, Field(pattern=r"^[\w][\w.\-]{0,79}$", description="letters of any script, digits, and . _ - inside")
+]
+
+
 class Section(BaseModel):
     """A part of the charter: frozen, no unknown key, every key told."""
 

@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 EXAMPLES: Mapping[str, str] = {
     "name": "name: reviews",

@@ -189,6 +189,11 @@ def _is_never(limit: Limit, low: float, high: float) -> bool:
 def why_never(limit: Limit, measuring: Measuring) -> str:
     """Why no audit of a charter can ever measure a limit; empty where one does."""
     metric, task, known = limit.metric, measuring.task, measuring.metrics
+    if metric == "format_agreement" and task in (*EMBEDDINGS, "regression"):
+        return (
+            f"it counts answers that are the same, and those of task {task} are numbers, alike by degrees only; limit its "
+            "scores instead: they are measured of every format"
+        )
     if metric in OF_FORMATS:
         return f"{metric} is measured of each released format as a whole, by no slice" if limit.slices else ""
     audit = audit_of(metric)

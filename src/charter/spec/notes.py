@@ -11,9 +11,10 @@ from charter.spec.agreement import lacks_validation
 from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
 from charter.spec.metrics import keeps_anything
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter
 from charter.spec.parts import Parts
 from charter.spec.places import base_folder, evaluation_sets
+from charter.spec.use import Use
 
 
 def notes(document: Document, charter: Charter) -> list[Problem]:
@@ -152,6 +153,9 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     for at, use in enumerate(charter.data.prepare):
         if use.use == "keep_languages" and find_spec("fasttext") is None:
             said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
+    if charter.data.engine == "ray" and find_spec("ray") is None:
+        said.append((("data", "engine"), str(MissingExtraError("data.engine 'ray'", "ray"))))
+    said += _formats(charter)
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
     if charter.training.search is not None and find_spec("optuna") is None:
@@ -161,4 +165,16 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
             plugins.make("tracker", use.use, use.options)
         except MissingExtraError as error:
             said.append((("tracking", at), str(error)))
+    return said
+
+
+def _formats(charter: Charter) -> list[tuple[Path_, str]]:
+    """Formats whose libraries this machine lacks; they are looked for, not imported."""
+    check_installed = importlib.import_module("charter.models.exports").check_installed
+    said: list[tuple[Path_, str]] = []
+    for at, name in enumerate(charter.release.formats):
+        try:
+            check_installed(name, plugins.make("exporter", name, {}))
+        except MissingExtraError as error:
+            said.append((("release", "formats", at), str(error)))
     return said

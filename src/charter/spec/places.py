@@ -14,11 +14,12 @@ from typing import Any
 from charter import plugins
 from charter.errors import CharterError, CharterFileError, MissingExtraError
 from charter.spec.agreement import RESERVED, Say, all_roles, published
+from charter.spec.data import WHERE
 from charter.spec.datasheet import read_answers
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
-from charter.spec.model import WHERE, Use
 from charter.spec.parts import Parts
+from charter.spec.use import Use
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")

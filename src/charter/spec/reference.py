@@ -13,8 +13,9 @@ from pydantic import BaseModel
 
 from charter import plugins
 from charter.spec import metrics
-from charter.spec.model import Charter, Use
+from charter.spec.model import Charter
 from charter.spec.parts import section_of
+from charter.spec.use import Use
 
 HEAD = """\
 # The charter file

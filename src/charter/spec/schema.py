@@ -4,7 +4,8 @@ from typing import Any
 
 from charter import plugins
 from charter.spec.check import PLANNED_KEYS
-from charter.spec.model import WHERE, Charter
+from charter.spec.data import WHERE
+from charter.spec.model import Charter
 
 
 def json_schema() -> dict[str, Any]:

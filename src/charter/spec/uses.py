@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from charter import plugins
 from charter.errors import OptionError, Problem
+from charter.spec.data import WHERE
 from charter.spec.document import Document, Path_
 from charter.spec.messages import is_ghost, told
-from charter.spec.model import WHERE
 
 
 def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:

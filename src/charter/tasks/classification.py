@@ -159,11 +159,18 @@ class Classification(Task):
         return classwise.matrix(self.labels, self._truth(rows, columns), best)
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[baselines.Baseline]:
         """The majority class, and logistic regression on TF-IDF."""
         truth, classes = self._truth(train, columns), len(self.labels)
-        priors = np.log(baselines.class_priors(truth, classes)).astype(np.float32)
+        known = np.concatenate([truth, self._truth(others, columns)])
+        priors = np.log(baselines.class_priors(known, classes)).astype(np.float32)
         trivial = baselines.Baseline("majority", [priors] * test.height)
         name = "tfidf_logistic_regression"
         if len(np.unique(truth)) < 2:

@@ -125,10 +125,10 @@ def shown_texts(rows: pl.DataFrame, columns: Columns, masked: Masked) -> list[st
         return []
     parts = {column: [_plain(cell) for cell in masked(rows, column)] for column in columns.inputs}
     if len(parts) == 1:
-        return [_cut(text, LONGEST) for text in parts[columns.text]]
+        return [cut(text, LONGEST) for text in parts[columns.text]]
     most = LONGEST // len(parts)
     return [
-        " | ".join(f"{name}: {_cut(cells[row], most)}" for name, cells in parts.items())
+        " | ".join(f"{name}: {cut(cells[row], most)}" for name, cells in parts.items())
         for row in range(rows.height)
     ]
 
@@ -137,5 +137,6 @@ def _plain(cell: str | list[str]) -> str:
     return cell if isinstance(cell, str) else " ".join(cell)
 
 
-def _cut(text: str, most: int) -> str:
+def cut(text: str, most: int) -> str:
+    """At most so many characters of a text, with a sign where it was cut."""
     return text if len(text) <= most else text[: most - 1] + "…"

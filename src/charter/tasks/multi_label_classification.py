@@ -235,12 +235,19 @@ class MultiLabelClassification(Task):
         )
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[baselines.Baseline]:
         """Each label by its share of the training rows, and a logistic regression on TF-IDF for each label.
 
         Where the model's thresholds are tuned so are the regression's: on a fifth of the training rows, kept apart.
         """
+        del others
         truth = self._truth(train, columns)
         priors = logit(truth.mean(axis=0)).astype(np.float32)
         trivial = baselines.Baseline("majority", [priors] * test.height)
@@ -284,7 +291,7 @@ class MultiLabelClassification(Task):
 
     def _named(self, present: NDArray[np.bool_], shares: NDArray[np.float64]) -> str:
         named = [f"{self.labels[one]} {shares[one]:.2f}" for one in np.flatnonzero(present)]
-        return ", ".join(named) or "–"
+        return ", ".join(named) or ""
 
     @property
     def _cuts(self) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from charter.data.batch import Batch, Examples
+from charter.data.choices import NONE, choice_columns, choices_of, right_choices
 from charter.data.columns import ROW, Columns, Form
 from charter.data.text import encode_rows
 from charter.errors import DataError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 NEVER = -1e9
+SHOWN_CHOICE = 160
+"""Characters of a choice that the report shows of a misjudged row."""
 STEM, CHOICE = "stem", "choice"
 
 
@@ -56,7 +59,7 @@ class MultipleChoice(Task):
     @property
     def form(self) -> Form:
         """The target names a choice; the text and every choice must be there."""
-        return Form("label", every_input=True)
+        return Form("choice", every_input=True, stem=self.stem, first=self.first)
 
     @property
     def head(self) -> Head:
@@ -64,26 +67,21 @@ class MultipleChoice(Task):
         return Head("AutoModelForMultipleChoice", ("choice",))
 
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
-        """The task as it is, once every row has choices and names one of them.
+        """The task as it is. Rows with fewer than two choices, or whose target names none, were rejected at reading.
 
         Raises:
-            DataError: no choices, fewer than two, or a target that names none of them.
+            DataError: the inputs leave no column for choices, or a preparation changed a target so that it names none.
         """
-        names = list(columns.inputs)[self.stem :]
-        if not names:
+        if not choice_columns(columns):
             raise DataError(
                 f"task {self.name}: data.inputs names {len(columns.inputs)} column(s), of which stem: {self.stem} are the "
                 "text, so no choice is left"
             )
-        few = sum(len(one) < 2 for one in self._choices(rows, columns))
-        if few:
-            raise DataError(f"task {self.name}: {few} of {rows.height} rows have fewer than two choices")
-        none = int((self._truth(rows, columns) < 0).sum())
-        if none:
+        lost = int((_truth(rows, columns) == NONE).sum())
+        if lost:
             raise DataError(
-                f"task {self.name}: in {none} of {rows.height} rows column '{columns.target}' names none of the choices; "
-                f"accepted are numbers from {self.first} on (task option first), letters from A on, and the names of the "
-                "choices' columns"
+                f"task {self.name}: after preparation column '{columns.target}' of {lost} rows names none of their choices; "
+                "look at what data.prepare does to it"
             )
         return replace(self)
 
@@ -97,7 +95,7 @@ class MultipleChoice(Task):
         with_targets: bool = True,
     ) -> Examples:
         """Encode each choice beside its text, as a pair; an example owns as many sequences as it has choices."""
-        choices = self._choices(rows, columns)
+        choices = choices_of(rows, columns)
         sizes = np.asarray([len(one) for one in choices], dtype=np.int64)
         stems = np.repeat(np.asarray(self._stems(rows, columns), dtype=object), sizes)
         flat = pl.DataFrame(
@@ -107,7 +105,7 @@ class MultipleChoice(Task):
         encoded = encode_rows(flat, Columns(inputs={STEM: "text", CHOICE: "text"}), tokenizer, max_length)
         return Examples(
             ids=encoded.ids,
-            targets=self._truth(rows, columns) if with_targets else None,
+            targets=_truth(rows, columns) if with_targets else None,
             rows=rows[ROW].to_numpy(),
             truncated=encoded.truncated,
             pad_id=int(tokenizer.pad_token_id),
@@ -134,7 +132,7 @@ class MultipleChoice(Task):
         """`choice`, the number of the answer counted as the charter counts; its text, its `probability`, and all of them."""
         best = [int(np.argmax(one)) for one in outputs]
         shares = [softmax(np.asarray(one, dtype=np.float64)) for one in outputs]
-        texts = self._choices(rows, columns)
+        texts = choices_of(rows, columns)
         return pl.DataFrame(
             {
                 "choice": pl.Series([one + self.first for one in best], dtype=pl.Int64),
@@ -151,7 +149,7 @@ class MultipleChoice(Task):
     def tally(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
         """(n, 2): 1, and whether the right choice was named."""
         best = np.asarray([int(np.argmax(one)) for one in outputs], dtype=np.int64)
-        return np.stack([np.ones_like(best), best == self._truth(rows, columns)], axis=1).astype(np.int64)
+        return np.stack([np.ones_like(best), best == _truth(rows, columns)], axis=1).astype(np.int64)
 
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
         """Accuracy."""
@@ -167,15 +165,22 @@ class MultipleChoice(Task):
         logits = np.full((len(outputs), most), NEVER)
         for row, one in enumerate(outputs):
             logits[row, : len(one)] = one
-        return Confidences(logits, self._truth(rows, columns), np.arange(len(outputs), dtype=np.int64))
+        return Confidences(logits, _truth(rows, columns), np.arange(len(outputs), dtype=np.int64))
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """The place that is right most often; and the choice that shares most with the text (BM25)."""
         del seed
-        usual = int(np.bincount(self._truth(train, columns)).argmax())
-        choices = self._choices(test, columns)
+        known = np.concatenate([_truth(train, columns), _truth(others, columns)])
+        usual = int(np.bincount(known).argmax())
+        choices = choices_of(test, columns)
         fixed, shared = [], []
         for stem, texts in zip(self._stems(test, columns), choices, strict=True):
             one = np.zeros(len(texts), dtype=np.float32)
@@ -191,21 +196,31 @@ class MultipleChoice(Task):
     def shown(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, masked: Masked
     ) -> list[dict[str, Any]]:
-        """Texts and choices, with the numbers of the right one and of the one named, and both probabilities."""
+        """Each text; the right choice and the one named, each with its number; both probabilities."""
         told = self.confidences(outputs, rows, columns)
-        texts = classwise.shown_texts(rows, columns, masked)
+        stems = Columns(inputs=dict(list(columns.inputs.items())[: self.stem]))
+        cells = [masked(rows, column) for column in choice_columns(columns)]
+        kept = [pl.Series(name, one) for name, one in zip(choice_columns(columns), cells, strict=True)]
+        choices = choices_of(rows.with_columns(kept), columns)
+
+        def named(row: int, place: int) -> str:
+            return f"{place + self.first}: {classwise.cut(choices[row][place], SHOWN_CHOICE)}"
+
         return [
             {
                 "text": text,
-                "truth": str(truth + self.first),
-                "answer": str(answer + self.first),
+                "truth": named(row, truth),
+                "answer": named(row, answer),
                 "probability": round(float(shares[answer]), 4),
                 "probability_of_truth": round(float(shares[truth]), 4),
             }
-            for text, truth, answer, shares in zip(
-                texts, told.truth, told.answers, told.probabilities, strict=True
+            for row, (text, truth, answer, shares) in enumerate(
+                zip(
+                    classwise.shown_texts(rows, stems, masked),
+                    told.truth, told.answers, told.probabilities, strict=True,
+                )
             )
-        ]
+        ]  # fmt: skip
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -218,37 +233,6 @@ class MultipleChoice(Task):
         found: list[str] = rows.select(pl.concat_str(parts, separator=" ").alias(STEM))[STEM].to_list()
         return found
 
-    def _choices(self, rows: pl.DataFrame, columns: Columns) -> list[list[str]]:
-        """The choices of each row, in order."""
-        parts = []
-        for column in list(columns.inputs)[self.stem :]:
-            cells = rows[column].to_list()
-            lists = isinstance(rows.schema[column], pl.List)
-            parts.append([list(cell or []) if lists else [cell or ""] for cell in cells])
-        return [[text for part in row for text in part] for row in zip(*parts, strict=True)]
-
-    def _truth(self, rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
-        """(n,) the place of the right choice, from 0; -1 where the target names none."""
-        names = {name: at for at, name in enumerate(list(columns.inputs)[self.stem :])}
-        sizes = [len(one) for one in self._choices(rows, columns)]
-        found = [
-            self._place(value, names, size)
-            for value, size in zip(rows[str(columns.target)].to_list(), sizes, strict=True)
-        ]
-        return np.asarray(found, dtype=np.int64)
-
-    def _place(self, value: str | None, names: Mapping[str, int], size: int) -> int:
-        said = (value or "").strip()
-        if said in names:
-            return names[said]
-        if said.isascii() and said.isdigit():
-            place = int(said) - self.first
-        elif len(said) == 1 and said.isascii() and said.isalpha():
-            place = ord(said.upper()) - ord("A")
-        else:
-            return -1
-        return place if 0 <= place < size else -1
-
     def fed(self, batch: Batch) -> "dict[str, Tensor]":
         """Each text with a choice as a row of one choice, (sequences, 1, length): so rows may differ in their choices."""
         return {name: tensor[:, None] for name, tensor in batch.inputs.items()}
@@ -260,3 +244,8 @@ class MultipleChoice(Task):
         assert batch.sizes is not None
         told = model(**self.fed(batch)).logits.float().reshape(-1)
         return pad_sequence(list(told.split(batch.sizes.tolist())), batch_first=True, padding_value=NEVER)
+
+
+def _truth(rows: pl.DataFrame, columns: Columns) -> NDArray[np.int64]:
+    """(n,) the place of the right choice, from 0."""
+    return np.asarray(right_choices(rows, columns), dtype=np.int64)

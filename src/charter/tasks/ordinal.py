@@ -62,9 +62,9 @@ class Ordinal(Task):
         "macro_precision": "precision",
         "macro_recall": "recall",
         "macro_f1": "f1",
+        "macro_mae": "mae",
     }
     correlations: ClassVar[Mapping[str, str]] = {"quadratic_weighted_kappa": "recall"}
-    magnitudes: ClassVar[frozenset[str]] = frozenset({"mae"})
 
     @property
     def form(self) -> Form:
@@ -101,8 +101,10 @@ class Ordinal(Task):
         else:
             unordered = rows.filter(~pl.col(target).is_in(list(self.order))).height
             if unordered or len(set(self.order)) < len(self.order):
-                what = f"{unordered} rows have a class that it lacks" if unordered else "a class stands twice"
-                raise DataError(f"task ordinal: option order, for column '{target}': {what}")
+                what = "a class stands twice"
+                if unordered:
+                    what = f"{unordered} of {rows.height} rows of column '{target}' have a class that it does not name"
+                raise DataError(f"task ordinal: option order ({', '.join(self.order)}): {what}")
             labels = self.order
         if len(labels) > MOST_RANKS:
             raise DataError(
@@ -189,11 +191,16 @@ class Ordinal(Task):
         return found | classwise.scores_by_class(self.labels, right, predicted, true)
 
     def evidence(self, tally: NDArray[Any]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
-        """Rows for accuracy; of each class the true ones, the predicted ones, or both by half."""
+        """Rows for accuracy and MAE; of each class the true ones, the predicted ones, or both by half."""
         _, predicted, true, _ = np.split(tally[:, :-1].astype(np.float64), 4, axis=1)
-        found: dict[ScoreName, Sequence[NDArray[np.float64]]] = {("accuracy", ""): (true.sum(axis=1),)}
+        rows = (true.sum(axis=1),)
+        found: dict[ScoreName, Sequence[NDArray[np.float64]]] = {("accuracy", ""): rows, ("mae", ""): rows}
         found |= {("mae", label): (true[:, index],) for index, label in enumerate(self.labels)}
         return found | classwise.evidence_by_class(self.labels, predicted, true)
+
+    def reach(self, metric: str) -> float:
+        """An answer is at most as many ranks off as there are steps from the first class to the last."""
+        return len(self.labels) - 1.0 if metric in ("mae", "macro_mae") else 1.0
 
     def support(self, rows: pl.DataFrame, columns: Columns) -> Mapping[str, int]:
         """Rows of each class."""
@@ -212,11 +219,18 @@ class Ordinal(Task):
         return classwise.matrix(self.labels, self._truth(rows, columns), answer)
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[baselines.Baseline]:
         """The majority class, and logistic regression on TF-IDF, whose median class is its answer."""
         truth, classes = self._truth(train, columns), len(self.labels)
-        commonest = int(np.bincount(truth, minlength=classes).argmax())
+        known = np.concatenate([truth, self._truth(others, columns)])
+        commonest = int(np.bincount(known, minlength=classes).argmax())
         constant = np.where(np.arange(classes - 1) < commonest, 1.0, -1.0) * baselines.SURE
         trivial = baselines.Baseline("majority", [constant.astype(np.float32)] * test.height)
         name = "tfidf_logistic_regression"

@@ -12,14 +12,14 @@ from pydantic import Field
 from charter.data.answers import PLACES
 from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import ROW, SPLIT, Columns, Form, SplitName
-from charter.data.windows import Windows, encode_windows
+from charter.data.windows import encode_windows
 from charter.errors import DataError
 from charter.tasks import classwise
 from charter.tasks.answer_scoring import Scoring, is_chinese, rightness
 from charter.tasks.baselines import Baseline
 from charter.tasks.passages import Passages
 from charter.tasks.scoring import divided, softmax
-from charter.tasks.spans import NOWHERE, best_spans, merged
+from charter.tasks.spans import best_spans, merged, targets_in_windows
 from charter.tasks.task import Confidences, Head, HeldOut, Masked, Mistakes, Outputs, ScoreName, Task
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class QuestionAnswering(Task):
         encoded = encode_windows(
             rows[question].to_list(), rows[text].to_list(), tokenizer, max_length, self.stride
         )
-        targets = _targets(rows[str(columns.target)].to_list(), encoded) if with_targets else None
+        targets = targets_in_windows(rows[str(columns.target)].to_list(), encoded) if with_targets else None
         return Examples(
             ids=encoded.ids,
             targets=targets,
@@ -277,10 +277,16 @@ class QuestionAnswering(Task):
         return Confidences(self._logits(outputs), right, each, link=link, answer=ones)
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """No answer at all; and the rarest words of the sentence that shares most with the question."""
-        del seed
+        del others, seed
         learned = Passages.of(train[columns.spanned].to_list())
         question, text = columns.inputs
         asked, read = test[question].to_list(), test[text].to_list()
@@ -299,7 +305,7 @@ class QuestionAnswering(Task):
     def shown(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, masked: Masked
     ) -> list[dict[str, Any]]:
-        """Questions and texts with the right answer and the one given; "-" where there is none."""
+        """Questions and texts with the right answer and the one given; "" where there is none."""
         truths = [next(iter(one), "") for one in self._truths(rows, columns)]
         frame = rows.select(ROW).with_columns(
             pl.Series("truth", truths, dtype=pl.String),
@@ -311,8 +317,8 @@ class QuestionAnswering(Task):
         return [
             {
                 "text": text,
-                "truth": truth or "-",
-                "answer": answer or "-",
+                "truth": truth or "",
+                "answer": answer or "",
                 "probability": round(float(share), 4),
             }
             for text, (truth, answer), share in zip(texts, sides, shares, strict=True)
@@ -384,29 +390,3 @@ class QuestionAnswering(Task):
 def _margin(one: NDArray[np.float32]) -> float:
     """How much likelier "no answer" is than the best span, in logits."""
     return float(one[0, 2]) - float(one[1, 2]) if len(one) > 1 else float("inf")
-
-
-def _targets(
-    answers: Sequence[Sequence[Mapping[str, int]]], encoded: Windows
-) -> tuple[NDArray[np.int64], ...]:
-    """Per row the tokens of start and end in each of its windows, one after the other; of several answers the first."""
-    found: list[NDArray[np.int64]] = []
-    at = 0
-    for places, size in zip(answers, encoded.sizes.tolist(), strict=True):
-        tokens: list[int] = []
-        for sequence in range(at, at + size):
-            where = encoded.places[sequence]
-            span = _tokens_of(places[0], where) if places else NOWHERE
-            tokens += span if span[0] >= 0 else (encoded.nothing[sequence],) * 2
-        found.append(np.asarray(tokens, dtype=np.int64))
-        at += size
-    return tuple(found)
-
-
-def _tokens_of(answer: Mapping[str, int], places: NDArray[np.int64]) -> tuple[int, int]:
-    """The first and the last token that an answer touches, where the window holds all of it; else NOWHERE."""
-    read = np.flatnonzero(places[:, 0] >= 0)
-    if not len(read) or places[read[0], 0] > answer["start"] or places[read[-1], 1] < answer["end"]:
-        return NOWHERE
-    inside = np.flatnonzero((places[:, 0] < answer["end"]) & (places[:, 1] > answer["start"]))
-    return (int(inside[0]), int(inside[-1])) if len(inside) else NOWHERE

@@ -43,6 +43,7 @@ class SentenceEmbedding(Embedding):
     labels: tuple[str, ...] = ()
     name: str = "sentence_embedding"
     headline: ClassVar[str] = "ndcg_at_10"
+    mixes: ClassVar[bool] = True
 
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
         """The task as it is, once the rows are pairs (or triples) of texts.
@@ -112,19 +113,25 @@ class SentenceEmbedding(Embedding):
         return {(name, ""): (tally[:, 0],) for name in METRICS}
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """Texts in a random order, and BM25; both as vectors whose inner products are the scores."""
-        del train
+        del train, others
         drawn = np.random.default_rng(seed).normal(size=(test.height, len(columns.inputs), 16))
         chance = Baseline("random_order", list(drawn.astype(np.float32)))
         if test.height > MOST_BESIDE:
             because = f"{test.height} test pairs are too many to score every text for every query; at most {MOST_BESIDE}"
             return [chance, Baseline("bm25", None, because)]
-        query, *others = (test[column].to_list() for column in columns.inputs)
-        texts = [text for row in zip(*others, strict=True) for text in row]
+        query, *replies = (test[column].to_list() for column in columns.inputs)
+        texts = [text for row in zip(*replies, strict=True) for text in row]
         scores = bm25(query, texts)
-        each = len(others)
+        each = len(replies)
         vectors = []
         for row in range(test.height):
             one = np.zeros((1 + each, len(texts)), dtype=np.float32)
@@ -132,6 +139,10 @@ class SentenceEmbedding(Embedding):
             one[np.arange(1, each + 1), row * each + np.arange(each)] = 1.0
             vectors.append(one)
         return [chance, Baseline("bm25", vectors)]
+
+    def searched(self, rows: pl.DataFrame, columns: Columns) -> int:
+        """All different second and third texts."""
+        return len(self._corpus(rows, columns).first)
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -106,10 +106,16 @@ class SentenceSimilarity(Embedding):
         return {("spearman", ""): rank_correlation(_cosines(outputs), self._truth(rows, columns), weights)}
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """The same for every pair; and the cosine of TF-IDF, as pairs of vectors that have it."""
-        del seed
+        del others, seed
         names = list(columns.inputs)
         features = TextFeatures(Columns(inputs={"text": "text"}))
         both = pl.concat([train.select(pl.col(name).alias("text")) for name in names])

@@ -1,9 +1,11 @@
-"""The likeliest spans of a text, from logits of where an answer starts and where it ends."""
+"""Spans of a text in tokens: where the right ones lie in its windows, and the likeliest by logits of start and end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from charter.data.windows import Windows
 
 NOWHERE = (-1, -1)
 
@@ -42,3 +44,29 @@ def merged(nothing: float, parts: Sequence[NDArray[np.float32]], most: int) -> N
     ordered = every[np.lexsort((every[:, 1], every[:, 0], -every[:, 2]))]
     _, once = np.unique(ordered[:, :2], axis=0, return_index=True)
     return np.concatenate([none, ordered[np.sort(once)][:most]])
+
+
+def targets_in_windows(
+    answers: Sequence[Sequence[Mapping[str, int]]], encoded: Windows
+) -> tuple[NDArray[np.int64], ...]:
+    """Per row the tokens of start and end in each of its windows, one after the other; of several answers the first."""
+    found: list[NDArray[np.int64]] = []
+    at = 0
+    for places, size in zip(answers, encoded.sizes.tolist(), strict=True):
+        tokens: list[int] = []
+        for sequence in range(at, at + size):
+            where = encoded.places[sequence]
+            span = _tokens_of(places[0], where) if places else NOWHERE
+            tokens += span if span[0] >= 0 else (encoded.nothing[sequence],) * 2
+        found.append(np.asarray(tokens, dtype=np.int64))
+        at += size
+    return tuple(found)
+
+
+def _tokens_of(answer: Mapping[str, int], places: NDArray[np.int64]) -> tuple[int, int]:
+    """The first and the last token that an answer touches, where the window holds all of it; else NOWHERE."""
+    read = np.flatnonzero(places[:, 0] >= 0)
+    if not len(read) or places[read[0], 0] > answer["start"] or places[read[-1], 1] < answer["end"]:
+        return NOWHERE
+    inside = np.flatnonzero((places[:, 0] < answer["end"]) & (places[:, 1] > answer["start"]))
+    return (int(inside[0]), int(inside[-1])) if len(inside) else NOWHERE

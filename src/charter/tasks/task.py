@@ -148,10 +148,10 @@ class Task(ABC):
     """Scores over all classes that are the mean of a score of each: `macro_f1` of `f1`."""
     correlations: ClassVar[Mapping[str, str]] = {}
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
-    magnitudes: ClassVar[frozenset[str]] = frozenset()
-    """Scores of classes that are no shares and know no upper end (an error in ranks), whatever they rest on."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
+    mixes: ClassVar[bool] = False
+    """Whether the loss of an example depends on the others of its batch, which is then never computed in parts."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
@@ -270,6 +270,11 @@ class Task(ABC):
         shares are left out.
         """
 
+    def reach(self, metric: str) -> float:
+        """The largest value of a score that rests on decisions: 1 for a share, more for an error in ranks."""
+        del metric
+        return 1.0
+
     def ranking_scores(
         self, outputs: Outputs, rows: pl.DataFrame, columns: Columns, weights: NDArray[np.float64]
     ) -> Mapping[ScoreName, NDArray[np.float64]]:
@@ -304,12 +309,27 @@ class Task(ABC):
         return None
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
-        """Cheap models that learned from `train`, with their outputs on `test`: a trivial one first, then a strong one."""
-        del train, test, columns, seed
+        """Cheap models that learned from `train`, with their outputs on `test`: a trivial one first, then a strong one.
+
+        others: rows that are neither learned from nor tested on. What is common is counted in them too: training rows
+        may have been balanced.
+        """
+        del train, test, columns, others, seed
         because = f"no baseline is written for task {self.name}"
         return [Baseline("majority", None, because)]
+
+    def searched(self, rows: pl.DataFrame, columns: Columns) -> int | None:
+        """Among how many different texts each row's search looks; None for a task that searches nothing."""
+        del rows, columns
+        return None
 
     def mistakes(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Mistakes | None:
         """Which rows are answered wrongly; None for a task whose mistakes can't be shown."""

@@ -12,6 +12,7 @@ from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import ROW, Columns
 from charter.data.text import encode_words
 from charter.errors import DataError
+from charter.models.forward import read_at
 from charter.tasks import classwise
 from charter.tasks.baselines import Baseline
 from charter.tasks.classification import inverse_frequencies
@@ -102,11 +103,14 @@ class TokenClassification(Task):
         """Encode rows for the model, in their order; only a word's first piece carries its tag."""
         words = [one.words for one in sentences_of(rows, columns)]
         encoded = encode_words(words, tokenizer, max_length)
+        firsts = tuple(
+            _first_pieces(owners, len(one)) for owners, one in zip(encoded.words, words, strict=True)
+        )
         targets: tuple[NDArray[np.int64], ...] | None = None
         if with_targets:
             targets = tuple(
-                _on_first_pieces(owners, truth)
-                for owners, truth in zip(encoded.words, self.truth(rows, columns), strict=True)
+                _on_first_pieces(places, truth, len(ids))
+                for places, truth, ids in zip(firsts, self.truth(rows, columns), encoded.ids, strict=True)
             )
         return Examples(
             ids=encoded.ids,
@@ -114,16 +118,14 @@ class TokenClassification(Task):
             rows=rows[ROW].to_numpy(),
             truncated=encoded.truncated,
             pad_id=int(tokenizer.pad_token_id),
-            words=tuple(
-                _with_length(owners, len(one)) for owners, one in zip(encoded.words, words, strict=True)
-            ),
+            firsts=firsts,
         )
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """Mean cross-entropy over the words of each sentence, shape (batch,)."""
         from torch.nn import functional as F
 
-        logits = model(**batch.inputs).logits.float()
+        logits = read_at(model, batch.inputs, batch.read).logits.float()
         assert batch.targets is not None
         each = F.cross_entropy(
             logits.transpose(1, 2),
@@ -142,15 +144,13 @@ class TokenClassification(Task):
 
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
         """The logits (words, classes) of each sentence, read at each word's first piece."""
-        logits = model(**batch.inputs).logits.float().cpu().numpy()
-        assert examples.words is not None
+        logits = read_at(model, batch.inputs, batch.read).logits.float().cpu().numpy()
+        assert examples.firsts is not None
         found = []
         for row, index in enumerate(batch.index.tolist()):
-            owners = examples.words[index]
-            length = int(owners[-1])
-            words = np.full((length, len(self.labels)), np.nan, dtype=np.float32)
-            for word, piece in _first_pieces(owners[:-1]).items():
-                words[word] = logits[row, piece]
+            firsts = examples.firsts[index]
+            words = np.full((len(firsts), len(self.labels)), np.nan, dtype=np.float32)
+            words[firsts >= 0] = logits[row, firsts[firsts >= 0]]
             found.append(words)
         return found
 
@@ -224,9 +224,16 @@ class TokenClassification(Task):
         return found
 
     def baselines(
-        self, train: pl.DataFrame, test: pl.DataFrame, columns: Columns, *, seed: int
+        self,
+        train: pl.DataFrame,
+        test: pl.DataFrame,
+        columns: Columns,
+        *,
+        others: pl.DataFrame,
+        seed: int,
     ) -> Sequence[Baseline]:
         """The commonest tag, and logistic regression on features of words."""
+        del others
         truth = np.concatenate(self.truth(train, columns))
         asked = [one.words for one in sentences_of(test, columns)]
         trivial = majority_tag(truth, len(self.labels), asked)
@@ -333,21 +340,16 @@ def _place(one: Entity, sentence: Sentence) -> dict[str, Any]:
     return {"start": start, "end": end, "text": sentence.text[start:end]}
 
 
-def _first_pieces(owners: NDArray[np.int64]) -> dict[int, int]:
-    first: dict[int, int] = {}
-    for piece, word in enumerate(owners.tolist()):
-        if word >= 0:
-            first.setdefault(word, piece)
-    return first
+def _first_pieces(owners: NDArray[np.int64], words: int) -> NDArray[np.int64]:
+    """(words,) the first token of each word, -1 for a word without any; `owners` are the words that tokens belong to."""
+    found = np.full(words, -1, dtype=np.int64)
+    seen, places = np.unique(owners, return_index=True)
+    found[seen[seen >= 0]] = places[seen >= 0]
+    return found
 
 
-def _on_first_pieces(owners: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    targets = np.full(len(owners), IGNORED, dtype=np.int64)
-    for word, piece in _first_pieces(owners).items():
-        targets[piece] = truth[word]
+def _on_first_pieces(firsts: NDArray[np.int64], truth: NDArray[np.int64], tokens: int) -> NDArray[np.int64]:
+    """(tokens,) the tag of each word at its first token."""
+    targets = np.full(tokens, IGNORED, dtype=np.int64)
+    targets[firsts[firsts >= 0]] = truth[firsts >= 0]
     return targets
-
-
-def _with_length(owners: NDArray[np.int64], words: int) -> NDArray[np.int64]:
-    """The words that tokens belong to, and after them how many words there are (some may be beyond the limit)."""
-    return np.append(owners, words)

@@ -17,7 +17,7 @@ from charter.models.device import pick_device
 from charter.models.inference import predict_outputs
 from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
-from charter.spec.model import Training
+from charter.spec.training import Training
 from charter.tasks.task import Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
 from charter.training.interrupt import Interrupt, held_back

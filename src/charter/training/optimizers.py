@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from charter.spec.model import Training
+from charter.spec.training import Training
 
 if TYPE_CHECKING:
     import torch

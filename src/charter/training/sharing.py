@@ -11,7 +11,7 @@ from charter.errors import DataError, TrainingError
 from charter.models.device import pick_device
 from charter.models.world import World
 from charter.privacy.plan import StepPlan
-from charter.spec.model import Training
+from charter.spec.training import Training
 from charter.tasks.task import Task
 from charter.training.interrupt import held_back
 from charter.training.loop import Step, schedule, train
@@ -69,7 +69,7 @@ def follow(world: World) -> None:
 
     Signals are left to the first process: it ends with a whole update, and then all do.
     """
-    with held_back():
+    with held_back(forcible=False):
         while (job := world.tell()) is not None:
             model = job.model.to(pick_device())
             optimizer = optimizers_of(model, job.settings)

@@ -15,7 +15,7 @@ from charter.data.preparation import made_preparations
 from charter.data.rows import Rows
 from charter.data.similarity.overlap import Reference
 from charter.errors import DataError, OptionError
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 
 def prepare_divided(frame, columns, uses, folder=Path()):

@@ -11,7 +11,7 @@ from charter.data.preparation import prepare_again
 from charter.data.preparations.languages import CODES, languages_of
 from charter.data.words import words_of
 from charter.errors import OptionError
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 ENGLISH = "the breakfast was cold and nobody at the desk wanted to help us"

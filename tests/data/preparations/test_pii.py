@@ -15,7 +15,7 @@ from charter.data.preparation import Prepared
 from charter.data.preparations import pii
 from charter.data.preparations.identifiers import is_card, is_cn_id, is_iban, is_uscc, passes_luhn
 from charter.data.preparations.pii import count_pii, personal_kinds
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 

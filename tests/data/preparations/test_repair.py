@@ -5,7 +5,7 @@ import pytest
 
 from charter.data.columns import PLACE, ROW, Columns
 from charter.data.passes import prepare
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 

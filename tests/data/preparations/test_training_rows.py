@@ -18,7 +18,7 @@ from charter.data.preparations.augmentation import variants
 from charter.data.preparations.label_noise import confident_learning
 from charter.data.rows import Rows, whole_numbers
 from charter.errors import DataError
-from charter.spec.model import Use
+from charter.spec.use import Use
 
 
 def prepare_divided(frame, columns, uses, folder=Path()):

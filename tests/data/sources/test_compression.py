@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from charter.data.reading import read_source
 from charter.data.sources.compression import FREE_BYTES, PACKINGS, check_archive, opened, unpacked
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 
 def zst(content: bytes) -> bytes:

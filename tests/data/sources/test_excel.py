@@ -11,7 +11,7 @@ from charter.data.columns import PLACE
 from charter.data.look import look_at
 from charter.data.reading import read_source, source_digest
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 
 def data(source, **more) -> Data:

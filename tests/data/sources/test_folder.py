@@ -15,7 +15,7 @@ from charter.data.sources import documents
 from charter.data.sources.documents import READERS
 from charter.data.sources.locations import check_location
 from charter.errors import DataError, MissingExtraError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 
 def data(source, **more) -> Data:

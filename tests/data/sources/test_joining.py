@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from charter.data.columns import PLACE, ROW
 from charter.data.reading import read_source, source_digest
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 
 def data(join, source="labels.csv", **more) -> Data:

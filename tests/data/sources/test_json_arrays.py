@@ -10,7 +10,7 @@ from charter.data.columns import PLACE, Columns, Form
 from charter.data.reading import read_files, read_source
 from charter.data.sources import json_arrays
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 ASKED = {"inputs": {"question": "text", "context": "text"}, "target": "answers", "max_bad_rows": 1.0}
 ANSWERS = Form("answers", every_input=True)

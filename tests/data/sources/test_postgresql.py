@@ -12,7 +12,7 @@ from charter.data.reading import read_source, source_digest
 from charter.data.sources.locations import find_location
 from charter.data.table import Asked
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 
 @pytest.fixture

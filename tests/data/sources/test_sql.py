@@ -15,7 +15,7 @@ from charter.data.reading import absent_columns, read_source
 from charter.data.sources.database import shown, told, unreadable
 from charter.data.sources.locations import find_location
 from charter.errors import DataError
-from charter.spec.model import Data
+from charter.spec.data import Data
 
 WHERE = "sql:sqlite:///shop.db#reviews"
 

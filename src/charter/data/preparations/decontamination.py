@@ -19,7 +19,8 @@ from charter.data.sources.locations import Location, find_location
 from charter.data.table import Asked
 from charter.errors import DataError, OptionError
 from charter.runs.digest import value_digest
-from charter.spec.model import Place, Use
+from charter.spec.data import Place
+from charter.spec.use import Use
 
 Names = Annotated[str, Field(min_length=1)]
 AT_ONCE = 8_192

@@ -115,14 +115,14 @@ def _edits(found: Sequence[_Found]) -> Edits:
 
 
 def _flagged(texts: pl.Series, kinds: Sequence[Kind]) -> pl.Series:
-    """Which texts can hold anything at all; quick, and never false where something is found."""
+    """Which texts can hold anything at all; quick, and never false where something is found. Null for a missing text."""
     needs = {kind.needs for kind in kinds}
     patterns = [
         _NUMBER,
         "[@＠]" if personal.HANDLE in kinds else _ADDRESS,
         *([_LINK] if "link" in needs else []),
     ]
-    return texts.str.contains("|".join(patterns)).fill_null(False)
+    return texts.str.contains("|".join(patterns))
 
 
 def _with(cells: pl.Series, flagged: pl.Series, changed: Sequence[Cell]) -> pl.Series:

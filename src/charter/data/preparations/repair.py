@@ -43,7 +43,7 @@ def repair_text(
             if isinstance(frame.schema[column], pl.List):
                 frame = frame.with_columns(_on_words(frame[column], html_entities, counts).alias(column))
             else:
-                if not frame[column].str.contains(_ANY).fill_null(False).any():
+                if not frame[column].str.contains(_ANY).any():
                     continue
                 frame = frame.with_columns(_repaired(frame[column], html_entities, counts).alias(column))
         return Outcome(frame, nothing_dropped(), counts, lambda text: _edits(text, html_entities))

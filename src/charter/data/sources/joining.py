@@ -18,7 +18,8 @@ from charter.data.sources.locations import Location, find_location
 from charter.data.table import REJECTS, Asked, Header, Table
 from charter.data.targets import as_label
 from charter.errors import DataError
-from charter.spec.model import Join, Use
+from charter.spec.data import Join
+from charter.spec.use import Use
 
 KEY, FOUND = "__key", "__found"
 """No column of a charter may begin with two underscores."""

@@ -10,7 +10,8 @@ from charter.data.sources.compression import PACKINGS, member_name, unpacked_nam
 from charter.data.sources.files import files_of
 from charter.data.table import Asked, Header, Source
 from charter.errors import DataError
-from charter.spec.model import WHERE, Use
+from charter.spec.data import WHERE
+from charter.spec.use import Use
 from charter.spec.uses import where_needed
 
 ENDINGS: Mapping[str, str] = {

@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charter.models.base import load_model
+from charter.models.device import pick_device
+from charter.models.forward import forward_of
+from charter.models.prepacking import prepack
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -21,4 +24,9 @@ def open_torch(folder: Path, task: "Task", *, threads: int | None = None) -> "Pr
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return load_model(folder, task)
+    model = load_model(folder, task)
+    if (
+        pick_device().type == "cpu" and forward_of(model) is not model
+    ):  # else its code may look at what its layers are
+        prepack(model)
+    return model

@@ -16,6 +16,11 @@ CHINESE: Mapping[str, str] = {
     "why_draft": "它仅为研究而打包，不得使用。未遵守的有：",
     "and_more": "以及另外 {count} 条",
     "measured_on": "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习。",
+    "measured_on_added": (
+        "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习，其中包括数据准备时增添的 {added} 行"
+        "（其他行的副本或变体）。"
+    ),
+    "searched": "每次检索都在 {count} 条文本中进行：文本越多，同一模型的得分越低。",
     "better": "它胜过便宜的基线（{baseline}）：{metric} {gain}。",
     "not_better": "它没有胜过便宜的基线（{baseline}）：{metric} {gain}。",
     "worse": "它不如便宜的基线（{baseline}）：{metric} {gain}。",
@@ -100,8 +105,8 @@ CHINESE: Mapping[str, str] = {
     "no_baseline_of": "{baseline}无法测量：{because}。",
     "occurrences": "出现次数",
     "dash": "–",
-    "forest": "{metric} 及其区间；虚线为整个测试集",
-    "forest_weakest": "{metric} 及其区间，最弱的 {shown} 个（共 {all} 个）；虚线为整个测试集",
+    "forest": "{metric}：点为数值，线为区间，虚线为整个测试集",
+    "forest_weakest": "{metric}（最弱的 {shown} 个，共 {all} 个）：点为数值，线为区间，虚线为整个测试集",
     "groups": "按群体",
     "groups_lead": "群体列从不作为模型的输入。行数太少的群体会列出，但不算合格。",
     "groups_caption": "按 {column} 的得分，由弱到强",
@@ -142,6 +147,9 @@ CHINESE: Mapping[str, str] = {
         "{rows} 行测试数据中，有 {wrong} 行的区间没有包含真实值（或偏差超过一个标准差）。"
         "以下是偏差最大的 {confident} 行，以及随机抽取的 {random} 行（种子 {seed}）。"
     ),
+    "misjudged_off_all": (
+        "{rows} 行测试数据中，有 {wrong} 行的区间没有包含真实值（或偏差超过一个标准差）；全部列出，偏差最大的在前。"
+    ),
     "misjudged_numbers": "括号中的数字为模型给出的概率。",
     "misjudged_none": "{rows} 行测试数据中没有判断错误的。",
     "misjudged_masked": (
@@ -168,6 +176,9 @@ CHINESE: Mapping[str, str] = {
     "used": "使用",
     "by_preparation": "由 {name}",
     "split_caption": "各部分的行数及其中各类别的比例",
+    "answered_share": "有答案",
+    "no_answer_said": "（无）",
+    "split_caption_alone": "各部分的行数",
     "split_caption_labels": "各部分的行数及其中带有各标签的比例",
     "split_caption_numbers": "各部分的行数及其中目标值的概况",
     "split_caption_entities": "各部分的行数及其中各标签或类型的比例",

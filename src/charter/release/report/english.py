@@ -19,6 +19,11 @@ ENGLISH: Mapping[str, str] = {
     "why_draft": "It was packed for study only and must not be used. Not kept:",
     "and_more": "and {count} more",
     "measured_on": "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}.",
+    "measured_on_added": (
+        "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}, to which preparation "
+        "had added {added} copies or variants of others."
+    ),
+    "searched": "Each text was searched for among {count}: among more texts the same model scores lower.",
     "better": "It beats the cheap baseline ({baseline}): {metric} {gain}.",
     "not_better": "It does not beat the cheap baseline ({baseline}): {metric} {gain}.",
     "worse": "It is worse than the cheap baseline ({baseline}): {metric} {gain}.",
@@ -58,7 +63,7 @@ ENGLISH: Mapping[str, str] = {
     "no evidence": "no evidence",
     "by_value": "judged on its value",
     "unjudged": "{count} not judged, too little evidence: {slices}",
-    "unjudged_short": "{count} parts not judged, too little evidence",
+    "unjudged_short": "parts not judged, too little evidence: {count}",
     "every": "every {column}",
     "gauge": "Interval {ends} against the bound {bound}",
     "gauge_key": "The band is where the limit is kept, the thick line the interval, the dot the value.",
@@ -158,6 +163,10 @@ ENGLISH: Mapping[str, str] = {
         "Of {rows} test rows {wrong} are answered with a number whose interval does not hold the truth (or that is more than a "
         "standard deviation off). Shown are the {confident} furthest off and {random} others drawn at random (seed {seed})."
     ),
+    "misjudged_off_all": (
+        "Of {rows} test rows {wrong} are answered with a number whose interval does not hold the truth (or that is more than a "
+        "standard deviation off); all of them, the furthest off first."
+    ),
     "misjudged_numbers": "Numbers in brackets are the probabilities that the model gave.",
     "misjudged_none": "None of the {rows} test rows was misjudged.",
     "misjudged_masked": (
@@ -185,6 +194,9 @@ ENGLISH: Mapping[str, str] = {
     "used": "used",
     "by_preparation": "by {name}",
     "split_caption": "Rows of each split, and the share of each class in it",
+    "answered_share": "have an answer",
+    "no_answer_said": "(none)",
+    "split_caption_alone": "Rows of each split",
     "split_caption_labels": "Rows of each split, and the share of them that has each label",
     "split_caption_numbers": "Rows of each split, and what the target is like in it",
     "split_caption_entities": "Rows of each split, and the share of each tag or type among its words",

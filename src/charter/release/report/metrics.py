@@ -335,8 +335,8 @@ TERMS: tuple[tuple[str, str, str, str], ...] = (
     (
         "Calibration split",
         "校准集",
-        "Rows kept aside to fit the temperature, and for nothing else.",
-        "专门留出用来拟合温度、不作他用的行。",
+        "Rows kept aside to fit what answers need beside the model: temperature, thresholds, intervals. Nothing is judged on them.",
+        "专门留出的行，用来拟合模型之外回答所需的东西：温度、阈值、区间；不在其上作任何评判。",
     ),
     (
         "Baseline",

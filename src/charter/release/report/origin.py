@@ -24,7 +24,7 @@ from charter.release.report.parts import (
 from charter.release.report.performance import finding_table
 from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
-from charter.spec.model import place_text
+from charter.spec.data import place_text
 
 DIGEST = 16
 """Digits of a digest that are shown; the whole of it stands in the JSON below."""

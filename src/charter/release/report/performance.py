@@ -139,8 +139,10 @@ def _pivot(
     for key in keys:
         value = key.slice[column]
         cells = [value_cell(by_place.get((metric, value)), say) for metric in metrics]
+        # an F1 rests on the predicted ones too; how often a class truly occurs is what its recall rests on
+        truly = by_place.get(("recall", value), key).n or 0
         rows.append(
-            [Cell(say.value(column, value), kind="own"), Cell(say.count(key.n or 0), kind="number"), *cells]
+            [Cell(say.value(column, value), kind="own"), Cell(say.count(truly), kind="number"), *cells]
         )
     return Table(caption, headings, rows)
 
@@ -215,7 +217,9 @@ def _baselines(record: Record, found: Sequence[Finding], say: Wording) -> Iterat
     for one in beside:
         name = say.name(one.slice.get("baseline", ""))
         if one.value is None and one.metric == headline(record):
-            parts.append(Text(say("no_baseline_of", baseline=name, because=say.said(one.because))))
+            because = say.said(one.because.removeprefix("insufficient evidence: "))
+            said = say("no_baseline_of", baseline=name, because=because)
+            parts.append(Text(said[:1].upper() + said[1:]))
         elif one.metric == "headline_gain" and one.value is not None:
             gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
             parts.append(Text(say("gain", baseline=name, metric=say.metric(headline(record)), gain=gain)))
@@ -308,7 +312,7 @@ def _misjudged(record: Record, say: Wording) -> Iterator[Section]:
     else:
         key = "misjudged_rule" if told["random"] else "misjudged_all"
         if headline(record) in OFF:
-            key = "misjudged_off"
+            key = "misjudged_off" if told["random"] else "misjudged_off_all"
         counts = {name: say.count(told[name]) for name in ("rows", "wrong", "confident", "random")}
         parts += [Text(say(key, seed=told["seed"], **counts)), Text(say("misjudged_masked"), soft=True)]
         space = "" if say.language == "zh" else " "

@@ -10,12 +10,8 @@ from charter.release.report.performance import MOST_ROWS
 from charter.release.report.wording import Wording, number
 from charter.runs.findings import Finding
 
-CAPTIONS = {
-    "token_classification": "_entities",
-    "multi_label_classification": "_labels",
-    "regression": "_numbers",
-}
-"""Task -> which caption fits what is told of the splits."""
+CAPTIONS = {"token_classification": "_entities", "multi_label_classification": "_labels"}
+"""Task -> which caption fits what is told of the classes in its splits; others have one class per row."""
 
 
 def data_section(record: Record, say: Wording) -> Section:
@@ -80,14 +76,15 @@ def _splits(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
         (one.slice["split"], one.slice["class"]): one.value or 0
         for one in select(found, "data", "label_share", ("split", "class"))
     }
-    caption = say(f"split_caption{CAPTIONS.get(record.charter.task.use, '')}")
     told = {
         (one.slice["split"], one.slice["statistic"]): one.value or 0
         for one in select(found, "data", "target", ("split", "statistic"))
     }
     labels = list(dict.fromkeys(label for _, label in shares))
+    of_classes = CAPTIONS.get(record.charter.task.use, "") if labels else "_alone"
+    caption = say(f"split_caption{'_numbers' if told else of_classes}")
     labels.sort(key=lambda label: -shares.get(("train", label), 0))
-    first_column = "slice_statistic" if told else "class"
+    first_column = "class" if labels else "slice_statistic"
     headings = [
         Heading(say(first_column)),
         *(Heading(say(f"split_{split}"), number=True) for split in splits),
@@ -104,6 +101,12 @@ def _splits(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
         [Cell(say.name(name)), *(Cell(number(told.get((split, name), 0)), kind="number") for split in splits)]
         for name in dict.fromkeys(name for _, name in told)
     ]
+    answered = {
+        one.slice["split"]: one.value or 0 for one in select(found, "data", "answered_share", ("split",))
+    }
+    if answered:
+        shares_said = [Cell(say.share(answered.get(split, 0)), kind="number") for split in splits]
+        rows.append([Cell(say("answered_share")), *shares_said])
     yield Table(caption, headings, [counts, *rows[:MOST_ROWS]], narrow=True, title=caption)
     if len(rows) > MOST_ROWS:
         yield Fold(say("all_of_them", count=len(rows)), [Table(caption, headings, rows, narrow=True)])

@@ -10,7 +10,7 @@ from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Sec
 from charter.release.report.svg import dot, line, svg, text
 from charter.release.report.wording import Wording, interval, number
 from charter.runs.findings import Finding
-from charter.spec.model import Training
+from charter.spec.training import Training
 
 
 def searched(record: Record) -> Mapping[str, Any] | None:

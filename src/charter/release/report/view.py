@@ -107,15 +107,20 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
     train, test = first(found, "data", "rows", split="train"), first(found, "data", "rows", split="test")
     lines = []
     if train is not None and test is not None:
+        added = sum(one.value or 0 for one in found if one.area == "data" and one.metric == "rows_added")
         counts = {"train": say.count(train.value or 0), "test": say.count(test.value or 0)}
-        lines.append(say("measured_on", data=record.charter.data_id, **counts))
+        key = "measured_on_added" if added else "measured_on"
+        lines.append(say(key, data=record.charter.data_id, added=say.count(added), **counts))
+    searched = first(found, "data", "texts_searched")
+    if searched is not None:
+        lines.append(say("searched", count=say.count(searched.value or 0)))
     for one in found:
         if one.area != "baseline" or one.slice.get("baseline", TRIVIAL[0]) in TRIVIAL:
             continue
         if one.value is None and one.metric == headline(record):
             lines.append(say("no_baseline", because=say.said(one.because)))
-        elif one.metric == "headline_gain":
-            key, gain = beats(one), f"{number(one.value or 0, signed=True)} ({interval(one, signed=True)})"
+        elif one.metric == "headline_gain" and one.value is not None:
+            key, gain = beats(one), f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
             name = say.name(one.slice["baseline"])
             lines.append(say(key, baseline=name, metric=say.metric(headline(record)), gain=gain))
     return (*lines, *_formats_to_leave_out(record, say), *tried_line(record, say), _judged(record, say))
@@ -291,9 +296,9 @@ def _scores(record: Record, say: Wording) -> Block:
     chosen = main_scores(record)
     share = next((confidence(one) for one in chosen if one.confidence), "")
     rows = [
-        (say.metric(one.metric), number(one.value or 0), interval(one))
+        (say.metric(one.metric), say("too_few") if one.value is None else number(one.value), interval(one))
         for one in chosen
-        if one.value is not None
+        if one.value is not None or one.metric == headline(record)
     ]
     ends = f"{share} {say('interval')}" if say.language == "zh" else f"{share} {say('interval').lower()}"
     return Block(say("term_scores"), (say("metric"), say("value"), ends.strip()), tuple(rows))

@@ -1,0 +1,68 @@
+"""The charter's section `training`: how a model learns."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from charter.spec.fields import Count, Number, Section, Truth, Whole
+from charter.spec.search import Search
+
+
+class Training(Section):
+    """How the model learns."""
+
+    epochs: Whole = Field(3, ge=1, le=1000, description="how often every training row is seen")
+    batch_size: Whole = Field(32, ge=1, le=65536, description="examples per update")
+    tokens_per_batch: Count | None = Field(
+        None, description="about so many tokens per update, in place of batch_size"
+    )
+    micro_batch_size: Count | None = Field(
+        None, description="examples per pass, when a batch needs too much memory"
+    )
+    learning_rate: Number = Field(5e-5, gt=0, le=10, description="peak of the learning rate")
+    schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="decay after warm-up")
+    warmup: Number = Field(0.06, ge=0, lt=1, description="share of updates with a rising rate")
+    weight_decay: Number = Field(
+        0.01, ge=0, description="weight decay of AdamW; biases and norms are left out"
+    )
+    max_grad_norm: Annotated[Number, Field(gt=0)] | None = Field(
+        1.0, description="gradient clipping; null: none"
+    )
+    class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
+    early_stopping: Count | None = Field(
+        None, description="stop after so many evaluations without improvement on validation"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="which checkpoint is released, by validation score"
+    )
+    evaluations_per_epoch: Whole = Field(
+        1, ge=1, le=100, description="how often an epoch is scored on validation"
+    )
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto",
+        description="of the passes; auto: bf16 on a GPU that has it, or where it is measured to be faster",
+    )
+    economies: Truth = Field(
+        False,
+        description="faster, slightly different training: no dropout of attention weights, coarser dropout masks, "
+        "row-lazy Adam on the word embedding",
+    )
+    seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
+    search: Search | None = Field(None, description="settings to try on validation; the best are kept")
+
+    @model_validator(mode="after")
+    def _whole_micro_batches(self) -> Self:
+        if self.tokens_per_batch is not None and self.batch_size != 32:
+            raise ValueError(
+                f"batch_size {self.batch_size} and tokens_per_batch {self.tokens_per_batch} both say how large an "
+                "update's batch is; give one of them"
+            )
+        if (
+            self.tokens_per_batch is None
+            and self.micro_batch_size is not None
+            and self.micro_batch_size > self.batch_size
+        ):
+            raise ValueError(
+                f"micro_batch_size {self.micro_batch_size} is larger than batch_size {self.batch_size}"
+            )
+        return self

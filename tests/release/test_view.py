@@ -1,0 +1,27 @@
+"""A report before it is drawn: what was measured on what, in both languages."""
+
+import dataclasses
+
+from charter.release.report.parts import Table
+from charter.release.report.performance import performance_sections
+from charter.release.report.view import first_lines
+from charter.release.report.wording import Wording
+from charter.runs.findings import Finding
+
+
+def test_rows_that_preparation_made_are_told_beside_those_learned_from(silent_run):
+    record = silent_run.result.record
+    made = Finding("data", "rows_added", 40.0, slice={"preparation": "balance", "kind": "repeated"})
+    padded = dataclasses.replace(record, findings=(*record.findings, made))
+    assert "copies or variants" not in first_lines(record, Wording("en"))[0]
+    assert "had added 40 copies or variants" in first_lines(padded, Wording("en"))[0]
+    assert "增添的 40 行" in first_lines(padded, Wording("zh"))[0]
+
+
+def test_how_often_a_class_occurs_is_what_is_true_not_what_its_f1_rests_on(silent_run):
+    record = silent_run.result.record
+    (matrix,) = (one.attachment for one in record.findings if one.metric == "confusion")
+    truly = {label: sum(row) for label, row in zip(matrix["labels"], matrix["counts"], strict=True)}
+    (section,) = (one for one in performance_sections(record, Wording("en")) if one.id == "classes")
+    (table,) = (one for one in section.parts if isinstance(one, Table))
+    assert {row[0].text: int(row[1].text) for row in table.rows} == truly

@@ -1,0 +1,85 @@
+"""Fits that one process or several make; run by torchrun as a script, by tests as a module.
+
+torchrun ... shared_fits.py BASE FOLDER NAME...     each fit's weights go to FOLDER/NAME.safetensors
+"""
+
+import random
+import sys
+from pathlib import Path
+
+import polars as pl
+import torch
+from safetensors.torch import save_file
+
+from charter import plugins
+from charter.data.columns import ROW, Columns
+from charter.models.adapters import adapted, full
+from charter.models.base import find_base, load_tokenizer
+from charter.models.world import ALONE, joined
+from charter.privacy.plan import plain
+from charter.spec.model import Training
+from charter.training.fitting import fit
+from charter.training.sharing import follow
+
+WORDS = ["great", "rude", "room", "crew", "the", "was", "very", "clean", "cold", "kind"]
+LABELS = ("classification", {"text": "text"}, "label")
+PAIRS = ("sentence_similarity", {"text": "text", "other": "text"}, "likeness")
+NEAR = ("sentence_embedding", {"text": "text", "other": "text"}, None)
+FITS = {
+    "plain": (LABELS, {}),
+    "economies": (LABELS, {"economies": True}),
+    "a part that is never used": (PAIRS, {"weight_decay": 0.9}),
+    "a loss in which examples meet": (NEAR, {}),
+    "long": (LABELS, {"epochs": 15}),
+}
+
+
+def rows():
+    """90 rows: the last batch of an epoch is smaller, and a process may have no part in it."""
+    rng = random.Random(5)
+    texts = [" ".join(rng.choices(WORDS, k=rng.randint(2, 12))) for _ in range(90)]
+    return pl.DataFrame(
+        {
+            ROW: range(90),
+            "text": texts,
+            "other": texts[::-1],
+            "label": ["good" if "great" in one else "bad" for one in texts],
+            "likeness": [rng.random() for _ in texts],
+        }
+    )
+
+
+def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0):
+    """The weights of a fit; half a batch at a time, as two processes share it."""
+    (use, inputs, target), options = FITS[name]
+    task = plugins.make("task", use, {})
+    frame, columns = rows(), Columns(inputs=inputs, target=target, form=task.form)
+    task = task.fit(frame, columns)
+    found = find_base(str(base), None, Path())
+    settings = Training(**{"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, **options})
+    examples = task.examples(frame, columns, load_tokenizer(found.folder), 32)
+    parts = None if task.mixes else 8
+    plan = plain(
+        batch_size=16, micro_batch_size=parts, max_grad_norm=1.0, seed=settings.seed, whole=task.mixes
+    )
+    model = adapted(found, task, full(), seed=settings.seed, max_length=32)
+    done = fit(
+        model, task, examples, None, settings, plan, work=work, logs=work / "logs", world=world,
+        checkpoint_seconds=checkpoint_seconds,
+    )  # fmt: skip
+    return done.model.state_dict()
+
+
+def main(base, folder, names):
+    torch.set_num_threads(1)
+    with joined() as world:
+        if world.rank:
+            follow(world)
+            return
+        for name in names:
+            weights = fitted(name, base, folder / f"work {name}", world, checkpoint_seconds=0.3)
+            save_file({key: one.contiguous() for key, one in weights.items()}, folder / f"{name}.safetensors")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
