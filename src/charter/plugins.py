@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from charter.errors import OptionError
 
-Kind = Literal["source", "preparation", "input", "adapter", "task", "audit", "exporter", "tracker"]
+Kind = Literal[
+    "source", "preparation", "input", "adapter", "objective", "task", "audit", "exporter", "tracker"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
@@ -59,6 +61,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "lora": "charter.models.adapters:lora",
             "bias": "charter.models.adapters:bias",
         },
+        "objective": {"contrastive": "charter.training.contrastive:contrastive"},
         "task": {
             "classification": "charter.tasks.classification:classification",
             "text_pair_classification": "charter.tasks.classification:text_pair_classification",
@@ -96,6 +99,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "adapter": ("gradual",),
+        "objective": (),
         "task": (
             "masked_language_modelling",
             "causal_language_modelling",

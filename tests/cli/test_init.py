@@ -356,3 +356,15 @@ def test_a_task_that_is_none_is_refused_with_the_nearest_name(here, capsys):
     assert run_command(["init", "rows.csv", "--yes", "--task", "multiple_choise"]) == 2
     assert "Did you mean 'multiple_choice'?" in capsys.readouterr().err
     assert not Path("charter.yaml").exists()
+
+
+def test_few_rows_per_class_are_said_with_how_to_learn_from_them(here):
+    write_csv(here / "x.csv", rows(100))
+    init("x.csv", "--target", "happy", "--group", "-", "--subject", "-")
+    said = Path("charter.yaml").read_text(encoding="utf-8")
+    assert "35 training rows per class are few" in said
+    assert "descriptions: {CLASS:" in said
+    init("x.csv", "--target", "stars", "--group", "-", "--subject", "-", "--force")
+    assert "are few" not in Path("charter.yaml").read_text(encoding="utf-8"), (
+        "an ordinal task has no such head"
+    )

@@ -11,13 +11,14 @@ from charter import plugins
 from charter.data.columns import Columns
 from charter.errors import CharterFileError
 from charter.spec import check, metrics, parse_document
-from charter.spec.model import MIXING, Charter
+from charter.spec.model import MIXING, MIXING_OBJECTIVES, Charter
 from charter.tasks.classification import Classification, text_pair_classification
 from charter.tasks.multi_label_classification import MultiLabelClassification
 from charter.tasks.ordinal import Ordinal
 from charter.tasks.regression import Regression
 from charter.tasks.token_classification import TokenClassification
 
+CONTRAST = "training: {objective: {use: contrastive}}\n"
 PAIR = Columns(inputs={"x": "text", "y": "text"}, target="z")
 
 
@@ -51,7 +52,7 @@ data:
   split: {test: 0.5, seed: x, column: topic, time: topic}
 model: {base: ./none, max_length: many}
 task: classification
-training: {batch_size: 4, micro_batch_size: 8, epochs: 0, early_stopping: 2}
+training: {batch_size: 4, micro_batch_size: 8, epochs: -1, early_stopping: 2}
 audits: [{use: performance}, {use: performance}, {use: calibration, bins: x}]
 limits: [macro_f1 >= 65, macro_f1 > = 1, macro_f1 >= 65]
 release: {sign: none.pem, formats: [safetensors, safetensors]}
@@ -78,7 +79,7 @@ release: {sign: none.pem, formats: [safetensors, safetensors]}
         ("model.max_length", "whole number"),
         ("task", "write {use: classification}"),
         ("training", "larger than batch_size"),
-        ("training.epochs", "1 or more"),
+        ("training.epochs", "0 or more"),
         ("training.early_stopping", "no validation rows"),
         ("audits[1]", "stands twice"),
         ("audits[2].bins", "whole number"),
@@ -347,3 +348,63 @@ def test_a_task_without_a_target_needs_none_and_every_other_one_does():
     )
     assert whole.data.target is None
     assert "is missing" in said(ASKED % ("q: text", "", "classification", ""))["data.target"]
+
+
+@pytest.mark.parametrize(
+    ("task", "rest", "path", "words"),
+    [
+        ("classification", "training: {epochs: 0}\n", "training.epochs", "stays random"),
+        ("ordinal", CONTRAST, "training.objective", "for task classification or text_pair_classification"),
+        (
+            "classification",
+            "training: {objective: {use: contrastive}, class_weights: balanced}\n",
+            "training.class_weights",
+            "weighs no classes",
+        ),
+        (
+            "classification",
+            "training: {objective: {use: contrast}}\n",
+            "training.objective.use",
+            "contrastive",
+        ),
+        (
+            "classification",
+            "training: {objective: {use: contrastive, temperature: 2}}\n",
+            "training.objective.temperature",
+            "1 or less",
+        ),
+        ("classification, descriptions: {a: x}", "", "task.descriptions", "at least two"),
+        ("classification, descriptions: {a: x, b: 7}", "", "task.descriptions", "accepted: text"),
+        ("regression, descriptions: {a: x, b: y}", "", "task.descriptions", "unknown option"),
+    ],
+)
+def test_what_few_examples_can_t_do_is_refused_at_its_key(task, rest, path, words):
+    assert words in said(text_of(task=task, rest=rest))[path]
+
+
+def test_contrast_needs_an_encoder_that_learns_or_no_epoch():
+    text = text_of(rest=CONTRAST).replace('"sample:minilm"}', '"sample:minilm", adapt: {use: head}}')
+    assert "write training.epochs: 0" in said(text)["training.objective"]
+    assert checked(text.replace("contrastive}", "contrastive}, epochs: 0")).training.epochs == 0
+
+
+def test_a_described_head_needs_no_epoch_and_then_nothing_is_learned_beside_it():
+    told = 'limits: ["headline_gain[baseline=nearest_description] >= 0"]\n'
+    described = "classification, descriptions: {a: x, b: y}"
+    checked(text_of(task=described, rest=told))
+    wrong = said(text_of(task=described, rest=f"training: {{epochs: 0}}\n{told}"))
+    assert "no baseline 'nearest_description'" in wrong["limits[0]"]
+
+
+def test_an_objective_that_mixes_examples_is_refused_under_a_privacy_budget():
+    charter = checked(text_of(rest=CONTRAST))
+    with pytest.raises(ValidationError, match="compares each example with the others"):
+        Charter.model_validate({**charter.model_dump(mode="json"), "privacy": {"epsilon": 8, "delta": 1e-5}})
+
+
+@pytest.mark.parametrize("kind", ["task", "objective"])
+def test_whatever_mixes_examples_is_named_where_privacy_refuses_it(kind):
+    named = {"task": MIXING, "objective": MIXING_OBJECTIVES}[kind]
+    needed = {"multiple_choice": {}, "multi_label_classification": {}}
+    mixing = [one for one in plugins.names(kind) if plugins.make(kind, one, needed.get(one, {})).mixes]
+    assert tuple(mixing) == named

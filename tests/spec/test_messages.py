@@ -62,7 +62,7 @@ def said(text: str) -> dict[str, str]:
         ({"target": '""'}, "data.target", "at least one character"),
         ({"data": "  groups: [__x]\n"}, "data.groups[0]", "two underscores"),
         ({"data": "  split: {test: 1}\n"}, "data.split.test", "below 1"),
-        ({"rest": "training: {epochs: 0}"}, "training.epochs", "1 or more"),
+        ({"rest": "training: {epochs: -1}"}, "training.epochs", "0 or more"),
     ],
 )  # fmt: skip
 def test_a_message_says_what_to_write(parts, path, words):

@@ -57,7 +57,7 @@ def test_the_schema_accepts_what_check_accepts(validator, rest):
         VALID.replace("name: a\n", ""), VALID.replace("{use: classification}", "classification"),
         VALID.replace("{use: classification}", "{use: masked_language_modelling}"), VALID.replace("text: text", "text: image"),
         VALID.replace('"sample:tweets"', "5"), VALID.replace('"sample:tweets"', "{trian: a.csv}"),
-        VALID + "training: {epochs: 0}", VALID + 'training: {epochs: "3"}', VALID + "training: {max_grad_norm: 0}",
+        VALID + "training: {epochs: -1}", VALID + 'training: {epochs: "3"}', VALID + "training: {max_grad_norm: 0}",
         VALID + "training: {early_stopping: 0}", VALID + "training: {epochs: 1.5}",
         VALID + "training: {search: {trials: 0}}", VALID + "training: {search: {learning_rate: 3}}",
         VALID + "training: {search: {schedule: [linear, cosine]}}", VALID + "tracking: [{use: nothing}]",

@@ -1,6 +1,6 @@
 """What an audit is given, and what an audit is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import polars as pl
 
 from charter.data.columns import Columns, SplitName
 from charter.runs.findings import Finding
+from charter.tasks.baselines import Baseline
 from charter.tasks.task import Outputs, Task
 
 
@@ -40,6 +41,7 @@ class Case:
 
     of: the digest of the audited model (each export has its own).
     task: fitted. `train` holds the training rows, from which baselines learn.
+    beside: baselines that were made before, on the test rows, besides those that the task makes of `train`.
     answers: by split; `test` is always there, `validation` and `calibration` where the split has rows.
     """
 
@@ -50,6 +52,7 @@ class Case:
     answers: Mapping[SplitName, Answers]
     temperature: FoldedTemperature
     seed: int
+    beside: Sequence[Baseline] = ()
 
 
 Audit = Callable[[Case], list[Finding]]

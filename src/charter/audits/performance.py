@@ -33,7 +33,7 @@ def performance(
         int, Field(ge=2, description="fewer rows (of a class, of a group) are no evidence")
     ] = 30,
 ) -> Audit:
-    """Every score of the task with its interval, by class and group, and beside two cheap baselines."""
+    """Every score of the task with its interval, by class and group, and beside cheap baselines."""
 
     def measure(case: Case) -> list[Finding]:
         how = Resampling(resamples, confidence, case.seed)
@@ -44,7 +44,7 @@ def performance(
         found += _by_group(case, test, how, minimum_n)
         others = _neither_learned_nor_tested(case)
         told = case.task.baselines(case.train, test.rows, case.columns, others=others, seed=case.seed)
-        for baseline in told:
+        for baseline in (*told, *case.beside):
             found += _beside(case, model, baseline, how)
         return found
 

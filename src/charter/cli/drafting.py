@@ -18,9 +18,12 @@ from charter.models.base import SAMPLES
 from charter.spec.limits import Limit
 from charter.spec.metrics import EMBEDDINGS, HEADLINES
 from charter.spec.model import Charter
+from charter.spec.training import CONTRASTED
 
 LENGTHS = (32, 64, 128, 256, 512)
 PROBED_TEXTS = 2_000
+FEW = 50
+"""With fewer training rows per class, a head fitted to vectors is advised (docs/few-examples.md)."""
 CALIBRATED_FROM = 100
 """Fewer test rows are no evidence of calibration (the audit's own minimum)."""
 
@@ -249,6 +252,7 @@ def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) 
         "data.prepare": "\n".join(filter(None, (_personal_note(about), _language_note(about)))),
         "data.split": _split_note(draft, roles),
         "model.max_length": _length_note(fit, about),
+        "task": _few_note(draft, look),
         "limits": _limits_note(draft, look),
     }
     if not fit.reads_well:
@@ -317,6 +321,22 @@ def _length_note(fit: Fit, about: TextLook) -> str:
         most = f"; the base takes {fit.positions}" if (fit.positions or fit.tokens) < fit.tokens else ""
         return f"98 of 100 texts have at most {fit.tokens} tokens{most}"
     return f"98 of 100 texts have at most {about.lengths[1]} characters; tokens are guessed from that"
+
+
+def _few_note(draft: Draft, look: Look) -> str:
+    """Where classes have few rows: how to learn from few."""
+    target = look.column(draft.targets[0])
+    if draft.task not in CONTRASTED or target is None or not target.different:
+        return ""
+    each = round((1 - sum(DEFAULTS.values())) * look.read / target.different)
+    if each >= FEW:
+        return ""
+    said = (
+        f"about {each} training rows per class are few: a head fitted to the base's vectors usually does better,\n"
+        "training: {objective: {use: contrastive}, epochs: 0}, or 20 epochs to teach the encoder too"
+    )
+    best = "\nbest with descriptions: {CLASS: what its texts are, in a sentence} of every class, beside use"
+    return said + (best if draft.task == CONTRASTED[0] else "")
 
 
 def _limits_note(draft: Draft, look: Look) -> str:

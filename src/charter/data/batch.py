@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The target of a position that no loss reads (a padding, a word's second piece)."""
 
+NO_ROW = -1
+"""The row number of an example that is no row of the data."""
 Integers = NDArray[np.int64]
 
 
@@ -143,3 +145,24 @@ class Examples:
             return torch.from_numpy(self.targets[index])
         longest = max(length, *(len(self.targets[place]) for place in index))
         return torch.from_numpy(self._padded(self.targets, index, longest, IGNORED))
+
+
+def unlabelled(ids: tuple[Integers, ...], pad_id: int) -> Examples:
+    """Encoded texts that are no rows of the data, such as the descriptions of classes."""
+    return Examples(ids, None, np.full(len(ids), NO_ROW, dtype=np.int64), truncated=0, pad_id=int(pad_id))
+
+
+def joined(first: Examples, second: Examples) -> Examples:
+    """Examples of one sequence and one class each, one after the other."""
+    assert first.sizes is None and second.sizes is None
+    types = first.types
+    if types is not None:
+        types = (*types, *(second.types or tuple(np.zeros_like(one) for one in second.ids)))
+    return Examples(
+        ids=(*first.ids, *second.ids),
+        targets=np.concatenate([np.asarray(first.targets), np.asarray(second.targets)]),
+        rows=np.concatenate([first.rows, second.rows]),
+        truncated=first.truncated + second.truncated,
+        pad_id=first.pad_id,
+        types=types,
+    )

@@ -27,8 +27,12 @@ class Adapter:
     merge: Callable[[Model], "PreTrainedModel"]
 
 
-def adapted(base: "Base", task: "Task", adapter: Adapter, *, seed: int, max_length: int) -> Model:
+def adapted(
+    base: "Base", task: "Task", adapter: Adapter, *, seed: int, max_length: int, mean_pooled: bool = False
+) -> Model:
     """The base with the task's head and what the adapter adds; everything new is drawn by `seed`.
+
+    mean_pooled: as in `attach`; what is set for it never learns.
 
     Raises:
         ModelError: as `attach`, or nothing of this model would learn.
@@ -36,10 +40,13 @@ def adapted(base: "Base", task: "Task", adapter: Adapter, *, seed: int, max_leng
     import torch
 
     from charter.models.base import attach
+    from charter.models.pooling import keep_set
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return adapter.apply(attach(base, task, seed=seed, max_length=max_length))
+        model = adapter.apply(attach(base, task, seed=seed, max_length=max_length, mean_pooled=mean_pooled))
+    keep_set(model)
+    return model
 
 
 def full() -> Adapter:

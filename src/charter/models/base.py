@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charter.data.batch import unlabelled
+from charter.data.text import encode_texts
 from charter.errors import MissingExtraError, ModelError
+from charter.models.features import features_of
 from charter.models.folders import (
     PATTERNS,
     check_folder,
@@ -20,6 +23,7 @@ from charter.models.folders import (
     read_files,
     weight_files,
 )
+from charter.models.pooling import pool_mean, start_head
 from charter.runs.digest import file_digest, files_digest
 
 if TYPE_CHECKING:
@@ -130,8 +134,12 @@ def unknown_share(tokenizer: Any, ids: Sequence[NDArray[np.int64]]) -> float:
     return 0.0 if unknown is None or len(read) == 0 else float((read == unknown).mean())
 
 
-def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrainedModel":
-    """The base, every weight of it from its files, with the task's head, new and random by `seed`.
+def attach(
+    base: Base, task: "Task", *, seed: int, max_length: int, mean_pooled: bool = False
+) -> "PreTrainedModel":
+    """The base, every weight of it from its files, with the task's head: new and random by `seed`, or from descriptions.
+
+    mean_pooled: the head reads the mean over the tokens, where the architecture lets it (`charter.models.pooling`).
 
     Raises:
         ModelError: the files lack weights of the base, the base can't carry such a head, or it reads fewer tokens than
@@ -168,6 +176,11 @@ def attach(base: Base, task: "Task", *, seed: int, max_length: int) -> "PreTrain
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
     if model.config.pad_token_id is None:
         model.config.pad_token_id = load_tokenizer(base.folder).pad_token_id
+    if mean_pooled or head.descriptions:
+        pool_mean(model)
+    if head.descriptions:
+        described = encode_texts(head.descriptions, load_tokenizer(base.folder), max_length)
+        start_head(model, features_of(model, unlabelled(described.ids, model.config.pad_token_id)))
     return model
 
 

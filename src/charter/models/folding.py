@@ -1,6 +1,6 @@
 """Fold a temperature or a scale into a model's last layer, so that its own outputs need nothing more."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charter.errors import ModelError
 
@@ -33,7 +33,7 @@ def _fold(model: "PreTrainedModel", factor: float, shift: float) -> bool:
     """Change the last layer; where the model's answers don't follow, it is put back as it was."""
     import torch
 
-    layer = _last_layer(model)
+    layer = last_layer(model)
     if layer is None or (shift and layer.bias is None):
         return False
     before = _logits(model)
@@ -51,9 +51,11 @@ def _fold(model: "PreTrainedModel", factor: float, shift: float) -> bool:
     return False
 
 
-def _last_layer(model: "PreTrainedModel") -> "nn.Linear | None":
+def last_layer(model: Any) -> "nn.Linear | None":
+    """The linear layer that gives the outputs of a model, or of peft's wrapper of one; None where it is not known."""
     from torch import nn
 
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model
     layers = [
         module
         for name, module in model.named_modules()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,23 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from charter.tasks.task import Outputs, Task
+    from charter.tasks.task import Outputs
 
 
 BATCH_SIZE = 32
 """Texts at once in torch; a graph says its own."""
 
 
+class Reader(Protocol):
+    """What reads a model's raw outputs: a task."""
+
+    def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[np.ndarray]:
+        """One array per example of the batch, on the CPU."""
+
+
 def predict_outputs(
     model: "nn.Module | Graph",
-    task: "Task",
+    task: Reader,
     examples: Examples,
     *,
     batch_size: int | None = None,
@@ -67,7 +74,7 @@ def _on_cpu(batch: Batch) -> Batch:
 
 def _answered(
     forward: Any,
-    task: "Task",
+    task: Reader,
     examples: Examples,
     place: Callable[[Batch], Batch],
     batch_size: int,

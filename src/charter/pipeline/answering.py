@@ -9,17 +9,20 @@ import polars as pl
 
 from charter.audits.case import Answers
 from charter.data.columns import ROW, SplitName
-from charter.models.base import load_tokenizer
+from charter.models.base import attach, load_tokenizer
 from charter.models.inference import predict_outputs
 from charter.pipeline.exporting import Exported
-from charter.pipeline.learning import model_libraries
-from charter.pipeline.preparing import PreparedData
+from charter.pipeline.learning import Trained, model_libraries
+from charter.pipeline.preparing import PreparedData, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_table
 from charter.runs.run import Run
 from charter.runs.store import Stage
+from charter.spec.metrics import NEAREST
 from charter.spec.model import Charter
+from charter.spec.training import learns_from_descriptions
+from charter.tasks.baselines import Baseline
 from charter.tasks.outputs import from_frame, to_frame
 
 VERSION = 3
@@ -32,6 +35,42 @@ class HeldOut:
 
     answers: Mapping[SplitName, Answers]
     digest: str
+
+
+def answer_nearest(
+    run: Run, charter: Charter, data: PreparedData, trained: Trained, on_progress: OnProgress
+) -> Baseline | None:
+    """What the base says of the test rows by the nearest description of a class, before it has learned anything.
+
+    None where the classes have no descriptions, or nothing was learned: then it is the model itself.
+    """
+    if not learns_from_descriptions(charter.task, charter.training):
+        return None
+    test, task, base = data.part("test"), trained.task, trained.base
+    length = charter.model.max_length
+    stage = Stage(
+        NEAREST,
+        VERSION,
+        options={
+            "task": resolved((charter.task,), "task")[0],
+            "max_length": length,
+            "roles": data.columns.as_json(),
+        },
+        inputs={"base": base.digest, "test": data.test_digest},
+        libraries=model_libraries(charter),
+    )
+
+    def make(files: Path, work: Path) -> None:
+        del work
+        model = attach(base, task, seed=charter.training.seed, max_length=length)
+        examples = task.examples(test, data.columns, load_tokenizer(base.folder), length, with_targets=False)
+        outputs = predict_outputs(
+            model, task, examples, on_batch=lambda done, total: on_progress(Progress(NEAREST, done, total))
+        )
+        write_table(files / "test.parquet", to_frame(test[ROW].to_numpy(), outputs))
+
+    frame = pl.read_parquet(run.step(stage, make).path / "test.parquet")
+    return Baseline(NEAREST, from_frame(frame))
 
 
 def answer_held_out(

@@ -19,8 +19,9 @@ from charter.runs.machine import machine
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
+from charter.tasks.baselines import Baseline
 
-AUDIT_VERSION = 4
+AUDIT_VERSION = 5
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",
@@ -43,6 +44,7 @@ def audit(
     trained: Trained,
     exported: Exported,
     held_out: HeldOut,
+    nearest: Baseline | None = None,
 ) -> list[Finding]:
     """Every audit that the charter names, on one exported model; each is an artefact of its own."""
     case = Case(
@@ -53,6 +55,7 @@ def audit(
         answers=held_out.answers,
         temperature=exported.temperature,
         seed=charter.training.seed,
+        beside=() if nearest is None else (nearest,),
     )
     found: list[Finding] = []
     for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):
@@ -65,6 +68,7 @@ def audit(
                 "export": exported.artifact.digest,
                 "rows": data.artifact.digest,
                 "task": trained.artifact.digest,
+                "base": trained.base.digest,
             },
             libraries=(*AUDIT_LIBRARIES, *distributions((use,), "audit")),
             seed=charter.training.seed,

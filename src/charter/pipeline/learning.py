@@ -1,19 +1,24 @@
 """Train: from prepared rows to a trained model."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from charter import plugins
-from charter.data.batch import Examples
+from charter.data.batch import Examples, joined, unlabelled
+from charter.data.text import encode_texts
 from charter.errors import DataError
 from charter.models.adapters import adapted
 from charter.models.base import Base, find_base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
 from charter.models.exports import save_model
+from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
@@ -24,14 +29,21 @@ from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter
-from charter.spec.training import Training
+from charter.spec.training import CONTRASTED, Training
+from charter.spec.use import Use
 from charter.tasks import restore
+from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 
-VERSION = 4
+VERSION = 5
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
+FEW = 50
+"""With fewer training rows per class, a head fitted to vectors, best from descriptions, is advised (docs/few-examples.md)."""
+DESCRIBE = "; best with every class described in a sentence: task.descriptions"
+FEW_UPDATES = 20
+"""Fewer updates hardly move an encoder."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
 
 
@@ -50,6 +62,7 @@ class Trained:
 class Lessons:
     """What a model learns from: the task fitted to the training rows, and the rows encoded.
 
+    descriptions: those of the classes, encoded, each with its class; None where the task has none.
     unknown: share of the training texts' tokens that the base does not know.
     """
 
@@ -57,6 +70,7 @@ class Lessons:
     tokenizer: Any
     train: Examples
     validation: Validation | None
+    descriptions: Examples | None
     unknown: float
 
 
@@ -95,6 +109,8 @@ def train_model(
                 f"{lessons.unknown:.0%} of the training texts' tokens are unknown to the base: its vocabulary is of another "
                 "language or script, and it reads little of these texts; name a base of their language",
             )
+        for advice in _advice(charter, lessons):
+            run.note("train", advice)
         heard = Heard(
             lambda step: on_progress(_as_progress(step)), lambda text: run.note("train", text), on_record
         )
@@ -114,6 +130,18 @@ def train_model(
     return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
 
 
+def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
+    """What to do about few training rows, where the charter does not do it already."""
+    task, training = lessons.task, charter.training
+    each = len(lessons.train) / max(len(task.labels), 1)
+    if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
+        described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE
+        yield (
+            f"only {each:.0f} training rows per class, and with fewer than {FEW} a head fitted to the base's vectors is usually "
+            f"better: training: {{objective: {{use: contrastive}}, epochs: 0}}, or 20 epochs to teach the encoder too{described}"
+        )
+
+
 def train_stage(
     charter: Charter, settings: Training, base: Base, data: PreparedData, world: World = ALONE
 ) -> Stage:
@@ -125,7 +153,8 @@ def train_stage(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": settings.model_dump(mode="json", exclude={"precision", "search"}),
+            "training": settings.model_dump(mode="json", exclude={"objective", "precision", "search"}),
+            "objective": resolved(_named(settings), "objective"),
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,
             "processes": world.size,
@@ -150,7 +179,13 @@ def _half(precision: str) -> bool:
 def model_libraries(charter: Charter) -> tuple[str, ...]:
     """What a model's artefacts depend on, the packages of its plug-ins too."""
     adapt, task = distributions((charter.model.adapt,), "adapter"), distributions((charter.task,), "task")
-    return (*LIBRARIES, *adapt, *task)
+    objective = distributions(_named(charter.training), "objective")
+    return (*LIBRARIES, *adapt, *task, *objective, *(("scikit-learn",) if charter.training.objective else ()))
+
+
+def _named(settings: Training) -> tuple[Use, ...]:
+    """The objective that the charter names, none where it is the task's own."""
+    return (settings.objective,) if settings.objective is not None else ()
 
 
 def learn_from(charter: Charter, base: Base, data: PreparedData) -> Lessons:
@@ -165,7 +200,18 @@ def learn_from(charter: Charter, base: Base, data: PreparedData) -> Lessons:
     if validation_rows.height:
         encoded = task.examples(validation_rows, data.columns, tokenizer, length)
         validation = Validation(encoded, validation_rows, data.columns)
-    return Lessons(task, tokenizer, train_examples, validation, unknown_share(tokenizer, train_examples.ids))
+    described = described_examples(task, tokenizer, length)
+    unknown = unknown_share(tokenizer, train_examples.ids)
+    return Lessons(task, tokenizer, train_examples, validation, described, unknown)
+
+
+def described_examples(task: Task, tokenizer: Any, max_length: int) -> Examples | None:
+    """The descriptions of a task's classes as examples of them; None where it has none."""
+    texts = task.head.descriptions
+    if not texts:
+        return None
+    encoded = encode_texts(texts, tokenizer, max_length)
+    return replace(unlabelled(encoded.ids, tokenizer.pad_token_id), targets=np.arange(len(texts)))
 
 
 def fit_model(
@@ -182,35 +228,54 @@ def fit_model(
 ) -> Fitted:
     """Fit the adapted base by these settings; as `charter.training.fitting.fit`.
 
+    An objective on vectors learns from the classes' descriptions as it does from rows.
+
     Raises:
         DataError: as `fit`; or a batch can't be computed in parts, as the settings ask.
     """
-    if lessons.task.mixes and settings.micro_batch_size is not None:
+    objective, examples = _objective(settings), lessons.train
+    on_vectors = objective is not None and objective.on_features
+    if on_vectors and lessons.descriptions is not None:
+        examples = joined(examples, lessons.descriptions)
+    learned = objective or lessons.task
+    if learned.mixes and settings.micro_batch_size is not None:
         raise DataError(
-            f"training.micro_batch_size: task {lessons.task.name} compares each example with the others of its whole batch; "
+            f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
             "remove it, and lower batch_size where memory is short"
         )
-    return fit(
-        adapted(
-            base,
-            lessons.task,
-            _adapter(charter),
-            seed=settings.seed,
-            max_length=charter.model.max_length,
-        ),
+    plan = plain(
+        batch_size=_even(settings.batch_size, len(examples)) if on_vectors else settings.batch_size,
+        micro_batch_size=settings.micro_batch_size,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        tokens_per_batch=settings.tokens_per_batch,
+        lengths=examples.tokens,
+        whole=learned.mixes,
+    )
+    updates = settings.epochs * plan.steps_per_epoch(len(examples))
+    if on_vectors and 0 < updates < FEW_UPDATES:
+        heard.on_note(f"only {updates} updates, which hardly move the encoder; raise training.epochs")
+    model = adapted(
+        base,
         lessons.task,
-        lessons.train,
+        _adapter(charter),
+        seed=settings.seed,
+        max_length=charter.model.max_length,
+        mean_pooled=on_vectors,
+    )
+    if (on_vectors or lessons.descriptions is not None) and not pools_mean(model):
+        heard.on_note(
+            "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
+            "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can"
+        )
+    return fit(
+        model,
+        lessons.task,
+        examples,
         lessons.validation,
         settings,
-        plain(
-            batch_size=settings.batch_size,
-            micro_batch_size=settings.micro_batch_size,
-            max_grad_norm=settings.max_grad_norm,
-            seed=settings.seed,
-            tokens_per_batch=settings.tokens_per_batch,
-            lengths=lessons.train.tokens,
-            whole=lessons.task.mixes,
-        ),
+        plan,
+        objective=objective,
         half=is_half(settings),
         world=world,
         work=work,
@@ -220,6 +285,17 @@ def fit_model(
         on_record=heard.on_record,
         save_at_end=save_at_end,
     )
+
+
+def _objective(settings: Training) -> Objective | None:
+    """What training makes smaller, where it is not the task's own loss."""
+    use = settings.objective
+    return None if use is None else plugins.make("objective", use.use, use.options)
+
+
+def _even(batch_size: int, examples: int) -> int:
+    """The size at which as many batches are equally large: in a last one of few examples there is little to compare."""
+    return math.ceil(examples / math.ceil(examples / batch_size)) if examples else batch_size
 
 
 def _adapter(charter: Charter) -> Any:

@@ -11,7 +11,7 @@ from charter.audits.case import Answers
 from charter.errors import BundleError
 from charter.models.exports import check_installed
 from charter.models.world import ALONE, World
-from charter.pipeline.answering import answer_held_out
+from charter.pipeline.answering import answer_held_out, answer_nearest
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import train_model
@@ -128,8 +128,9 @@ def run(
         ]
         findings: list[Finding] = [*data.findings, *searched.findings, *trained.findings]
         answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
+        nearest = answer_nearest(going, charter, data, trained, tell)
         for exported, held_out in zip(exports, answered, strict=True):
-            findings += audit(going, charter, data, trained, exported, held_out)
+            findings += audit(going, charter, data, trained, exported, held_out, nearest)
             findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
 
         test = {"test_digest": data.test_digest, "data_id": charter.data_id}

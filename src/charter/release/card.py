@@ -6,10 +6,10 @@ from typing import Any
 
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
-from charter.release.report.evidence import findings_of, first, headline, select, weakest_first
 from charter.release.report.forms import forms_table
-from charter.release.report.view import main_scores
+from charter.release.report.origin import descriptions_of
 from charter.release.report.wording import Wording, interval, number
+from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
 from charter.runs.findings import Finding
 
 _EACH = ", top_k=None"
@@ -325,12 +325,22 @@ def _origin(record: Record) -> Iterator[str]:
     yield from ("## Where it comes from", "")
     yield f"- Data: {_plain(charter.data_id)}, {'public' if charter.data.public else 'not public'}, licence {_plain(licence)}."
     yield f"- Base model: `{charter.model.base}`; its licence is its publisher's and is not recorded here."
+    yield from _start(record)
     yield "- Licence of this model: not stated by its charter. The licences of its base and of its data may bind you."
     yield "- Trained without differential privacy: nothing limits what it may remember of its training rows."
     before = record.judged_before["this_split"]
     yield f"- Other charters judged on these test rows before: {before}."
     yield ""
     yield "The whole evidence: `charter/report.html` and `charter/findings.jsonl`; the origin: `charter/provenance.json`."
+
+
+def _start(record: Record) -> Iterator[str]:
+    described = descriptions_of(record)
+    if described:
+        yield "- The head started from the vectors of the classes' descriptions:"
+        yield from (f"    - {_plain(label)}: {_plain(text)}" for label, text in described.items())
+    if record.charter.training.objective is not None:
+        yield f"- Objective of training: {record.charter.training.objective.use}."
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

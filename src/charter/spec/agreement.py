@@ -21,7 +21,7 @@ from charter.spec.metrics import (
 from charter.spec.model import MIXING
 from charter.spec.parts import Parts
 from charter.spec.search import KEYS, Choices
-from charter.spec.training import Training
+from charter.spec.training import CONTRASTED, Training, learns_from_descriptions
 from charter.spec.use import Use
 
 Say = Callable[[Path_, str], None]
@@ -36,6 +36,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _split(parts, say)
     _validation(parts, say)
     _preparations(parts, say)
+    _objective(parts, say)
     _search(parts, say)
     _audits(parts, say)
     _limits(parts, say)
@@ -276,6 +277,40 @@ def _preparations(parts: Parts, say: Say) -> None:
                     )
 
 
+def _objective(parts: Parts, say: Say) -> None:
+    """What the contrastive objective needs, and what can do without any update."""
+    task: Use | None = parts.one("task")
+    objective: Use | None = parts.one("training", "objective")
+    adapt: Use | None = parts.one("model", "adapt")
+    where = ("training", "objective")
+    contrasts = objective is not None and objective.use == "contrastive"
+    if contrasts and task is not None and task.use in HEADLINES and task.use not in CONTRASTED:
+        say(
+            where, f"objective contrastive draws classes apart, for task {' or '.join(CONTRASTED)}; remove it"
+        )
+    if contrasts and parts.one("training", "class_weights") is not None:
+        say(("training", "class_weights"), "objective contrastive weighs no classes; remove the key")
+    described = task.options.get("descriptions") if task is not None and task.use == CONTRASTED[0] else None
+    if isinstance(described, dict) and len(described) < 2:
+        say(
+            ("task", "descriptions"),
+            f"found {len(described)} class; describe every class of the data, at least two",
+        )
+    updates = parts.one("training", "epochs")
+    if contrasts and adapt is not None and adapt.use == "head" and updates:
+        say(
+            where,
+            "objective contrastive teaches the encoder, and model.adapt head keeps that as it is: write training.epochs: 0 "
+            "for a head fitted to its vectors as they are, or name another adapter",
+        )
+    if updates == 0 and objective is None and not described:
+        say(
+            ("training", "epochs"),
+            "without any update the head stays random: write at least 1, or describe the classes (task classification, "
+            "option descriptions), or name the objective contrastive",
+        )
+
+
 def _search(parts: Parts, say: Say) -> None:
     """What can't be searched: without validation rows, nothing at all, or a value that the key itself does not accept."""
     where, stated = ("training", "search"), parts.at("training", "search")
@@ -361,4 +396,6 @@ def _measuring(parts: Parts) -> Measuring | None:
     groups = tuple(parts.each("data", "groups").values())
     if task is None or not parts.whole("audits") or not is_built_in(audits, task.use):
         return None
-    return Measuring(audits, task.use, groups)
+    training: Training | None = parts.one("training")
+    described = training is not None and learns_from_descriptions(task, training)
+    return Measuring(audits, task.use, groups, described)

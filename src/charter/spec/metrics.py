@@ -80,6 +80,8 @@ BASELINES: Mapping[str, tuple[str, ...]] = {
     "token_classification": ("majority", "word_features_logistic_regression"),
 }
 """Task -> the baselines that the audit `performance` measures beside the model: a trivial one, then a strong one."""
+NEAREST = "nearest_description"
+"""The baseline beside these where classes have descriptions: the class whose description the base finds nearest."""
 TRIVIAL = ("majority", "training_mean", "no_answer", "random_order")
 """Baselines that learn nothing of the texts."""
 OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -114,11 +116,15 @@ COSTS = ("latency", "size")
 
 @dataclass(frozen=True)
 class Measuring:
-    """What decides which metrics a run gives: built-in audits, a built-in task, the group columns."""
+    """What decides which metrics a run gives: built-in audits, a built-in task, the group columns.
+
+    described: whether what was learned is measured beside the classes' descriptions.
+    """
 
     audits: tuple[str, ...]
     task: str
     groups: tuple[str, ...]
+    described: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -204,15 +210,15 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
         hint = "" if audit else near(metric, known)
         return f"no audit measures '{metric}'{other}.{hint} Measured: {', '.join(known) or 'nothing'}."
     if metric == GAIN:
-        return _why_no_gain(limit, task)
+        return _why_no_gain(limit, (*BASELINES[task], *((NEAREST,) if measuring.described else ())))
     return _why_not_so_sliced(limit, audit, measuring)
 
 
-def _why_no_gain(limit: Limit, task: str) -> str:
+def _why_no_gain(limit: Limit, baselines: tuple[str, ...]) -> str:
     slices = dict(limit.slices)
     if set(slices) != {"baseline"}:
-        return f"{GAIN} is measured beside a baseline: write {GAIN}[baseline=NAME], of {', '.join(BASELINES[task])}"
-    return _why_not_among(slices["baseline"], "baseline", BASELINES[task])
+        return f"{GAIN} is measured beside a baseline: write {GAIN}[baseline=NAME], of {', '.join(baselines)}"
+    return _why_not_among(slices["baseline"], "baseline", baselines)
 
 
 def _why_not_among(value: str, name: str, values: tuple[str, ...]) -> str:

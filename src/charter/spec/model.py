@@ -48,6 +48,8 @@ class Model(Section):
 
 MIXING = ("sentence_embedding",)
 """Tasks in which the loss of an example depends on the others of its batch."""
+MIXING_OBJECTIVES = ("contrastive",)
+"""Objectives in which it does."""
 
 
 class Privacy(Section):
@@ -158,6 +160,12 @@ class Charter(Section):
             raise ValueError(
                 f"task {self.task.use} compares each example with the others of its batch, so no example's influence can be "
                 "bounded alone, and a privacy budget promises nothing; take one of the two out"
+            )
+        objective = self.training.objective
+        if self.privacy is not None and objective is not None and objective.use in MIXING_OBJECTIVES:
+            raise ValueError(
+                f"objective {objective.use} compares each example with the others of its batch, so no example's influence can "
+                "be bounded alone, and a privacy budget promises nothing; take one of the two out"
             )
         return self
 

@@ -80,6 +80,10 @@ def _limits() -> Iterator[str]:
     yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in a task's main score over a baseline:\n"
     for task, names in metrics.BASELINES.items():
         yield f"- {task}: `{metrics.HEADLINES[task]}` over {', '.join(f'`{name}`' for name in names)}"
+    yield (
+        f"- classification with `descriptions`: also over `{metrics.NEAREST}`, unless nothing is learned (`epochs: 0` without an "
+        "objective)"
+    )
     yield f"\nA group column can't be called {', '.join(f'`{name}`' for name in metrics.SLICES)}: findings have slices of these names.\n"
 
 
@@ -150,6 +154,7 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
         "preparation": "Preparations (`data.prepare`)",
         "input": "Modalities (`data.inputs`)",
         "adapter": "Adapters (`model.adapt`)",
+        "objective": "Objectives (`training.objective`)",
         "task": "Tasks (`task`)",
         "audit": "Audits (`audits`)",
         "exporter": "Formats (`release.formats`)",

@@ -13,7 +13,7 @@ def json_schema() -> dict[str, Any]:
     schema = Charter.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
-    for kind in ("preparation", "adapter", "task", "audit", "tracker"):
+    for kind in ("preparation", "adapter", "objective", "task", "audit", "tracker"):
         definitions[kind] = {"oneOf": [_use(kind, name, definitions) for name in plugins.names(kind)]}
     definitions["source"] = {"oneOf": [_source(name, definitions) for name in plugins.names("source")]}
     for holder in ("Data", "Join"):
@@ -23,6 +23,8 @@ def json_schema() -> dict[str, Any]:
     inputs["patternProperties"] = dict.fromkeys(inputs["patternProperties"], modality)
     inputs["additionalProperties"] = False
     definitions["Model"]["properties"]["adapt"] = {"$ref": "#/$defs/adapter"}
+    objective = definitions["Training"]["properties"]["objective"]
+    objective["anyOf"] = [{"$ref": "#/$defs/objective"}, {"type": "null"}]
     definitions["Release"]["properties"]["formats"]["items"] = {"enum": list(plugins.names("exporter"))}
     schema["properties"]["task"] = {"$ref": "#/$defs/task"}
     schema["properties"]["audits"]["items"] = {"$ref": "#/$defs/audit"}

@@ -6,12 +6,26 @@ from pydantic import Field, model_validator
 
 from charter.spec.fields import Count, Number, Section, Truth, Whole
 from charter.spec.search import Search
+from charter.spec.use import Use
+
+CONTRASTED = ("classification", "text_pair_classification")
+"""Built-in tasks whose classes the contrastive objective can draw apart."""
 
 
 class Training(Section):
     """How the model learns."""
 
-    epochs: Whole = Field(3, ge=1, le=1000, description="how often every training row is seen")
+    objective: Use | None = Field(
+        None,
+        description="what training makes smaller; null: the task's own loss; contrastive: for few examples",
+    )
+    epochs: Whole = Field(
+        3,
+        ge=0,
+        le=1000,
+        description="how often every training row is seen; 0: never, for a head that starts from descriptions, or is "
+        "fitted by the contrastive objective",
+    )
     batch_size: Whole = Field(32, ge=1, le=65536, description="examples per update")
     tokens_per_batch: Count | None = Field(
         None, description="about so many tokens per update, in place of batch_size"
@@ -66,3 +80,8 @@ class Training(Section):
                 f"micro_batch_size {self.micro_batch_size} is larger than batch_size {self.batch_size}"
             )
         return self
+
+
+def learns_from_descriptions(task: Use, training: Training) -> bool:
+    """Whether a head that starts from its classes' descriptions learns more: else it is the nearest description itself."""
+    return bool(task.options.get("descriptions")) and (training.epochs > 0 or training.objective is not None)

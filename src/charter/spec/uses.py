@@ -15,11 +15,13 @@ from charter.spec.messages import is_ghost, told
 def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
     """Problems of plug-ins' names and options."""
     data, model = _mapping(value.get("data")), _mapping(value.get("model"))
+    training = _mapping(value.get("training"))
     places: list[tuple[plugins.Kind, Path_, Any]] = [
         *(("source", path, use) for path, use in _sources(data)),
         *(("preparation", ("data", "prepare", at), use) for at, use in enumerate(_list(data.get("prepare")))),
         *(("source", path, use) for path, use in _evaluation_sets(data)),
         ("adapter", ("model", "adapt"), model.get("adapt")),
+        ("objective", ("training", "objective"), training.get("objective")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
         *(("tracker", ("tracking", at), use) for at, use in enumerate(_list(value.get("tracking")))),

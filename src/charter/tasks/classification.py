@@ -1,12 +1,13 @@
 """Classification of a text, or of a pair of texts, into one of two or more classes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import Field
 
 from charter.data.batch import Batch, Examples
 from charter.data.columns import ROW, Columns, Form
@@ -23,9 +24,17 @@ MOST_CLASSES = 1000
 ONE, PAIR = Form(), Form("label", every_input=True)
 
 
-def classification() -> Task:
+def classification(
+    *,
+    descriptions: Annotated[
+        dict[str, Annotated[str, Field(min_length=1)]] | None,
+        Field(
+            description="class -> what its texts are, in a sentence: the head starts from them, so a class may do without rows",
+        ),
+    ] = None,
+) -> Task:
     """One class out of two or more for each text."""
-    return Classification()
+    return Classification(descriptions=descriptions or {})
 
 
 def text_pair_classification() -> Task:
@@ -35,11 +44,16 @@ def text_pair_classification() -> Task:
 
 @dataclass(frozen=True)
 class Classification(Task):
-    """Each text has one class. Outputs are logits (classes,) in the order of `labels`."""
+    """Each text has one class. Outputs are logits (classes,) in the order of `labels`.
+
+    descriptions: class -> a text that the head starts from; then these are the classes, whether there are rows of them or
+    not.
+    """
 
     labels: tuple[str, ...] = ()
     name: str = "classification"
     form: Form = ONE
+    descriptions: Mapping[str, str] = field(default_factory=dict)
     headline: ClassVar[str] = "macro_f1"
     averages: ClassVar[Mapping[str, str]] = {
         "macro_precision": "precision",
@@ -53,15 +67,24 @@ class Classification(Task):
     @property
     def head(self) -> Head:
         """A logit for each class."""
-        return Head("AutoModelForSequenceClassification", self.labels)
+        told = tuple(self.descriptions[label] for label in self.labels) if self.descriptions else ()
+        return Head("AutoModelForSequenceClassification", self.labels, descriptions=told)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options that the task was made with."""
+        return {"descriptions": dict(self.descriptions)} if self.descriptions else {}
 
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
-        """The task with the classes found in `rows`, in sorted order.
+        """The task with the classes that are described, else those found in `rows`, in sorted order.
 
         Raises:
-            DataError: lists instead of texts or classes; fewer than two classes; more than 1,000; no pair of texts.
+            DataError: lists instead of texts or classes; fewer than two classes; more than 1,000; no pair of texts; a class
+                that is not described.
         """
         check_texts(self.name, rows, columns, pair=self.form.every_input)
+        if self.descriptions:
+            return replace(self, labels=described_classes(self.descriptions, rows, columns))
         return replace(self, labels=classes_of(self.name, rows, columns))
 
     def examples(
@@ -227,11 +250,7 @@ def classes_of(task: str, rows: pl.DataFrame, columns: Columns) -> tuple[str, ..
         DataError: lists instead of classes; fewer than two classes; more than 1,000.
     """
     target = str(columns.target)
-    if rows.schema[target] != pl.String:
-        raise DataError(
-            f"task {task}: a text and one class per row are expected, column '{target}' holds lists; task "
-            "token_classification reads tags and spans, task multi_label_classification several labels"
-        )
+    _check_labels(task, rows, target)
     labels = tuple(sorted(rows[target].drop_nulls().unique().to_list()))
     if len(labels) < 2:
         raise DataError(
@@ -243,6 +262,44 @@ def classes_of(task: str, rows: pl.DataFrame, columns: Columns) -> tuple[str, ..
             f"is it a class at all? At most {MOST_CLASSES} classes are accepted"
         )
     return labels
+
+
+def _check_labels(task: str, rows: pl.DataFrame, target: str) -> None:
+    if rows.schema[target] != pl.String:
+        raise DataError(
+            f"task {task}: a text and one class per row are expected, column '{target}' holds lists; task "
+            "token_classification reads tags and spans, task multi_label_classification several labels"
+        )
+
+
+def described_classes(
+    descriptions: Mapping[str, str], rows: pl.DataFrame, columns: Columns
+) -> tuple[str, ...]:
+    """The classes that are described, in sorted order; rows of them may lack.
+
+    Raises:
+        DataError: lists instead of classes; classes in the rows that are not described.
+    """
+    target = str(columns.target)
+    _check_labels("classification", rows, target)
+    if len(descriptions) < 2:
+        raise DataError(
+            f"task classification: {len(descriptions)} class is described, at least two are needed"
+        )
+    found = set(rows[target].drop_nulls().unique().to_list())
+    missing, spare = sorted(found - set(descriptions)), sorted(set(descriptions) - found)
+    if missing:
+        without = f"; described, and in no row: {_some(spare)}" if spare else ""
+        raise DataError(
+            f"task classification: column '{target}' has {len(missing)} class(es) without a description: {_some(missing)}"
+            f"{without}. Describe every class in task.descriptions, spelled as in the prepared data"
+        )
+    return tuple(sorted(descriptions))
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:5])
+    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def text_examples(

@@ -1,6 +1,6 @@
 """What a task is: everything that depends on what is predicted, and nothing else."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from charter.data.batch import Batch, Examples
 from charter.data.columns import Columns, Form, SplitName
 from charter.tasks.baselines import Baseline
+from charter.tasks.objective import Objective
 from charter.tasks.scoring import softmax
 
 if TYPE_CHECKING:
@@ -40,11 +41,13 @@ class Head:
 
     auto_model: the Auto class. outputs: a name for each number that the head gives, `id2label` of the released model.
     problem_type: of its config, so that plain transformers reads the outputs rightly; None leaves it unsaid.
+    descriptions: a text for each output, from whose vectors the head starts; none: it starts at random.
     """
 
     auto_model: str
     outputs: tuple[str, ...]
     problem_type: str | None = None
+    descriptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ class HeldOut:
     outputs: Outputs
 
 
-class Task(ABC):
+class Task(Objective):
     """What is predicted: the head, the loss of each example, how outputs are decoded and how they are scored.
 
     A task is frozen. As the charter makes it, it has no labels yet; `fit` returns one that has; `finished` one that fits
@@ -141,7 +144,6 @@ class Task(ABC):
     nothing; audits and the report read that and never ask which task it is.
     """
 
-    name: str
     headline: ClassVar[str]
     """The score that early stopping and the comparison with the baselines read; higher is better."""
     averages: ClassVar[Mapping[str, str]] = {}
@@ -150,8 +152,6 @@ class Task(ABC):
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
-    mixes: ClassVar[bool] = False
-    """Whether the loss of an example depends on the others of its batch, which is then never computed in parts."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
@@ -173,7 +173,7 @@ class Task(ABC):
             DataError: rows that are not of this task (a column of the wrong type, fewer than two classes).
         """
 
-    # Learning
+    # Learning: `loss` gives the cross-entropy of each example, of token tasks the mean over the example's words
 
     @abstractmethod
     def examples(
@@ -187,18 +187,9 @@ class Task(ABC):
     ) -> Examples:
         """Encode rows for the model, in their order."""
 
-    @abstractmethod
-    def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
-        """One loss per example, shape (batch,): cross-entropy, for token tasks the mean over the example's words."""
-
     def fed(self, batch: Batch) -> "dict[str, Tensor]":
         """What the model is called with for a batch, by name."""
         return dict(batch.inputs)
-
-    def balance(self, examples: Examples) -> NDArray[np.float32] | None:
-        """`training.class_weights: balanced` as the weights that `loss` takes; None for a task without classes."""
-        del examples
-        return None
 
     def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
         """The loss of validation rows in one number: the mean negative log-likelihood of the decisions, in nats."""

@@ -105,7 +105,9 @@ def scalars(entry: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of an entry of the history, by the names they are plotted under."""
     if entry["kind"] == "loss":
         return {"train/loss": entry["loss"], "train/learning_rate": entry["learning_rate"]}
-    values = {"train/epoch": entry["epoch"], "train/mean_loss": entry["train_loss"]}
+    values = {"train/epoch": entry["epoch"]}
+    if "train_loss" in entry:  # before the first update there is none
+        values["train/mean_loss"] = entry["train_loss"]
     if "validation_score" in entry:
         values["validation/loss"] = entry["validation_loss"]
         values[f"validation/{entry['score']}"] = entry["validation_score"]

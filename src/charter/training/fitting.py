@@ -18,6 +18,7 @@ from charter.models.inference import predict_outputs
 from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
 from charter.spec.training import Training
+from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
 from charter.training.interrupt import Interrupt, held_back
@@ -56,8 +57,8 @@ class Fitted:
     """A fitted model (the kept checkpoint's weights) and how it got there.
 
     history: entries {"kind": "loss", step, loss, learning_rate} and {"kind": "evaluation", step, epoch, train_loss,
-    validation_loss, validation_score, score} in order. best_step: the update whose weights are kept. seconds: over all
-    sessions, interruptions left out.
+    validation_loss, validation_score, score} in order; at step 0 without train_loss. best_step: the update whose weights
+    are kept. seconds: over all sessions, interruptions left out.
     """
 
     model: Any
@@ -74,7 +75,7 @@ class _Progress:
     """What changes while fitting; it is saved with each checkpoint as it stands."""
 
     step: int = 0
-    evaluated: int = 0
+    evaluated: int = -1
     seconds: float = 0.0
     best_step: int = 0
     best_score: float = float("-inf")
@@ -106,6 +107,7 @@ def fit(
     *,
     work: Path,
     logs: Path,
+    objective: Objective | None = None,
     half: bool = False,
     world: World = ALONE,
     on_step: Callable[[FitProgress], None] | None = None,
@@ -117,6 +119,9 @@ def fit(
     """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one, and tell it by `on_note`.
 
     A fit that was interrupted, at whatever update, and resumed ends with the weights that it would have had without.
+    objective: what training makes smaller; None for the task's own loss. Where the start answers
+    already (from descriptions, or by a head fitted to the base's vectors), it is scored too, and kept where no update does
+    better.
     The other processes of `world` have to `follow` it.
     `on_record` is told each entry of the history, those of earlier sessions too; what it raises ends the fit.
     `save_at_end` says whether to leave a checkpoint from which another fit would end at once with the same weights.
@@ -127,7 +132,7 @@ def fit(
     """
     import torch
 
-    if len(examples) == 0:
+    if len(examples) == 0 and settings.epochs:
         raise DataError("no row is left to train on; look at what was dropped, and at data.split")
     if settings.early_stopping is not None and validation is None:
         raise DataError(
@@ -136,14 +141,15 @@ def fit(
     per_epoch = plan.steps_per_epoch(len(examples))
     model.to(pick_device())
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
-        session = _Session(model, task, validation, settings, per_epoch, work, logs, interrupt)
+        learned = _Learned(objective or task, examples)
+        session = _Session(model, task, learned, validation, settings, per_epoch, work, logs, interrupt)
         session.resume(on_note)
         try:
             session.evaluate_when_due()  # one that was stopped between an update and its evaluation goes on with that
             session.tell(on_record)
-            if not session.progress.stopped:
+            if session.steps and not session.progress.stopped:
                 done, state = session.progress.step, session.optimizer.state_dict()
-                job = Job(model, task, examples, settings, plan, state, done, half)
+                job = Job(model, learned.objective, examples, settings, plan, state, done, half)
                 job.hand_out(world)
                 with closing(updates(job, session.optimizer, world)) as loop:
                     for step in loop:
@@ -168,6 +174,14 @@ def fit(
     return session.fitted()
 
 
+@dataclass(frozen=True)
+class _Learned:
+    """What is learned from which examples."""
+
+    objective: Objective
+    examples: Examples
+
+
 class _Session:
     """One fit in progress: what is saved, what is chosen, and when; `fit` drives it."""
 
@@ -175,6 +189,7 @@ class _Session:
         self,
         model: Any,
         task: Task,
+        learned: _Learned,
         validation: Validation | None,
         settings: Training,
         per_epoch: int,
@@ -183,6 +198,7 @@ class _Session:
         interrupt: Interrupt,
     ) -> None:
         self.model, self.task, self.validation, self.settings = model, task, validation, settings
+        self.learned = learned
         self.per_epoch, self.steps = per_epoch, settings.epochs * per_epoch
         self.work, self.interrupt = work, interrupt
         self.optimizer = optimizers_of(model, settings)
@@ -190,6 +206,7 @@ class _Session:
         self.progress = _Progress()
         self.best: dict[str, Tensor] | None = None
         self.evaluations = _evaluation_steps(per_epoch, settings)
+        self.scores_start = not self.steps or bool(task.head.descriptions) or learned.objective.fits_head
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
         self.told = 0
@@ -233,9 +250,11 @@ class _Session:
     def evaluate_when_due(self) -> None:
         """Score validation after the updates that ask for it, keep the best weights, and say when patience is over."""
         step = self.progress.step
-        if step not in self.evaluations(step) or self.progress.evaluated >= step:
+        due = step in self.evaluations(step) if step else self.scores_start
+        if not due or self.progress.evaluated >= step:
             return
-        epoch, check = step / self.per_epoch, self.interrupt.check
+        epoch, check = step / max(self.per_epoch, 1), self.interrupt.check
+        self.learned.objective.conclude(self.model, self.learned.examples)
         gained = _evaluate(self.model, self.task, self.validation, self.progress, epoch, self.writer, check)
         if gained and self.keep_best:
             self.best = learned_state(self.model)
@@ -297,12 +316,9 @@ def _evaluate(
 ) -> bool:
     """Score validation, put it on record; whether it is the best so far. Until it is whole, nothing is on record."""
     loss_sum, examples = progress.since_evaluation
-    entry: dict[str, Any] = {
-        "kind": "evaluation",
-        "step": progress.step,
-        "epoch": epoch,
-        "train_loss": loss_sum / max(examples, 1),
-    }
+    entry: dict[str, Any] = {"kind": "evaluation", "step": progress.step, "epoch": epoch}
+    if examples:
+        entry["train_loss"] = loss_sum / examples
     score = 0.0
     if validation is not None:
         outputs = predict_outputs(model, task, validation.examples, on_batch=lambda *_: check())

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,11 +12,12 @@ from numpy.typing import NDArray
 
 from charter.data.batch import Examples
 from charter.errors import TrainingError
+from charter.models.features import reading_features
 from charter.models.forward import forward_of
 from charter.models.inference import on_device
 from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
-from charter.tasks.task import Task
+from charter.tasks.objective import Objective
 from charter.training.optimizers import Optimizers
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class Step:
 
 def train(
     model: "nn.Module",
-    task: Task,
+    objective: Objective,
     examples: Examples,
     plan: StepPlan,
     *,
@@ -71,8 +73,9 @@ def train(
     def losses(index: NDArray[np.int64]) -> "Tensor":
         torch.manual_seed(int(np.random.SeedSequence([seed, update, int(index[0])]).generate_state(1)[0]))
         batch = on_device(examples.batch(index), device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            return task.loss(forward, batch, class_weights) * batch.weights
+        reading = reading_features(model) if objective.on_features else nullcontext()
+        with reading, torch.autocast(device.type, torch.bfloat16, enabled=half):
+            return objective.loss(forward, batch, class_weights) * batch.weights
 
     for epoch in range(done // per_epoch, math.ceil(steps / per_epoch)):
         first = epoch * per_epoch

@@ -12,7 +12,7 @@ from charter.models.device import pick_device
 from charter.models.world import World
 from charter.privacy.plan import StepPlan
 from charter.spec.training import Training
-from charter.tasks.task import Task
+from charter.tasks.objective import Objective
 from charter.training.interrupt import held_back
 from charter.training.loop import Step, schedule, train
 from charter.training.optimizers import Optimizers, optimizers_of
@@ -27,7 +27,7 @@ class Job:
     """A fit from the update after `done` on: all that its updates depend on."""
 
     model: Any
-    task: Task
+    objective: Objective
     examples: Examples
     settings: Training
     plan: StepPlan
@@ -47,7 +47,7 @@ def updates(job: Job, optimizer: Optimizers, world: World) -> Generator[Step]:
     steps = settings.epochs * job.plan.steps_per_epoch(len(job.examples))
     return train(
         job.model,
-        job.task,
+        job.objective,
         job.examples,
         job.plan,
         optimizer=optimizer,
@@ -59,7 +59,9 @@ def updates(job: Job, optimizer: Optimizers, world: World) -> Generator[Step]:
         seed=settings.seed,
         economies=settings.economies,
         half=job.half,
-        class_weights=_class_weights(job.task, job.examples, settings, next(job.model.parameters()).device),
+        class_weights=_class_weights(
+            job.objective, job.examples, settings, next(job.model.parameters()).device
+        ),
         world=world,
     )
 
@@ -80,14 +82,14 @@ def follow(world: World) -> None:
 
 
 def _class_weights(
-    task: Task, examples: Examples, settings: Training, device: "torch.device"
+    objective: Objective, examples: Examples, settings: Training, device: "torch.device"
 ) -> "Tensor | None":
-    """What the task makes of `training.class_weights`; None where it is not asked for."""
+    """What the objective makes of `training.class_weights`; None where it is not asked for."""
     import torch
 
     if settings.class_weights is None or examples.targets is None:
         return None
-    weights = task.balance(examples)
+    weights = objective.balance(examples)
     if weights is None:
-        raise DataError(f"training.class_weights: task {task.name} has no classes to weigh; remove the key")
+        raise DataError(f"training.class_weights: {objective.name} has no classes to weigh; remove the key")
     return torch.tensor(weights, dtype=torch.float32, device=device)

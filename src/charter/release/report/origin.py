@@ -7,7 +7,6 @@ from typing import Any
 from charter.release.datasheet import fact
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.evidence import findings_of, headline
 from charter.release.report.metrics import METRICS, TERMS
 from charter.release.report.parts import (
     Cell,
@@ -24,6 +23,7 @@ from charter.release.report.parts import (
 from charter.release.report.performance import finding_table
 from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
+from charter.release.selection import findings_of, headline
 from charter.spec.data import place_text
 
 DIGEST = 16
@@ -66,6 +66,7 @@ def learning_section(record: Record, say: Wording) -> Section:
             "share": say.share(trainable / every),
         }
         items[0] = (items[0][0], Cell(items[0][1].text, say("parameters_of", **counts)))
+    items += _start(record, say)
     items.append((say("epochs"), Cell(say.count(training.epochs))))
     if "steps" in value:
         best = say("updates_best", steps=say.count(value["steps"]), best=say.count(value.get("best_step", 0)))
@@ -82,7 +83,33 @@ def learning_section(record: Record, say: Wording) -> Section:
         items.append((say("unknown"), Cell(unknown)))
     if value.get("classes_not_trained"):
         items.append((say("not_trained"), Cell(say.count(value["classes_not_trained"]))))
-    return Section("learning", say("learning"), [*_curves(record, say), Facts(items), _times(record, say)])
+    parts = [*_curves(record, say), Facts(items), *_descriptions(record, say), _times(record, say)]
+    return Section("learning", say("learning"), parts)
+
+
+def _start(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
+    """What the head starts from and what training makes smaller, where they are not the usual ones."""
+    described, objective = descriptions_of(record), record.charter.training.objective
+    if described:
+        yield say("start"), Cell(say("start_described", count=len(described)))
+    if objective is not None:
+        key = f"objective_{objective.use}"
+        yield say("objective"), Cell(say(key) if say.has(key) else objective.use)
+
+
+def descriptions_of(record: Record) -> Mapping[str, str]:
+    """The descriptions that the head starts from; none where it starts at random."""
+    found = record.charter.task.options.get("descriptions")
+    return found if record.charter.task.use == "classification" and isinstance(found, Mapping) else {}
+
+
+def _descriptions(record: Record, say: Wording) -> list[Table]:
+    rows = [
+        [Cell(label, kind="own"), Cell(text, kind="own")] for label, text in descriptions_of(record).items()
+    ]
+    headings = [Heading(say("slice_class")), Heading(say("description"))]
+    title = say("described")
+    return [Table(title, headings, rows, title=title)] if rows else []
 
 
 def _curves(record: Record, say: Wording) -> list[object]:

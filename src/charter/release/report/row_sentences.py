@@ -32,6 +32,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("mean", "平均值"),
     ("standard deviation", "标准差"),
     ("tfidf_logistic_regression", "TF-IDF 与逻辑回归"),
+    ("nearest_description", "与类别描述最相近者（零样本）"),
     ("word_features_logistic_regression", "词特征与逻辑回归"),
     # rows that were rejected, dropped, changed
     ("equal text with another label", "文本相同而标签不同"),

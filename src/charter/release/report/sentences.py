@@ -60,6 +60,27 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("robustness", "鲁棒性"),
     ("explanations", "可解释性"),
     ("privacy", "隐私"),
+    # few examples
+    (
+        "only {n#} training rows per class, and with fewer than {few#} a head fitted to the base's vectors is usually "
+        "better: training: {objective: {use: contrastive}, epochs: 0}, or 20 epochs to teach the encoder too",
+        "每个类别只有 {n} 行训练数据；少于 {few} 行时，在基座向量上拟合的输出头通常更好："
+        "training: {{objective: {{use: contrastive}}, epochs: 0}}；若也要训练编码器，则用 20 轮",
+    ),
+    (
+        "best with every class described in a sentence: task.descriptions",
+        "最好再用一句话描述每个类别：task.descriptions",
+    ),
+    (
+        "only {n#} updates, which hardly move the encoder; raise training.epochs",
+        "只有 {n} 次更新，编码器几乎不变；请增加 training.epochs",
+    ),
+    (
+        "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
+        "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can",
+        "该基座无法改为读取文本各词元的平均，因此只能按输出头所读的向量比较文本，效果较差；"
+        "BERT、RoBERTa、ELECTRA、DistilBERT 与 ModernBERT 可以",
+    ),
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),
     ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),

@@ -17,6 +17,7 @@ ENGLISH_NAMES = {
     "training_mean": "the training rows' mean",
     "tfidf_ridge": "TF-IDF + ridge regression",
     "tfidf_logistic_regression": "TF-IDF + logistic regression",
+    "nearest_description": "nearest description, zero-shot",
     "word_features_logistic_regression": "word features + logistic regression",
     "random_order": "random order",
     "bm25": "BM25",
