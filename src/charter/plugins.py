@@ -39,6 +39,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         "source": {
             "csv": "charter.data.sources.delimited:csv",
             "tsv": "charter.data.sources.delimited:tsv",
+            "json": "charter.data.sources.json_arrays:json_array",
             "jsonl": "charter.data.sources.records:jsonl",
             "parquet": "charter.data.sources.records:parquet",
             "conll": "charter.data.sources.conll:conll",

@@ -43,12 +43,6 @@ def write_csv(path: Path, records, encoding="utf-8", mark=","):
     path.write_bytes(text.encode(encoding))
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def init(*arguments: str):
     """The charter that was written, after it was checked."""
     assert run_command(["init", *arguments, "--yes"]) == 0
@@ -312,70 +306,6 @@ def test_init_loads_no_torch(here):
         "loaded = {'torch', 'transformers', 'datasets', 'sklearn'} & set(sys.modules); assert not loaded, loaded"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
-
-
-def numbered(change):
-    """Rows with more columns, made of their number."""
-    return [{**one, **change(number)} for number, one in enumerate(rows())]
-
-
-def kept(record, *names):
-    return {name: record[name] for name in names}
-
-
-@pytest.mark.parametrize(
-    ("change", "names", "task", "target"),
-    [
-        (lambda n: {"score": round(n * 0.37, 2)}, ("review", "score"), "regression", "score"),
-        (
-            lambda n: {"tags": "|".join(["a", "b", "c"][: n % 4])},
-            ("review", "tags"),
-            "multi_label_classification",
-            "tags",
-        ),
-        (
-            lambda n: {"toxic": n % 2, "insult": int(n % 3 == 0), "threat": int(n % 7 == 0)},
-            ("review", "toxic", "insult", "threat"),
-            "multi_label_classification",
-            ("toxic", "insult", "threat"),
-        ),
-        (
-            lambda n: {
-                "premise": f"room {n} was warm and clean",
-                "hypothesis": f"it was cold {n}",
-                "label": "ab"[n % 2],
-            },
-            ("premise", "hypothesis", "label"),
-            "text_pair_classification",
-            "label",
-        ),
-    ],
-)
-def test_the_task_follows_from_what_the_target_holds(here, change, names, task, target):
-    write_csv(here / "x.csv", [kept(one, *names) for one in numbered(change)])
-    charter = init("x.csv")
-    assert (charter.task.use, charter.data.target) == (task, target)
-    if task == "text_pair_classification":
-        assert tuple(charter.data.inputs) == ("premise", "hypothesis")
-        assert "drop_near_duplicates" not in [use.use for use in charter.data.prepare]
-    if "|" in str(charter.task.options.get("separator")):
-        assert charter.task.options["separator"] == "|"
-
-
-def test_lists_of_labels_are_several_labels_and_lists_of_words_are_not(here):
-    lines = [
-        {"text": one["review"], "labels": ["joy", "fear", "anger"][: number % 4]}
-        for number, one in enumerate(rows())
-    ]
-    Path("x.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert init("x.jsonl").task.use == "multi_label_classification"
-
-
-def test_several_texts_and_targets_are_named_by_repeating_the_option(here):
-    write_csv(here / "x.csv", numbered(lambda n: {"toxic": n % 2, "insult": int(n % 3 == 0)}))
-    charter = init("x.csv", "--text", "gender", "--text", "review", "--target", "toxic", "--target", "insult")
-    assert tuple(charter.data.inputs) == ("gender", "review")
-    assert charter.data.target == ("toxic", "insult")
 
 
 def test_what_a_charter_in_another_folder_names_is_written_from_there(here):

@@ -1,5 +1,6 @@
 """The command line on a machine that is not as it should be: its terminal, its files, its user's patience."""
 
+import errno
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +115,22 @@ def test_a_store_that_cannot_be_is_said_in_a_line(tmp_path, tiny_bert, monkeypat
     assert code == (0 if command == "runs" and "No runs" in said.out else 2)
     assert "Traceback" not in said.err
     assert "half-written" not in said.err
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("command", ["run", "gc"])
+def test_a_file_system_without_locks_is_said_with_what_to_do(two_stores, monkeypatch, capsys, code, command):
+    def no_locks(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("charter.runs.locks.fcntl.flock", no_locks)
+    Path("charter.yaml").write_text(CHARTER.format(base="sample:minilm"))
+    Path("reviews.csv").write_text("text,label\na,b\n")
+    assert run_command([command, "--store", "../r1/runs"]) == 2
+    said = capsys.readouterr().err
+    assert os.strerror(code) in said
+    assert "--store DIR" in said
+    assert "runs/locks/store.lock" in said
 
 
 def test_a_full_disk_says_that_nothing_half_written_was_kept(tmp_path, monkeypatch, capsys):

@@ -46,10 +46,16 @@ def lines_of(records) -> bytes:
     return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records).encode()
 
 
+def array_of(records) -> bytes:
+    return json.dumps({"version": 1.5, "data": records}, ensure_ascii=False).encode()
+
+
+ARTICLE = {"title": "t", "paragraphs": [{"text": "x", "qas": [{"label": "x", "question": "Who?"}]}]}
 VALID = {
     "csv": [delimited(",")],
     "tsv": [delimited("\t")],
     "jsonl": [lines_of(RECORDS), lines_of(SPANS), lines_of(WORDS)],
+    "json": [array_of(RECORDS), array_of(SPANS), json.dumps(WORDS).encode(), array_of([ARTICLE, RECORDS[1]])],
     "parquet": [parquet(RECORDS), parquet(SPANS), parquet(WORDS)],
     "conll": ["Ann B-PER\nof O\n\nParis\tB-LOC\n-DOCSTART- O\n\n北京 B-LOC\n".encode()],
 }

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from charter.data.rows import Rows
 from charter.data.similarity import alike as similarity
 from charter.data.similarity import setjoin
 from charter.data.split import divide as split_rows
+from charter.errors import DataError
 from charter.spec.data import Split
 from charter.spec.use import Use
 
@@ -267,6 +269,21 @@ def test_like_rows_of_a_test_split_count_as_one_unit():
     ).frame
     assert len(set(clusters(out.filter(pl.col(SPLIT) == "test"), None).tolist())) == 1
     assert len(set(clusters(out.filter(pl.col(SPLIT) == "train"), None).tolist())) == 30
+
+
+@pytest.mark.parametrize(
+    ("more", "columns", "split", "said"),
+    [
+        ({"time": ["2026-01-01"] * 9}, {"time": "time"}, {"time": "time"}, "all rows have one time"),
+        ({"who": ["person 1"] * 9}, {"subject": "who"}, {}, "of one subject"),
+    ],
+)
+def test_a_split_that_can_not_be_says_why(more, columns, split, said):
+    rows = frame([f"text {i} {i * i * 977}" for i in range(9)], **more)
+    with pytest.raises(DataError, match=said):
+        divide(rows, Columns(inputs={"text": "text"}, target="label", **columns), Split(**split))
+    with pytest.raises(DataError, match=r"look at data\.max_rows"):
+        divide(rows[:0], Columns(inputs={"text": "text"}, target="label", **columns), Split(**split))
 
 
 def test_the_newest_rows_are_the_test_split():

@@ -104,6 +104,44 @@ def test_parquet_spans_outside_the_text_are_rejected(tmp_path):
     assert read.frame["text"].to_list() == ["ab c", "none"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"text": ["abc"], "label": [[{"start": None, "end": 1, "label": "X"}]]}, "lies outside the text"),
+        ({"text": ["abc"], "label": [[{"start": 0, "end": 1, "label": None}]]}, "lies outside the text"),
+        ({"text": ["abc"], "label": [[None]]}, "lies outside the text"),
+        ({"text": [["a", None]], "label": [["O", "O"]]}, "one of the list is missing"),
+        ({"text": [["a", "b"]], "label": [["O", None]]}, "a tag is missing"),
+    ],
+)
+def test_a_hole_in_a_list_rejects_its_row(tmp_path, columns, reason):
+    span = pl.List(pl.Struct({"start": pl.Int64, "end": pl.Int64, "label": pl.String}))
+    kinds = {"label": span} if isinstance(columns["text"][0], str) else {}
+    pl.DataFrame(columns, schema_overrides=kinds).write_parquet(tmp_path / "x.parquet")
+    found = read_source(data("x.parquet"), tmp_path)
+    assert found.frame.height == 0
+    assert reason in found.rejects["reason"][0]
+
+
+def test_a_time_that_is_no_number_is_rejected(tmp_path):
+    times = [1.0, float("nan"), float("inf"), None, 2.0]
+    pl.DataFrame({"text": list("abcde"), "label": list("xyxyx"), "day": times}).write_parquet(
+        tmp_path / "x.parquet"
+    )
+    found = read_source(data("x.parquet", split={"time": "day"}), tmp_path)
+    assert found.frame["day"].to_list() == [1.0, 2.0]
+    assert set(found.rejects["reason"]) == {"no time in column 'day'"}
+
+
+def test_labels_that_are_none_are_refused_or_rejected(tmp_path):
+    frame = pl.DataFrame({"text": ["a"], "label": [7]}, schema_overrides={"label": pl.Duration("ms")})
+    frame.write_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="labels are expected"):
+        read_source(data("x.parquet"), tmp_path)
+    (tmp_path / "x.jsonl").write_text('{"text": "a", "label": NaN}\n{"text": "b", "label": 1}\n')
+    assert read_source(data("x.jsonl"), tmp_path).frame["label"].to_list() == ["1"]
+
+
 def test_a_hub_folder_is_read_with_its_class_names_and_splits(tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")

@@ -303,7 +303,7 @@ save_checkpoint(Path(sys.argv[1]), model, optimizer, None, {})
 before = Path(sys.argv[1], "checkpoint.pt").read_bytes()
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, resource.RLIM_INFINITY))
 try:
-    with machine_errors():
+    with machine_errors(Path("here")):
         save_checkpoint(Path(sys.argv[1]), model, optimizer, None, {})
 except OSError as error:
     assert error.errno == 27, error

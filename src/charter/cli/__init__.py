@@ -48,7 +48,8 @@ def run_command(arguments: list[str]) -> int:
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         kept = " Nothing half-written was kept." if error.errno in _WHILE_WRITING else ""
-        return _say(f"Error: {error.strerror or error}{where}.{kept}", EXIT_USER_ERROR)
+        room = _ROOM if error.errno in _FULL and arguments[:1] == ["run"] else ""
+        return _say(f"Error: {error.strerror or error}{where}.{kept}{room}", EXIT_USER_ERROR)
     except RuntimeError as error:
         if not str(error).startswith("Symlink loop"):  # what pathlib says of it, up to Python 3.12
             raise
@@ -63,6 +64,8 @@ def _interrupted(arguments: list[str]) -> int:
     return _say(f"Interrupted.{kept}", EXIT_INTERRUPTED)
 
 
+_FULL = {errno.EDQUOT, errno.ENOSPC}
+_ROOM = " Make room, or keep runs elsewhere (--store DIR), and run again: stages that were finished are kept."
 _WHILE_WRITING = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}
 
 

@@ -141,7 +141,7 @@ def _write(answers: pl.DataFrame, target: Path) -> None:
     """Write the answers whole: aside, then renamed over what stood there."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with machine_errors():
+        with machine_errors(target):
             if target.suffix == ".parquet":
                 write_table(aside, answers)
             elif target.suffix == ".jsonl":

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,17 @@ class Draft:
     split: str | None
     parts: tuple[str, ...]
     licence: str | None
-    separator: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sequences(self) -> tuple[tuple[str, ...], ...]:
+        """What the model reads at once, as columns: of choices each with its text, of texts that belong together each alone."""
+        if self.task in EMBEDDINGS:
+            return tuple((one,) for one in self.texts)
+        stem = self.options.get("stem", 1)
+        if self.task == "multiple_choice" and len(self.texts) > stem:
+            return tuple((*self.texts[:stem], one) for one in self.texts[stem:])
+        return (self.texts,)
 
 
 def fit_of(base: str, folder: Path, texts: list[str]) -> Fit:
@@ -134,13 +144,13 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
     Raises:
         CharterError: a name or column that a charter can't hold.
     """
-    value = {
+    value: dict[str, Any] = {
         "name": draft.name,
         "purpose": {"intended_use": "TO SAY: what the model is for.", "affected": "TO SAY: who is affected."},
         "data": {
             "source": draft.source,
             "inputs": dict.fromkeys(draft.texts, "text"),
-            "target": draft.targets[0] if len(draft.targets) == 1 else list(draft.targets) or None,
+            "target": _target(draft),
             "groups": list(draft.groups),
             "subject": draft.subject,
             "encoding": look.encoding,
@@ -149,7 +159,7 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
             "split": _split(draft),
         },
         "model": {"base": draft.base, "max_length": max_length(fit, about)},
-        "task": {"use": draft.task} | ({"separator": draft.separator} if draft.separator else {}),
+        "task": {"use": draft.task, **draft.options},
         "audits": [{"use": "performance"}, *([] if draft.task in EMBEDDINGS else [{"use": "calibration"}])],
         "limits": _limits(draft, look),
         "report": {"language": "zh" if about.chinese > 0.5 else "en"},
@@ -162,8 +172,14 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
         raise CharterError(f"no charter can be made of this: {at}: {first['msg']}") from None
 
 
+def _target(draft: Draft) -> str | list[str] | None:
+    if not draft.targets:
+        return None
+    return draft.targets[0] if len(draft.targets) == 1 else list(draft.targets)
+
+
 _NO_LABELS = (
-    "token_classification", "regression", "question_answering", "sentence_embedding", "sentence_similarity"
+    "token_classification", "regression", "question_answering", "multiple_choice", "sentence_embedding", "sentence_similarity"
 )  # fmt: skip
 
 
@@ -230,7 +246,7 @@ def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) 
     notes = {
         "purpose": "Say here what the model is for; it stands on the model card.",
         "data.inputs": f"{', '.join(draft.texts)}: {roles.text.why}",
-        "data.target": f"{', '.join(draft.targets)}: {roles.target.why}" if draft.targets else "",
+        "data.target": ": ".join(filter(None, (", ".join(draft.targets), roles.target.why))),
         "data.groups": f"{roles.groups.why}\nother columns: {', '.join(others) or 'none'}",
         "data.subject": roles.subject.why,
         "data.prepare": "\n".join(filter(None, (_personal_note(about), _language_note(about)))),

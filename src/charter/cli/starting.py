@@ -67,7 +67,7 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     _say_look(origin, look)
     roles, draft = _decide(origin, look, wishes, out, asks=ask and sys.stdin.isatty())
     about = text_look(look, draft.texts)
-    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft.texts))
+    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft))
     charter = charter_of(draft, look, about, fit)
     write_text(out, commented(charter, notes_of(draft, roles, look, about, fit)))
     _say_choices(charter, roles, draft, look)
@@ -79,10 +79,14 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     )
 
 
-def _some_texts(look: Look, texts: tuple[str, ...]) -> list[str]:
-    cells = said(look.frame, texts).drop_nulls()
-    some = cells.sample(min(len(cells), 2_000), seed=7)
-    found: list[str] = (some.list.join(" ") if isinstance(some.dtype, pl.List) else some).to_list()
+def _some_texts(look: Look, draft: Draft) -> list[str]:
+    """Some of what the model will read at once: the same share of each kind of sequence."""
+    most = max(1, 2_000 // len(draft.sequences))
+    found: list[str] = []
+    for columns in draft.sequences:
+        cells = said(look.frame, columns).drop_nulls()
+        some = cells.sample(min(len(cells), most), seed=7)
+        found += (some.list.join(" ") if isinstance(some.dtype, pl.List) else some).to_list()
     return found
 
 
@@ -94,15 +98,14 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
         "text", "Which column holds the text, or which several?", wishes.text, roles.text, names, asks
     )
     why = roles.text if text == roles.text.columns else Guess(text, "as you said")
-    said = None if wishes.task in TARGETLESS else _known("target", wishes.target, names)
-    roles = guess_roles(look, text=text, target=said)
+    known = None if wishes.task in TARGETLESS else _known("target", wishes.target, names)
+    roles = guess_roles(look, text=text, target=known)
     if wishes.task in TARGETLESS:
         _check_targetless(wishes, text)
         target: tuple[str, ...] = ()
     else:
-        target = _choose(
-            "target", "Which column is to be predicted?", wishes.target, roles.target, names, asks
-        )
+        none = wishes.task is None and roles.task.column in TARGETLESS
+        target = _choose_target(wishes.target, roles.target, names, asks, none=none)
     both = [name for name in text if name in target]
     if both:
         raise CharterError(f"'{both[0]}' can't be both the text and the target")
@@ -116,22 +119,16 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
     groups = _choose_groups(wishes.groups, roles.groups, others, asks)
     subject = _choose_subject(wishes.subject, roles.subject, others, asks)
     several = target if len(target) > 1 else ()
-    columns = Columns(
-        dict.fromkeys(text, "text"),
-        target[0] if len(target) == 1 else None,
-        groups,
-        subject,
-        indicators=several,
-    )
+    one = target[0] if len(target) == 1 else None
+    columns = Columns(dict.fromkeys(text, "text"), one, groups, subject, indicators=several)
     parts = _usable_parts(origin, columns, look.encoding, wishes)
     origin = replace(origin, parts=parts)
     name = wishes.name or re.sub(r"[^\w.\-]", "-", origin.name).lstrip(".-")[:80] or "model"
     split = roles.split.column if roles.split.column not in (*text, *target, subject) else None
-    marked = look.column(target[0]) if target else None
-    separator = marked.separator if marked is not None and task == "multi_label_classification" else ""
+    options = roles.options if task in (roles.task.column, "multi_label_classification") else {}
     draft = Draft(
         name, origin.written_beside(out), wishes.base, task, text, target, groups, subject,
-        split, tuple(parts) or look.published, origin.licence, separator,
+        split, tuple(parts) or look.published, origin.licence, options,
     )  # fmt: skip
     return roles, draft
 
@@ -168,6 +165,8 @@ def _usable_parts(origin: Origin, columns: Columns, encoding: str, wishes: Wishe
 
 
 def _known(role: str, wish: tuple[str, ...] | None, names: Sequence[str]) -> tuple[str, ...] | None:
+    if wish == (NONE,) and role == "target":
+        return ()
     for one in wish or ():
         if one not in names:
             raise CharterError(f"--{role} {one}: {_no_column(one, names)}")
@@ -192,6 +191,17 @@ def _choose(
             f"which column is the {role} can't be guessed ({guess.why}); say --{role} with one of: {', '.join(names)}"
         )
     return guess.columns
+
+
+def _choose_target(
+    wish: tuple[str, ...] | None, guess: Guess, names: Sequence[str], asks: bool, *, none: bool
+) -> tuple[str, ...]:
+    """What is to be predicted; nothing where texts only belong together."""
+    if wish is not None:
+        return () if wish == (NONE,) else wish
+    if asks:
+        return _ask("Which column is to be predicted?", guess, names, optional=none)
+    return () if none else _choose("target", "", None, guess, names, asks)
 
 
 def _choose_groups(
@@ -256,11 +266,7 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
         split = f"{', '.join(draft.parts)} as published"
     lines = [
         ("text", ", ".join(draft.texts), roles.text.why),
-        (
-            ("target", ", ".join(draft.targets), roles.target.why)
-            if draft.targets
-            else ("target", NONE, f"task {draft.task} predicts no column")
-        ),
+        ("target", ", ".join(draft.targets) or NONE, _why_target(roles, draft)),
         ("task", draft.task, roles.task.why if draft.task == roles.task.column else "as you said"),
         ("groups", ", ".join(draft.groups) or NONE, _why(draft.groups, roles.groups)),
         ("subject", draft.subject or NONE, roles.subject.why),
@@ -272,6 +278,12 @@ def _say_choices(charter: Charter, roles: Roles, draft: Draft, look: Look) -> No
     wide = max(len(what) for _, what, _ in lines)
     text = "\n".join(f"  {role:<8} {what:<{min(wide, 24)}}  {why}" for role, what, why in lines)
     console().print(text, markup=False, soft_wrap=True)
+
+
+def _why_target(roles: Roles, draft: Draft) -> str:
+    if not draft.targets and draft.task != roles.task.column:
+        return f"task {draft.task} predicts no column"
+    return roles.target.why
 
 
 def _why(columns: tuple[str, ...], guess: Guess) -> str:

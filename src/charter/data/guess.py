@@ -2,48 +2,53 @@
 
 import math
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from charter.data.columns import SPLIT_NAMES
-from charter.data.look import FEW, QUESTIONS, ColumnLook, Look
+from charter.data.layouts import (
+    PAIRS,
+    QUESTIONED,
+    QUESTIONS,
+    Choices,
+    belonging,
+    find_choices,
+    is_pair,
+    names_of,
+)
+from charter.data.look import FEW, ColumnLook, Look
 
-
-def _set(names: str) -> frozenset[str]:
-    return frozenset(names.split())
-
-
-TEXTS = _set(
+TEXTS = names_of(
     "text texts review reviews comment comments content sentence message tweet body document article description question "
     "utterance post tokens words 文本 内容 评论 正文 句子 评价 留言 问题"
 )
-TARGETS = _set(
+TARGETS = names_of(
     "label labels target class category sentiment rating ratings stars score tags ner_tags entities spans intent emotion y "
     "polarity 标签 类别 情感 分类 评分 星级 意图 情绪"
 )
-GROUPS = _set(
+RIGHT = names_of(
+    "answer answerkey answer_key correct correct_answer gold right solution 答案 正确答案 正确选项"
+)
+"""Names of a column that says which choice is right, beside TARGETS."""
+GROUPS = names_of(
     "gender sex age race ethnicity nationality country region city state province district language lang dialect topic "
     "religion disability education occupation income channel department source "
     "性别 年龄 年龄段 城市 地区 省份 国家 民族 国籍 语言 主题 话题 学历 职业 渠道 部门 来源"
 )
-SUBJECTS = _set(
+SUBJECTS = names_of(
     "user userid username author authorid customer customerid client clientid patient patientid person personid speaker "
     "speakerid reviewer reviewerid account member employee participant subject respondent worker "
     "姓名 用户 用户名 用户id 患者 患者id 病人 客户 客户id 作者 会员 员工 学号 工号 身份证 身份证号"
 )
-PAIRS = (
-    ("premise", "hypothesis"), ("sentence1", "sentence2"), ("sentence_1", "sentence_2"), ("question1", "question2"),
-    ("text1", "text2"), ("text_a", "text_b"), ("sentence_a", "sentence_b"), ("query", "passage"), ("question", "answer"),
-    ("query", "document"), ("句子1", "句子2"), ("问题1", "问题2"), ("问题", "答案"), ("前提", "假设"),
-)  # fmt: skip
-"""Names of two texts that are read as a pair."""
-QUESTIONED = _set("context passage paragraph document text 上下文 篇章 段落 文章 文本")
-"""Names of the text that a question is about."""
-TITLES = _set("title headline subject_line summary 标题 题目 摘要")
-ORDERED = _set("rating ratings stars star score level grade severity priority 评分 星级 等级 级别 得分")
+TITLES = names_of("title headline subject_line summary 标题 题目 摘要")
+ORDERED = names_of("rating ratings stars star score level grade severity priority 评分 星级 等级 级别 得分")
 """Names of numbers that have an order, and of which few are classes."""
-MEASURED = _set("similarity relatedness price value amount duration 相似度 价格 金额 时长")
-TIMES = _set("date time datetime timestamp created day 日期 时间 创建时间")
+MEASURED = names_of("similarity relatedness price value amount duration 相似度 价格 金额 时长")
+RELEVANT = names_of("relevance relevant match matched duplicate correct 相关 相关性 匹配")
+FOUND = names_of("passage document answer response 答案 文档")
+"""Names of the second text of a pair, where the first looks for it."""
+TIMES = names_of("date time datetime timestamp created day 日期 时间 创建时间")
 MOST_CLASSES = 1000
 MOST_GROUP_VALUES = 50
 MOST_RANKS = 11
@@ -64,7 +69,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Roles:
-    """A guess for every role of a charter's data, and the task that follows."""
+    """A guess for every role of a charter's data, and the task that follows with its options."""
 
     text: Guess
     target: Guess
@@ -73,33 +78,95 @@ class Roles:
     subject: Guess
     split: Guess
     time: Guess
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def guess_roles(
     look: Look, *, text: tuple[str, ...] | None = None, target: tuple[str, ...] | None = None
 ) -> Roles:
-    """Guess every role; a text or target that is known already is kept, and the others fit it."""
+    """Guess every role; a text or target that is known already is kept, and the others fit it. A target of () is none."""
     split, time = guess_split(look), guess_time(look)
     taken = {*split.columns, *time.columns}
-    texts = guess_text(look, taken) if text is None else Guess(text, "as you said")
-    texts = guess_pair(look, texts) if text is None else texts
+    choices = find_choices(look, _naming(look, taken, target), text)
+    if choices is not None:
+        return _with_choices(look, choices, split, time, said=text is not None)
+    together = belonging(look)
+    if text is None and together and not target:
+        texts = Guess(together, "named as texts that belong together")
+    elif text is None:
+        texts = guess_pair(look, guess_text(look, taken))
+    else:
+        texts = Guess(text, "as you said")
     taken |= set(texts.columns)
-    targets = (
-        guess_target(look, texts.column, taken)
-        if target is None
-        else Guess(target, (_balance(look.column(target[0])) if len(target) == 1 else "") or "as you said")
-    )
+    if target is not None:
+        balance = _balance(look.column(target[0])) if len(target) == 1 else ""
+        targets = Guess(target, balance or "as you said")
+    elif texts.columns == together and together:
+        targets = Guess((), "none: which texts belong together is all there is to learn")
+    else:
+        targets = guess_target(look, texts.column, taken)
+        if is_pair(texts.columns) and not _is_rated(look, targets, texts.columns):
+            targets = Guess(
+                (), "none: no column rates the pairs, so what is learned is that they belong together"
+            )
     taken |= set(targets.columns)
     subject = guess_subject(look, taken)
+    pair = is_pair(texts.columns) or (bool(together) and texts.columns == together)
     return Roles(
         texts,
         targets,
-        guess_task(look, targets, pair=is_pair(texts.columns)),
+        guess_task(look, targets, pair=pair),
         guess_groups(look, taken | set(subject.columns)),
         subject,
         split,
         time,
+        _options(look, targets),
     )
+
+
+def _naming(look: Look, taken: Collection[str], target: tuple[str, ...] | None) -> list[ColumnLook]:
+    """The columns that may name a choice: the one that is known to, else those named so."""
+    if target is not None:
+        return [one for one in look.columns if one.name in target[:1] and len(target) == 1]
+    free = [one for one in look.columns if one.name not in taken]
+    return [one for one in free if _named(one, RIGHT)] + [one for one in free if _named(one, TARGETS)]
+
+
+def _with_choices(
+    look: Look,
+    choices: Choices,
+    split: Guess,
+    time: Guess,
+    *,
+    said: bool,
+) -> Roles:
+    """said: whether the texts are known and not guessed."""
+    taken = {*choices.texts, choices.target, *split.columns, *time.columns}
+    subject = guess_subject(look, taken)
+    few = f"{len(choices.columns)} columns of choices" if len(choices.columns) > 1 else "lists of choices"
+    named = look.column(choices.target)
+    return Roles(
+        Guess(choices.texts, "as you said" if said else f"{', '.join(choices.stems)}, and {few}"),
+        Guess((choices.target,), f"names one of up to {choices.most} choices; {_balance(named)}"),
+        Guess(("multiple_choice",), "one of the choices of each row is right"),
+        guess_groups(look, taken | set(subject.columns)),
+        subject,
+        split,
+        time,
+        choices.options,
+    )
+
+
+def _is_rated(look: Look, target: Guess, texts: tuple[str, ...]) -> bool:
+    """Whether a column beside a pair rates it; beside a query and what answers it only one that is named so."""
+    one = look.column(target.column) if target.column is not None else None
+    searched = texts[-1].lower() in FOUND
+    return one is not None and (not searched or _named(one, TARGETS | ORDERED | MEASURED | RELEVANT))
+
+
+def _options(look: Look, target: Guess) -> dict[str, Any]:
+    one = look.column(target.column) if len(target.columns) == 1 and target.column is not None else None
+    return {"separator": one.separator} if one is not None and one.separator else {}
 
 
 def guess_text(look: Look, taken: Collection[str] = ()) -> Guess:
@@ -115,12 +182,6 @@ def guess_text(look: Look, taken: Collection[str] = ()) -> Guess:
     best = max(texts, key=lambda one: _textness(one))
     more = "named so, " if _named(best, TEXTS) else ""
     return Guess((best.name,), f"{more}{best.length:.0f} characters on average, {best.different:,} different")
-
-
-def is_pair(columns: Collection[str]) -> bool:
-    """Whether columns are two texts that belong together as a pair, by their names."""
-    folded = tuple(name.lower() for name in columns)
-    return folded in PAIRS
 
 
 def guess_pair(look: Look, texts: Guess) -> Guess:
@@ -222,7 +283,9 @@ def _short(value: str) -> str:
 
 
 def guess_task(look: Look, target: Guess, *, pair: bool = False) -> Guess:
-    """The task that the target's kind asks for."""
+    """The task that the target's kind asks for; texts that belong together without a target are for embeddings."""
+    if pair and not target.columns:
+        return Guess(("sentence_embedding",), "a vector for each text, near to the texts that belong to it")
     one = look.column(target.column) if target.column is not None else None
     if len(target.columns) > 1 or (one is not None and one.kind == "labels"):
         return Guess(("multi_label_classification",), "any number of labels for each text")

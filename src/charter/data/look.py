@@ -10,6 +10,7 @@ from typing import Literal
 import polars as pl
 
 from charter.data.columns import PLACE, ROW, SPLIT, Columns, Form
+from charter.data.layouts import answers_among
 from charter.data.preparations.languages import languages_of
 from charter.data.preparations.pii import count_pii
 from charter.data.roles import as_time
@@ -167,15 +168,11 @@ def _names(found: Location, folder: Path, encoding: str) -> list[str]:
 def _all_as_labels(found: Location, names: list[str]) -> Columns:
     if found.kind == "conll":
         return Columns(inputs={"tokens": "text"}, target="tags")
-    answers = next((name for name in names if name.lower() in ANSWERS), None)
-    if answers is None or not any(name.lower() in QUESTIONS for name in names):
+    answers = answers_among(names)
+    if answers is None:
         return Columns(inputs={}, groups=tuple(names))
     others = tuple(name for name in names if name != answers)
     return Columns(inputs={}, target=answers, groups=others, form=Form("answers"))
-
-
-QUESTIONS, ANSWERS = ("question", "query", "问题"), ("answers", "answer", "答案")
-"""Names of a question and of its answers: beside a question, records of answers are read as such."""
 
 
 def _column(frame: pl.DataFrame, name: str) -> ColumnLook:
@@ -281,7 +278,11 @@ def said(frame: pl.DataFrame, columns: tuple[str, ...]) -> pl.Series:
     """What rows say: the texts (or lists of words) of a column, or several columns' one below the other."""
     if len(columns) == 1:
         return frame[columns[0]]
-    parts = [pl.col(one).cast(pl.String).fill_null("") for one in columns]
+    lists = [one for one in columns if isinstance(frame.schema[one], pl.List)]
+    parts = [
+        (pl.col(one).list.join("\n") if one in lists else pl.col(one).cast(pl.String)).fill_null("")
+        for one in columns
+    ]
     return frame.select(pl.concat_str(parts, separator="\n").alias(columns[0]))[columns[0]]
 
 
@@ -319,7 +320,7 @@ def _encoding(found: Location, folder: Path) -> str:
     """The encoding of the first file of text."""
     if found.kind == "folder":
         return guess_encoding(b"\n".join(first_bytes(found.rest, folder)))
-    if found.kind not in ("csv", "tsv", "jsonl", "conll"):
+    if found.kind not in ("csv", "tsv", "json", "jsonl", "conll"):
         return "utf-8"
     return guess_encoding(file_bytes(files_of(found.rest, folder)[0], MOST_BYTES))
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from charter.data.columns import ROW, SPLIT, Columns
@@ -21,7 +22,7 @@ from charter.data.preparation import (
     made_preparations,
     no_drops,
 )
-from charter.data.rows import Parts, Rows, rechunked
+from charter.data.rows import Parts, Rows, rechunked, whole_numbers
 from charter.errors import DataError
 from charter.runs.findings import Finding
 from charter.spec.use import Use
@@ -278,7 +279,9 @@ def prepare_divided(
     for name, one in made_preparations(uses, folder):
         if one.splits is None:
             continue
-        if one.needs == "row":
+        if one.over is not None:
+            done = _divided_over(account.rows, columns, name, one)
+        elif one.needs == "row":
             done = _divided_by_chunks(account.rows, columns, name, one)
         elif one.needs == "columns":
             done = _divided_narrow(account.rows, columns, name, one)
@@ -296,18 +299,41 @@ def prepare_divided(
     return account
 
 
+def _divided_over(rows: Rows, columns: Columns, name: str, one: Preparation) -> PreparedRows:
+    assert one.over is not None
+    its_own = rows.collect([SPLIT])[SPLIT].is_in(list(one.splits or ())).to_numpy()
+    part = rows.only(its_own)
+    outcome = one.over(part, columns)
+    check_account(name, pl.DataFrame({ROW: part.numbers}), outcome)
+    gone = np.isin(rows.numbers, outcome.dropped[ROW].to_numpy())
+    return _accounted(rows.only(~gone), name, outcome)
+
+
 def _divided_by_chunks(rows: Rows, columns: Columns, name: str, one: Preparation) -> PreparedRows:
+    """What looks at each row alone; it may make rows of it, which stand beside it."""
+    its_own = pl.col(SPLIT).is_in(one.splits or ())
+    if one.check is not None:
+        one.check(rows.narrow(columns).filter(its_own), columns)
     parts = Parts(rows.parts.folder)
     dropped = [no_drops()]
     counts: Counter[str] = Counter()
-    for chunk in rows.chunks():
-        its_own = pl.col(SPLIT).is_in(one.splits or ())
-        outcome, _ = applied_to(chunk.filter(its_own), columns, name, one)
+    added: Counter[str] = Counter()
+    for chunk in whole_numbers(rows.chunks()):
+        own = chunk.filter(its_own)
+        if one.row_wise:
+            outcome, _ = applied_to(own, columns, name, one)
+        else:
+            outcome = _applied_divided(own, columns, name, one)
         parts.add(_together(outcome.frame, chunk, its_own))
         dropped.append(drops_by(name, outcome))
         counts.update(outcome.counts)
-    told = ((name, dict(sorted(counts.items()))),)
-    return PreparedRows(Rows.of_parts(parts), pl.concat(dropped), told, ((name, {}),))
+        added.update(outcome.added)
+    return PreparedRows(
+        Rows.of_parts(parts),
+        pl.concat(dropped),
+        ((name, dict(sorted(counts.items()))),),
+        ((name, dict(sorted(added.items()))),),
+    )
 
 
 def _divided_narrow(rows: Rows, columns: Columns, name: str, one: Preparation) -> PreparedRows:

@@ -46,7 +46,8 @@ Over = Callable[["Rows", Columns], Outcome]
 Reach = Literal["row", "labels", "columns", "rows"]
 """What a preparation is given at once.
 
-row: any number of rows; it looks at each alone, so it is called chunk by chunk and its counts are added up.
+row: any number of rows; it looks at each alone, so it is called chunk by chunk and its counts are added up. After the split
+    it may make rows of each; all rows of one number are given at once.
 labels: ROW and the target of all rows, where it is one label per row; it changes the target and drops no row.
 columns: all rows, without the input columns and PLACE. It may drop rows and change the target, nothing else.
 rows: every row, whole, in memory: only where nothing else will do.
@@ -67,7 +68,8 @@ class Preparation:
     digest: names the bytes that it reads beside the rows; it stands in the artefact's key. volatile: whether they may change
     while they are read, as a database's may, so that they are named again afterwards.
     reach: what it is given at once; None: "row" where it is row-wise, else "rows". over: for what must see the texts of all rows
-    but never holds them all: it is called instead of `apply`. similarity: at which it compares texts, so that all who
+    but never holds them all: it is called instead of `apply`. check: looks at its rows without their texts before it is called on any
+    of them chunk by chunk, and refuses what can't be. similarity: at which it compares texts, so that all who
     compare them are told by one join.
     """
 
@@ -78,6 +80,7 @@ class Preparation:
     volatile: Callable[[], bool] | None = None
     reach: Reach | None = None
     over: Over | None = None
+    check: Callable[[pl.DataFrame, Columns], None] | None = None
     similarity: float | None = None
 
     @property

@@ -55,14 +55,24 @@ def checked(table: Table, asked: Asked) -> Table:
 
 
 def _texts(frame: pl.DataFrame, columns: Columns) -> list[pl.Expr]:
-    """Problems of rows that say nothing: of one input, or of several which must all be filled, each by its name."""
+    """Problems of rows that say nothing: of one input, or of several which must all be filled, each by its name; and of holes."""
+    lists = [one for one in columns.inputs if isinstance(frame.schema[one], pl.List)]
+    holes = [
+        _first_problem(
+            pl.col(one).list.eval(pl.element().is_null()).list.any(),
+            f"one of the list is missing in column '{one}'",
+            frame,
+            one,
+        )
+        for one in lists
+    ]
     if len(columns.inputs) == 1 or columns.form.every_input:
         return [
             _first_problem(is_blank(frame, column), f"no text in column '{column}'", frame, column)
             for column in columns.inputs
-        ]
+        ] + holes
     said = f"no text in columns {', '.join(repr(column) for column in columns.inputs)}"
-    return [_first_problem(columns.without_text(frame), said, frame, columns.text)]
+    return [_first_problem(columns.without_text(frame), said, frame, columns.text), *holes]
 
 
 def _no_target(frame: pl.DataFrame, columns: Columns) -> pl.Expr:
@@ -123,12 +133,14 @@ def as_time(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
-    """How most of a column's times are read; None where it holds times or numbers already.
+    """How most of a column's times are read; None where it holds times or whole numbers already.
 
     Raises:
         DataError: most of its values are neither ISO 8601 nor numbers.
     """
     kind = frame.schema[column]
+    if kind.is_float():
+        return _finite(pl.col(column))
     if kind.is_temporal() or kind.is_numeric():
         return None
     if kind != pl.String:
@@ -139,7 +151,7 @@ def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
     present = present.filter(present != "")
     text = pl.col(column).str.strip_chars()
     for reading in (
-        text.cast(pl.Float64, strict=False),
+        _finite(text.cast(pl.Float64, strict=False)),
         text.str.to_datetime(strict=False, time_zone="UTC", exact=True, format="%+"),
         text.str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False),
         text.str.replace("T", " ").str.to_datetime("%Y-%m-%d %H:%M", strict=False),
@@ -151,6 +163,11 @@ def time_reading(frame: pl.DataFrame, column: str) -> pl.Expr | None:
     raise DataError(
         f"data.split.time '{column}': most of its values are neither ISO 8601 (2026-11-24, 2026-11-24T10:00:00) nor numbers"
     )
+
+
+def _finite(number: pl.Expr) -> pl.Expr:
+    """Numbers that sort as times do: NaN would be the newest of all."""
+    return pl.when(number.is_finite()).then(number)
 
 
 def _few_choices(frame: pl.DataFrame, columns: Columns) -> list[pl.Expr]:
@@ -187,7 +204,8 @@ def _pairing(frame: pl.DataFrame, text: str, target: str) -> list[pl.Expr]:
             )
         span = pl.element().struct
         start, end = span.field("start"), span.field("end")
-        inside = pl.col(target).list.eval((start >= 0) & (end > start)).list.all()
+        whole = (start >= 0) & (end > start) & span.field("label").is_not_null()
+        inside = pl.col(target).list.eval(whole.fill_null(False)).list.all()
         last = pl.col(target).list.eval(end).list.max().fill_null(0)
         bad = (~inside.fill_null(True)) | (last > pl.col(text).str.len_chars())
         return [_first_problem(bad, f"a span of column '{target}' lies outside the text", frame, target)]

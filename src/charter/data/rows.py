@@ -238,3 +238,19 @@ def rechunked(frames: Iterable[pl.DataFrame], rows: int | None = None) -> Iterat
             held %= size
     if held or not told:
         yield pl.concat(waiting)
+
+
+def whole_numbers(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows, those of one ROW never parted; at least one frame. Rows of one ROW stand together."""
+    waiting: pl.DataFrame | None = None
+    for frame in frames:
+        if waiting is None or not waiting.height:
+            waiting = frame
+            continue
+        own = int(frame[ROW].search_sorted(waiting[ROW][-1], side="right")) if frame.height else 0
+        waiting = pl.concat([waiting, frame[:own]]) if own else waiting
+        if frame.height > own:
+            yield waiting
+            waiting = frame[own:]
+    if waiting is not None:
+        yield waiting

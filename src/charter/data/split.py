@@ -59,7 +59,7 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
     else:
         names = _by_units(frame, columns, fractions_of(split), units, split)
     frame = frame.with_columns(pl.Series(SPLIT, names, dtype=pl.String))
-    _check(frame, given=given)
+    _check(frame, units, split, given=given)
     on = frame_digest(frame.select(ROW, SPLIT))
     kept_together = not given and split.time is None
     findings = [
@@ -247,18 +247,34 @@ def _fill_missing(frame: pl.DataFrame, columns: Columns, split: Split, units: ND
     return names
 
 
-def _check(frame: pl.DataFrame, *, given: bool) -> None:
+def _check(frame: pl.DataFrame, units: NDArray[np.int64], split: Split, *, given: bool) -> None:
     sizes = dict(frame[SPLIT].value_counts().iter_rows())
     for name, purpose in (("train", "to train on"), ("test", "to be judged on")):
         if not sizes.get(name):
-            hint = (
-                f"give split.{name} as a fraction of the training rows"
-                if given and name == "test"
-                else "give more rows"
-            )
             raise DataError(
-                f"data.split leaves no row {purpose} ({', '.join(f'{k}: {sizes.get(k, 0)}' for k in SPLITS)}); {hint}"
+                f"data.split leaves no row {purpose} ({', '.join(f'{k}: {sizes.get(k, 0)}' for k in SPLITS)}); "
+                + _hint(frame, units, split, name, given=given)
             )
+
+
+def _hint(frame: pl.DataFrame, units: NDArray[np.int64], split: Split, missing: str, *, given: bool) -> str:
+    """What can be done about a split without rows."""
+    if not frame.height:
+        return "no row came this far: look at data.max_rows (whole subjects are drawn) and at what data.prepare drops"
+    if given:
+        return (
+            f"give split.{missing} as a fraction of the training rows"
+            if missing == "test"
+            else "give more rows"
+        )
+    if split.time is not None and frame[split.time].n_unique() < 2:
+        return f"all rows have one time in column '{split.time}', and rows of one time stay together: leave split.time out"
+    if frame.height > 1 and int(units.max()) == 0:
+        return (
+            "all rows are alike or of one subject, and those stay together: look at data.subject, and raise "
+            "data.split.similarity"
+        )
+    return "give more rows"
 
 
 def _components(

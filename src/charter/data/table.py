@@ -1,8 +1,9 @@
 """What a source gives: the rows of one file or data set, before their columns are checked; and the rejected ones."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 
@@ -92,23 +93,31 @@ def table_of(
     unit: str,
     *,
     before: int = 0,
+    places: Mapping[int, str] = MappingProxyType({}),
 ) -> Table:
     """A table from the columns of its readable records, their numbers in the file, and the rejected ones.
 
-    before: how many records of the file earlier pieces hold.
+    before: how many records of the file earlier pieces hold. places: of records whose number does not say where they are.
     """
     numbered = frame.with_columns(
         pl.Series(ROW, records, dtype=pl.Int64) - before,
-        pl.Series(PLACE, [f"{name} {unit} {record}" for record in records], dtype=pl.String),
+        pl.Series(PLACE, [f"{name} {places.get(one, f'{unit} {one}')}" for one in records], dtype=pl.String),
     ).select(ROW, PLACE, *frame.columns)
-    told = rejects_of(name, rejects, unit).with_columns(pl.col(ROW) - before)
+    told = rejects_of(name, rejects, unit, places=places).with_columns(pl.col(ROW) - before)
     return Table(numbered, told, len(records) + len(rejects), begins=before == 0)
 
 
-def rejects_of(name: str, rejects: Sequence[Reject], unit: str = "row") -> pl.DataFrame:
+def rejects_of(
+    name: str,
+    rejects: Sequence[Reject],
+    unit: str = "row",
+    *,
+    places: Mapping[int, str] = MappingProxyType({}),
+) -> pl.DataFrame:
     """Rejected records of one file as a table."""
+    told = [(one, places.get(one.record, f"{unit} {one.record}")) for one in rejects]
     return pl.DataFrame(
-        [(one.record, f"{name} {unit} {one.record}", one.reason, one.type, one.length) for one in rejects],
+        [(one.record, f"{name} {place}", one.reason, one.type, one.length) for one, place in told],
         schema=REJECTS,
         orient="row",
     )

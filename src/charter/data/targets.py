@@ -140,7 +140,7 @@ def as_label(frame: pl.DataFrame, column: str) -> pl.Expr:
         DataError: the column holds lists, records or bytes.
     """
     kind = frame.schema[column]
-    if kind.is_nested() or kind == pl.Binary:
+    if kind.is_nested() or kind in (pl.Binary, pl.Duration, pl.Object):
         raise DataError(f"column '{column}': labels are expected, the column holds {in_words(kind)}")
     values = pl.col(column)
     if kind == pl.Boolean:

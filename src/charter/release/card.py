@@ -6,11 +6,10 @@ from typing import Any
 
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
-from charter.release.report.evidence import findings_of, first, headline, select, weakest_first
 from charter.release.report.forms import forms_table
 from charter.release.report.origin import descriptions_of
-from charter.release.report.view import main_scores
 from charter.release.report.wording import Wording, interval, number
+from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
 from charter.runs.findings import Finding
 
 _EACH = ", top_k=None"

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from charter.audits.pairing import Difference, Pairing, holm
 from charter.release.judge import Outcome
 from charter.release.record import Record
-from charter.release.report.evidence import findings_of, first, headline
-from charter.release.report.view import main_scores
+from charter.release.selection import findings_of, first, headline, main_scores
 from charter.runs.findings import Finding
 from charter.spec.differences import Change, differences
 from charter.spec.metrics import ERRORS

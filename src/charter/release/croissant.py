@@ -12,7 +12,7 @@ from charter.data.columns import PLACE, ROW, SPLIT, SPLITS, TARGET, UNIT
 from charter.errors import StoreError
 from charter.release.datasheet import Sheet, datasheet
 from charter.release.record import Record
-from charter.release.report.evidence import select
+from charter.release.selection import select
 
 CONFORMS_TO = ("http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0")
 PARQUET = "application/x-parquet"

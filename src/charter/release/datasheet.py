@@ -7,9 +7,9 @@ from typing import Any
 from charter.release.datasheet_words import CHINESE, ENGLISH, SECTIONS
 from charter.release.datasheet_words import QUESTIONS as WORDED
 from charter.release.record import Record
-from charter.release.report.evidence import findings_of, select
 from charter.release.report.wording import Wording
 from charter.release.report.words import Language
+from charter.release.selection import findings_of, select
 from charter.runs.findings import Finding
 from charter.spec.datasheet import COMMENTS, QUESTIONS
 

@@ -21,11 +21,12 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with aside.open("w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
+        with machine_errors(path):
+            with aside.open("w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(path.parent)
@@ -79,8 +80,8 @@ def _arrow(frame: pl.DataFrame) -> Any:
 
 
 @contextmanager
-def machine_errors() -> Iterator[None]:
-    """Raise as the OSError that it is what other libraries tell in errors of their own.
+def machine_errors(where: Path) -> Iterator[None]:
+    """Raise as the OSError that it is what other libraries tell in errors of their own; it names `where` if it names no file.
 
     safetensors and tokenizers (Rust) end such a text with "(os error 28)"; torch.save, whose stream had refused the bytes,
     says something else, with the refusal as its cause.
@@ -90,15 +91,17 @@ def machine_errors() -> Iterator[None]:
     """
     try:
         yield
-    except OSError:
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(where)
         raise
     except Exception as error:
         told = re.search(r"\(os error (\d+)\)", str(error))
         cause = error.__cause__ or error.__context__
         if told is not None:
-            raise OSError(int(told[1]), os.strerror(int(told[1]))) from error
+            raise OSError(int(told[1]), os.strerror(int(told[1])), str(where)) from error
         if isinstance(cause, OSError) and cause.errno is not None:
-            raise OSError(cause.errno, os.strerror(cause.errno)) from error
+            raise OSError(cause.errno, os.strerror(cause.errno), cause.filename or str(where)) from error
         raise
 
 
@@ -124,7 +127,7 @@ def read_json(path: Path) -> Any:
 def append_line(path: Path, line: str) -> None:
     """Add one line to a journal in a single write, flushed to disk; a line torn by a kill is closed off first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as stream:
+    with machine_errors(path), path.open("a+b") as stream:
         stream.seek(0, os.SEEK_END)
         if stream.tell() > 0:
             stream.seek(-1, os.SEEK_END)

@@ -165,9 +165,9 @@ class Store:
         work.mkdir(parents=True, exist_ok=True)
         try:
             started = time.monotonic()
-            with machine_errors():
+            with machine_errors(self.root):
                 make(aside / "files", work)
-            artifact = self._keep(stage, key, aside, time.monotonic() - started)
+                artifact = self._keep(stage, key, aside, time.monotonic() - started)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(work, ignore_errors=True)

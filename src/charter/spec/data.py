@@ -114,7 +114,7 @@ class Data(Section):
     """Where the rows come from, what each column is, and how they are prepared and split."""
 
     source: Source = Field(
-        description="sample:NAME, a path or glob (csv, tsv, jsonl, parquet, conll, xlsx; packed too), a folder of "
+        description="sample:NAME, a path or glob (csv, tsv, json, jsonl, parquet, conll, xlsx; packed too), a folder of "
         "documents, sql:URL#TABLE, hf:ID, {use: SOURCE, path: LOCATION, option: value}, "
         "or {train: ..., validation: ..., test: ...} for published splits"
     )
@@ -144,7 +144,7 @@ class Data(Section):
     )
     encoding: str = Field(
         "utf-8",
-        description="text encoding of csv, tsv, jsonl, conll, txt, md and html files, such as gb18030",
+        description="text encoding of csv, tsv, json, jsonl, conll, txt, md and html files, such as gb18030",
     )
     max_rows: Count | None = Field(
         None, description="learn from a random sample of so many rows (split.seed)"

@@ -80,6 +80,7 @@ def test_numbers_of_accounts_are_masked(text, expected):
         ("1101 0519 4912 3100 2X", "[CN_ID]"), ("ID11010519491231002X", "ID[CN_ID]"), ("img_11010519491231002X.jpg", "img_[CN_ID].jpg"),
         ("12 11010519491231002X", "12 [CN_ID]"), ("老身份证110105491231002", "老身份证[CN_ID]"),
         ("信用代码91110000802100433B", "信用代码[CN_USCC]"), ("护照号E12345678", "护照号[CN_PASSPORT]"),
+        ("护照号：Ｅ１２３４５６７８", "护照号：[CN_PASSPORT]"),
         ("护照：G12345678，", "护照：[CN_PASSPORT]，"), ("Passport No. EA1234567", "Passport No. [CN_PASSPORT]"),
         ("港澳通行证C12345678", "港澳通行证[CN_PERMIT]"), 
         ("台胞证号码：12345678", "台胞证号码：[CN_PERMIT]"), ("回乡证H1234567801", "回乡证[CN_PERMIT]"),

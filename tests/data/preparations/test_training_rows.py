@@ -16,7 +16,7 @@ from charter.data.passes import prepare_divided as prepare_divided_rows
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 from charter.data.preparations.augmentation import variants
 from charter.data.preparations.label_noise import confident_learning
-from charter.data.rows import Rows
+from charter.data.rows import Rows, whole_numbers
 from charter.errors import DataError
 from charter.spec.use import Use
 
@@ -280,3 +280,31 @@ def test_a_plug_in_that_makes_rows_without_saying_so_is_refused(monkeypatch):
     monkeypatch.setattr("charter.plugins.load", lambda *_: twice)
     with pytest.raises(DataError, match="lost or made rows without saying so"):
         prepare_divided(frame(MANY), COLUMNS, [Use(use="twice")])
+
+
+@pytest.mark.parametrize("use", ["augment", "label_noise"])
+def test_what_sees_texts_gives_the_same_in_pieces_and_aside(monkeypatch, use):
+    rng = random.Random(4)
+    labels = [rng.choice(["good", "good", "bad"]) for _ in range(150)]
+    meant = [label if n % 9 else "bad" for n, label in enumerate(labels)]
+    texts = [" ".join(rng.choices(WORDS[label] + ["room", "crew"], k=7)) for label in meant]
+    rows = frame(labels, texts)
+    rows = after(rows, "balance").frame
+    uses = [Use(use=use, **({"drop": True} if use == "label_noise" else {"copies": 2}))]
+    whole = prepare_divided_rows(Rows.of(rows), COLUMNS, uses)
+    monkeypatch.setattr("charter.data.aside.MEMORY_BYTES", 1000)
+    monkeypatch.setattr("charter.data.preparations.label_noise.AT_ONCE", 7)
+    parted = prepare_divided_rows(Rows.of(rows.iter_slices(3)), COLUMNS, uses)
+    assert parted.rows.collect().equals(whole.rows.collect())
+    assert (parted.counts, parted.added, parted.findings) == (whole.counts, whole.added, whole.findings)
+    assert parted.dropped.equals(whole.dropped)
+    assert parted.rows.height != rows.height
+
+
+def test_rows_of_one_number_come_together_and_no_row_is_lost():
+    numbers = pl.DataFrame({ROW: [1, 1, 1, 2, 3, 3, 4, 4, 4, 4, 5]})
+    for size in (1, 2, 3, 5, 11):
+        pieces = list(whole_numbers(numbers.iter_slices(size)))
+        assert pl.concat(pieces).equals(numbers)
+        assert sum(piece[ROW].n_unique() for piece in pieces) == 5
+    assert [piece.height for piece in whole_numbers([numbers[:0]])] == [0]

@@ -72,7 +72,7 @@ def augment(
     turns = tuple(dict.fromkeys(methods))
 
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
-        _check(frame, columns, classes)
+        _check_texts(frame, columns)
         chosen = np.ones(frame.height, dtype=bool)
         if classes:
             chosen = frame[str(columns.target)].is_in(list(classes)).to_numpy()
@@ -91,7 +91,10 @@ def augment(
         whole = pl.concat([frame, _changed(frame, made)]).sort(ROW, maintain_order=True)
         return Outcome(whole, nothing_dropped(), counts, added=added)
 
-    return Preparation(row_wise=False, apply=apply, splits=("train",))
+    def check(frame: pl.DataFrame, columns: Columns) -> None:
+        _check_classes(frame, columns, classes)
+
+    return Preparation(row_wise=False, apply=apply, splits=("train",), reach="row", check=check)
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def _changed(frame: pl.DataFrame, made: Sequence[tuple[int, _Change]]) -> pl.Dat
     return new.with_columns((pl.col(PLACE) + ", augmented by " + methods).alias(PLACE))
 
 
-def _check(frame: pl.DataFrame, columns: Columns, classes: tuple[str, ...]) -> None:
+def _check_texts(frame: pl.DataFrame, columns: Columns) -> None:
     kind = frame.schema.get(columns.target or "")
     spans = isinstance(kind, pl.List) and isinstance(kind.inner, pl.Struct)
     if any(frame.schema[one] != pl.String for one in columns.inputs) or spans:
@@ -133,7 +136,11 @@ def _check(frame: pl.DataFrame, columns: Columns, classes: tuple[str, ...]) -> N
             f"preparation 'augment' changes words of {', '.join(columns.inputs)}, and data.target '{columns.target}' names words or "
             "places in them, which would no longer fit; leave it out"
         )
-    if classes and kind != pl.String:
+
+
+def _check_classes(frame: pl.DataFrame, columns: Columns, classes: tuple[str, ...]) -> None:
+    """Refuse classes that no row is of. frame: all rows, without their texts."""
+    if classes and frame.schema.get(columns.target or "") != pl.String:
         raise DataError(
             f"preparation 'augment': option 'classes' names labels, and data.target '{columns.target}' holds no single class "
             "per row; leave the option out"

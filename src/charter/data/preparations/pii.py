@@ -4,6 +4,7 @@ Names, street addresses and free-text hints are not found by form, and not promi
 """
 
 import re
+import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,7 @@ ROUNDS = 8
 _SIGNS = str.maketrans(
     "＠．－＋（）／：＿Ｘｘ　–‑—―−‐‒﹣\u00a0\u2007\u2009\u202f", "@.-+()/:_Xx --------    "
 )
+_SIGNS |= {0xFEE0 + ord(sign): ord(sign) for sign in string.ascii_letters}  # full-width
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
 # Only texts that hold one of these are searched; the first of each pair is for Polars, the second for a plain text.

@@ -17,7 +17,7 @@ import polars as pl
 from charter.data.columns import Columns
 from charter.data.sources.chunks import Chunk
 from charter.data.sources.files import is_undecoded
-from charter.data.sources.records import SPAN, SPAN_KEYS
+from charter.data.sources.objects import SPAN, SPAN_KEYS
 from charter.data.table import Reject
 
 SCALARS = frozenset({"text", "number", "truth value", "time"})

@@ -22,7 +22,7 @@ def lines_of(
     Raises:
         DataError: the file can't be read or unpacked, or the encoding is not known.
     """
-    pieces = _pieces(path, encoding) if most_bytes is None else iter((decoded(path, encoding, most_bytes),))
+    pieces = pieces_of(path, encoding) if most_bytes is None else iter((decoded(path, encoding, most_bytes),))
     return _with_returns(pieces) if returns else _split(pieces, "\n")
 
 
@@ -31,7 +31,12 @@ def lines_in(text: str) -> Iterator[str]:
     return _with_returns(iter((text,)))
 
 
-def _pieces(path: Path, encoding: str) -> Iterator[str]:
+def pieces_of(path: Path, encoding: str) -> Iterator[str]:
+    """A file's text piece by piece, unpacked, without a byte-order mark.
+
+    Raises:
+        DataError: as `lines_of`.
+    """
     check_encoding(encoding)
     decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
     before = 0

@@ -17,6 +17,7 @@ from charter.spec.uses import where_needed
 ENDINGS: Mapping[str, str] = {
     ".csv": "csv",
     ".tsv": "tsv",
+    ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
@@ -33,7 +34,7 @@ ENDINGS: Mapping[str, str] = {
     ".docx": "folder",
 }
 """The source of a file by its name's ending, before one of PACKINGS; others are named as SOURCE:PATH."""
-TABLES = ("csv", "tsv", "jsonl", "parquet", "conll")
+TABLES = ("csv", "tsv", "json", "jsonl", "parquet", "conll")
 """The sources that read any number of files by `files_of`, row by row."""
 
 

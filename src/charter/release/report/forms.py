@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from charter.release.judge import EXPORT, Verdict
 from charter.release.record import Record
-from charter.release.report.evidence import first, headline
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.wording import Wording, interval, number
+from charter.release.selection import first, headline
 from charter.runs.findings import Finding
 
 ALWAYS = ("format_agreement", "latency", "size")

@@ -8,10 +8,11 @@ from charter.release.record import Record
 from charter.release.report.origin import learning_section
 from charter.release.report.parts import Cell, Figure, Heading, Pair, Section, Table
 from charter.release.report.performance import finding_table, performance_sections, value_cell
-from charter.release.report.view import first_lines, limits_table, main_scores
+from charter.release.report.view import first_lines, limits_table
 from charter.release.report.view import title as title_of
 from charter.release.report.wording import Wording
 from charter.release.report.words import Language
+from charter.release.selection import main_scores
 from charter.runs.findings import Finding
 
 if TYPE_CHECKING:

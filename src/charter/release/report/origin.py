@@ -7,7 +7,6 @@ from typing import Any
 from charter.release.datasheet import fact
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.evidence import findings_of, headline
 from charter.release.report.metrics import METRICS, TERMS
 from charter.release.report.parts import (
     Cell,
@@ -24,6 +23,7 @@ from charter.release.report.parts import (
 from charter.release.report.performance import finding_table
 from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
+from charter.release.selection import findings_of, headline
 from charter.spec.data import place_text
 
 DIGEST = 16

@@ -4,17 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.evidence import (
+from charter.release.report.parts import Cell, Figure, Fold, Heading, Misjudged, Pair, Section, Table, Text
+from charter.release.report.view import confidence
+from charter.release.report.wording import Wording, interval, number
+from charter.release.selection import (
     findings_of,
     first,
     headline,
+    main_scores,
     metrics_in_order,
     select,
     weakest_first,
 )
-from charter.release.report.parts import Cell, Figure, Fold, Heading, Misjudged, Pair, Section, Table, Text
-from charter.release.report.view import confidence, main_scores
-from charter.release.report.wording import Wording, interval, number
 from charter.runs.findings import Finding
 
 MOST_ROWS = 25

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from charter.data.columns import SPLITS
 from charter.release.record import Record
-from charter.release.report.evidence import findings_of, first, select
 from charter.release.report.parts import Cell, Facts, Fold, Heading, Pair, Section, Table, Text
 from charter.release.report.performance import MOST_ROWS
 from charter.release.report.wording import Wording, number
+from charter.release.selection import findings_of, first, select
 from charter.runs.findings import Finding
 
 CAPTIONS = {"token_classification": "_entities", "multi_label_classification": "_labels"}

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from charter.release.record import Record
-from charter.release.report.evidence import findings_of, first, headline
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table, Text
 from charter.release.report.svg import dot, line, svg, text
 from charter.release.report.wording import Wording, interval, number
+from charter.release.selection import findings_of, first, headline
 from charter.runs.findings import Finding
 from charter.spec.training import Training
 

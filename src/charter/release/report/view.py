@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from charter.release.judge import Outcome, Verdict, worst_by_limit
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.evidence import findings_of, first, headline
 from charter.release.report.forms import forms_table
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.trials import tried_line
 from charter.release.report.wording import Wording, interval, number, read_limit
 from charter.release.report.words import Language
+from charter.release.selection import findings_of, first, headline, main_scores
 from charter.runs.findings import Finding
 from charter.spec.metrics import TRIVIAL
 
@@ -302,13 +302,3 @@ def _scores(record: Record, say: Wording) -> Block:
     ]
     ends = f"{share} {say('interval')}" if say.language == "zh" else f"{share} {say('interval').lower()}"
     return Block(say("term_scores"), (say("metric"), say("value"), ends.strip()), tuple(rows))
-
-
-def main_scores(record: Record) -> Sequence[Finding]:
-    """The scores over all test rows, the headline first; what says the same twice is left out."""
-    found = findings_of(record)
-    whole = [one for one in found if one.area in ("performance", "calibration") and not one.slice]
-    whole = [one for one in whole if one.metric not in ("confusion", "agreement", "temperature")]
-    if first(whole, "performance", "micro_precision") is None:
-        whole = [one for one in whole if one.metric != "micro_f1"]  # of one class per text it equals accuracy
-    return sorted(whole, key=lambda one: one.metric != headline(record))

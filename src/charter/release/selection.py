@@ -1,4 +1,4 @@
-"""Reading findings: which of them a part of the report is about. Pure."""
+"""Reading a record's findings: which of them a part of a page, a card or a comparison is about. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -53,3 +53,13 @@ def weakest_first(findings: Sequence[Finding]) -> list[Finding]:
         findings,
         key=lambda one: (one.value is None, one.value if one.value is not None else -(one.n or 0)),
     )
+
+
+def main_scores(record: Record) -> Sequence[Finding]:
+    """The scores over all test rows, the headline first; what says the same twice is left out."""
+    found = findings_of(record)
+    whole = [one for one in found if one.area in ("performance", "calibration") and not one.slice]
+    whole = [one for one in whole if one.metric not in ("confusion", "agreement", "temperature")]
+    if first(whole, "performance", "micro_precision") is None:
+        whole = [one for one in whole if one.metric != "micro_f1"]  # of one class per text it equals accuracy
+    return sorted(whole, key=lambda one: one.metric != headline(record))
