@@ -5,9 +5,9 @@ from typing import Any
 
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.evidence import first
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
 from charter.release.report.wording import Wording, interval, number
+from charter.release.selection import first
 from charter.runs.findings import Finding
 
 AREA = "pretraining"
