@@ -32,14 +32,21 @@ packs such a model, marked as refused.
 """
 
 
+NOT_BUILT = ("privacy",)
+"""Sections that the file understands and refuses."""
+
+
 def reference() -> str:
     """The whole page as Markdown."""
     schema = Charter.model_json_schema(mode="validation")
     parts = [HEAD, *_section("", Charter, schema["$defs"])]
     for name, field in Charter.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel) and name != "task":
-            parts += _section(name, field.annotation, schema["$defs"])
-            for inner, one in field.annotation.model_fields.items():
+        section, _ = _model(field.annotation)
+        if section is not None and name not in NOT_BUILT:
+            parts += _section(name, section, schema["$defs"])
+            if name == "pretraining":  # its own sections are those of data and training
+                continue
+            for inner, one in section.model_fields.items():
                 model, mark = _model(one.annotation)
                 if model is not None and inner != "adapt":
                     parts += _section(f"{name}.{inner}{mark}", model, schema["$defs"])
@@ -78,7 +85,7 @@ def _limits() -> Iterator[str]:
         "megabytes). Less is better of the last two.\n"
     )
     yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in a task's main score over a baseline:\n"
-    for task, names in metrics.BASELINES.items():
+    for task, names in ((task, names) for task, names in metrics.BASELINES.items() if names):
         yield f"- {task}: `{metrics.HEADLINES[task]}` over {', '.join(f'`{name}`' for name in names)}"
     yield (
         f"- classification with `descriptions`: also over `{metrics.NEAREST}`, unless nothing is learned (`epochs: 0` without an "
