@@ -325,7 +325,7 @@ def _length_note(fit: Fit, about: TextLook) -> str:
 
 def _few_note(draft: Draft, look: Look) -> str:
     """Where classes have few rows: how to learn from few."""
-    target = look.column(draft.targets[0])
+    target = look.column(draft.targets[0]) if draft.targets else None
     if draft.task not in CONTRASTED or target is None or not target.different:
         return ""
     each = round((1 - sum(DEFAULTS.values())) * look.read / target.different)
