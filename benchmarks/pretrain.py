@@ -16,7 +16,7 @@ from harness import Figures, main
 from turns import THREADS, Turns, in_turns
 
 ARMS = ("grouped_blocks", "padded_lines", "exact", "economies")
-TEXTS, HELD_OUT, TOKENS, LENGTH, RATE = 12_000, 1_500, 2_048, 128, 1e-4
+TEXTS, HELD_OUT, TOKENS, LENGTH, RATE = 6_000, 1_500, 2_048, 128, 1e-4
 QUICK_TEXTS, QUICK_HELD_OUT = 1_200, 300
 SEED = 7
 
