@@ -10,10 +10,12 @@ import sys
 import pytest
 
 from charter import spec
+from charter.cli import run_command
 from charter.errors import CharterFileError
 from charter.pipeline import run
 from charter.release.report import render
 from charter.release.report.sentences import translated
+from charter.release.verification import verify
 
 GOOD = ["great", "lovely", "kind", "warm", "clean", "quick"]
 BAD = ["awful", "rude", "cold", "dirty", "slow", "broken"]
@@ -112,6 +114,14 @@ def test_a_base_is_pre_trained_before_it_learns_the_task_and_the_report_says_so(
     assert result.released
     names = [stage["name"] for stage in result.record.stages]
     assert names.index("prepare texts") < names.index("pretrain") < names.index("train")
+    assert verify(result.bundle, None).ok
+    card = (result.bundle / "README.md").read_text(encoding="utf-8")
+    assert "texts without labels (masked_language_modelling), not public" in card
+    assert set(result.record.provenance["pretraining"]["texts"]) == {
+        "source_digest",
+        "prepared_digest",
+        "test_digest",
+    }
     assert found(result, "perplexity").value < 150  # of about 140 words, a fourth of them of the texts
     assert found(result, "rows", split="train", of="texts").value > 100
     assert found(result, "tokens").value > 2000
@@ -227,7 +237,7 @@ def test_a_base_has_words_of_the_texts_added_that_begin_as_the_mean_of_their_pie
         ),
     ],
 )
-def test_a_language_model_is_a_task_of_its_own(folder, task, model, head):
+def test_a_language_model_is_a_task_of_its_own(folder, task, model, head, capsys):
     path = folder / "charter.yaml"
     path.write_text(
         "name: language\n"
@@ -242,8 +252,6 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head):
     assert result.released
     import transformers
 
-    from charter.release.verification import verify
-
     model = getattr(transformers, head).from_pretrained(result.bundle)
     assert model.get_output_embeddings() is not None
     assert verify(result.bundle, None).ok
@@ -252,6 +260,9 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head):
         "token_accuracy",
     }
     render(result.record, language="zh")
+    assert run_command(["predict", str(result.bundle), "--text", "the room was lovely"]) == 0
+    assert "perplexity" in capsys.readouterr().out
+    assert "comes from a plug-in" not in (result.bundle / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,11 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         return [f"[bold]{len(vector)} numbers[/]  [dim]{first}, ... (all of them with --json or --file)[/]"]
     if "similarity" in answer:
         return [f"[bold]{answer['similarity']:.3f}[/]"]
+    if "perplexity" in answer:
+        told = (
+            "nothing to judge" if answer["perplexity"] is None else f"perplexity {answer['perplexity']:.4g}"
+        )
+        return [f"[bold]{told}[/]   [dim]of {answer['tokens']} tokens[/]"]
     if "choice" in answer:
         return [f"[bold]{answer['choice']}[/] {escape(answer['text'])}  {answer['probability']:.2f}"]
     if "answer" in answer:

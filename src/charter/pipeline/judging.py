@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,16 @@ def audit(
 
 
 def provenance(
-    run: Run, charter: Charter, data: PreparedData, trained: Trained, exported: Sequence[Exported]
+    run: Run,
+    charter: Charter,
+    data: PreparedData,
+    trained: Trained,
+    exported: Sequence[Exported],
+    pretraining: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Where a released model comes from: versions, seeds, digests, time, and the hardware that trained it.
+
+    pretraining: what its base was made from, where it was not as it was found.
 
     A trained model that is reused may have been made on another machine; `judged_on` is this one.
     """
@@ -105,6 +112,7 @@ def provenance(
             "revision": charter.model.revision,
             "digest": trained.base.digest,
         },
+        **({"pretraining": dict(pretraining)} if pretraining else {}),
         "trained_digest": trained.artifact.digest,
         "exports": {
             one.format: {

@@ -1,7 +1,7 @@
 """Begin: the base that a run fine-tunes, as it is found, or further pre-trained on texts without labels."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from charter.models.world import World
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
 from charter.pipeline.progress import OnProgress, Progress
-from charter.runs.digest import folder_digest, frame_digest
+from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
@@ -37,11 +37,14 @@ AREA = "pretraining"
 
 @dataclass(frozen=True)
 class Begun:
-    """The base that is fine-tuned. history, findings: how its pre-training went; nothing where there was none."""
+    """The base that is fine-tuned. findings: how its pre-training went; origin: what it was made from, for the provenance.
+
+    Both are empty where the base is as it was found.
+    """
 
     base: Base
-    history: tuple[Mapping[str, Any], ...] = ()
     findings: tuple[Finding, ...] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
 
 def begin_base(
@@ -65,19 +68,29 @@ def begin_base(
     learned = replace(
         find_base(str(place), None, folder), reference=f"{base.reference}, pre-trained on {inner.data_id}"
     )
-    judged = _judged(run, inner, texts, trained, on_progress)
+    judged = _judged(run, inner, texts, trained, learned, on_progress)
     curve = Finding(
         AREA,
         "learning_curve",
         float(len(trained.history)),
         unit="entries",
         method="the losses of training and of validation texts by update",
-        of=judged[0].of if judged else "",
+        of=learned.digest,
         attachment={"kind": "curve", "history": [dict(entry) for entry in trained.history]},
     )
     of_texts = [replace(one, area=AREA, slice={**one.slice, "of": "texts"}) for one in texts.findings]
     told = [replace(one, area=AREA) for one in trained.findings]
-    return Begun(learned, trained.history, (*begun.findings, *of_texts, *told, curve, *judged))
+    origin = {
+        **begun.origin,
+        "texts": {
+            "source_digest": texts.artifact.record["inputs"]["source"],
+            "prepared_digest": texts.artifact.digest,
+            "test_digest": texts.test_digest,
+        },
+        "pretrained_digest": trained.artifact.digest,
+        "seed": inner.training.seed,
+    }
+    return Begun(learned, (*begun.findings, *of_texts, *told, curve, *judged), origin)
 
 
 def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) -> Begun:
@@ -133,7 +146,10 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
 
     artifact = run.step(stage, make)
     base = replace(find_base(str(artifact.path / "model"), None, folder), reference=model.begins_with)
-    return Begun(base, findings=tuple(read_findings(artifact.path / "findings.jsonl")))
+    findings = tuple(read_findings(artifact.path / "findings.jsonl"))
+    return Begun(
+        base, findings, {"begun_from": "" if found is None else found.digest, "begun_digest": base.digest}
+    )
 
 
 MOST_JUDGED = 2_000
@@ -221,7 +237,12 @@ def _nobody(entry: Mapping[str, Any]) -> None:
 
 
 def _judged(
-    run: Run, charter: Charter, data: PreparedData, trained: Trained, on_progress: OnProgress
+    run: Run,
+    charter: Charter,
+    data: PreparedData,
+    trained: Trained,
+    learned: Base,
+    on_progress: OnProgress,
 ) -> list[Finding]:
     """How surprised the pre-trained base is by texts that it has not learned from."""
     rows, place = data.part("test"), trained.artifact.path / "model"
@@ -230,7 +251,7 @@ def _judged(
         JUDGE,
         VERSION,
         options={"max_length": charter.model.max_length, "task": trained.task.state()},
-        inputs={"model": trained.artifact.digest, "rows": digest},
+        inputs={"model": learned.digest, "rows": digest},
         libraries=("charter", "numpy", "tokenizers", "torch", "transformers"),
         seed=charter.training.seed,
     )
@@ -244,7 +265,7 @@ def _judged(
         examples = trained.task.examples(rows, columns, tokenizer, charter.model.max_length)
         outputs = predict_outputs(load_model(place, trained.task), trained.task, examples, on_batch=tell)
         case = Case(
-            of=folder_digest(place),
+            of=learned.digest,
             task=trained.task,
             columns=Columns(columns.inputs, form=columns.form),
             train=rows.clear(),

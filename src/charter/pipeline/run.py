@@ -142,7 +142,7 @@ def run(
         verdicts = judge(charter, findings, {one.format: one.digest for one in exports})
         kept_all = released(verdicts)
         preparation = preparation_facts(charter, data, exports)
-        origin = provenance(going, charter, data, trained, exports)
+        origin = provenance(going, charter, data, trained, exports, begun.origin)
         origin["preparation_digest"] = value_digest(preparation)
         record = Record(
             charter=charter,

@@ -24,8 +24,16 @@ PIPELINES: Mapping[str, str] = {
     "sentence_similarity": "sentence-similarity",
     "multiple_choice": "multiple-choice",
     "token_classification": "token-classification",
+    "masked_language_modelling": "fill-mask",
+    "causal_language_modelling": "text-generation",
 }
 """The hub's name for each task that a plain transformers pipeline can do; a plug-in's task has none."""
+HOW_LONG: Mapping[str, str] = {
+    "question_answering": "read in windows of {length} tokens, whole",
+    "masked_language_modelling": "read in pieces of {length} tokens, whole",
+    "causal_language_modelling": "read in pieces of {length} tokens, whole",
+}
+"""How texts longer than the model reads were judged, where they were not cut."""
 EVERY_OUTPUT = ("multi_label_classification", "ordinal")
 """Tasks of whose outputs plain transformers shows all only when it is told to."""
 _POOLED = (
@@ -48,6 +56,8 @@ READ_AS: Mapping[str, str] = {
     "sentence_embedding": _POOLED,
     "sentence_similarity": _POOLED,
     "multiple_choice": "The text goes in once for each choice, as a pair with it; the highest of the logits names the answer.",
+    "masked_language_modelling": "`charter predict` tells how surprised the model is by a text's own hidden tokens: its perplexity.",
+    "causal_language_modelling": "`charter predict` tells how surprised the model is by a text's own tokens: its perplexity.",
     "regression": "The score is the number itself, in the target's own units{shift}.",
 }
 """What plain transformers' outputs mean, where that is not plain from their names."""
@@ -71,6 +81,12 @@ SNIPPETS: Mapping[str, tuple[str, ...]] = {
             "vectors = (states * mask).sum(1) / mask.sum(1)",
             "print(vectors / vectors.norm(dim=-1, keepdim=True))",
         ),
+    ),
+    "masked_language_modelling": (
+        "from transformers import pipeline",
+        "",
+        'fill = pipeline("fill-mask", model="FOLDER")',
+        'print(fill(f"... {fill.tokenizer.mask_token} ..."))',
     ),
     "multiple_choice": (
         "from transformers import AutoModelForMultipleChoice, AutoTokenizer",
@@ -267,8 +283,7 @@ def _use(record: Record, preparation: Mapping[str, Any], kind: str | None) -> It
         yield from _read_as(record, preparation)
     length = preparation.get("max_length")
     if length:
-        windows = record.charter.task.use == "question_answering"
-        how = f"read in windows of {length} tokens, whole" if windows else f"cut at {length} tokens"
+        how = HOW_LONG.get(record.charter.task.use, "cut at {length} tokens").format(length=length)
         yield from ("", f"It was judged on texts {how}.")
     yield ""
 
@@ -324,7 +339,7 @@ def _origin(record: Record) -> Iterator[str]:
     licence = charter.data.licence or "not stated"
     yield from ("## Where it comes from", "")
     yield f"- Data: {_plain(charter.data_id)}, {'public' if charter.data.public else 'not public'}, licence {_plain(licence)}."
-    yield f"- Base model: `{charter.model.base}`; its licence is its publisher's and is not recorded here."
+    yield from _begun(record)
     yield from _start(record)
     yield "- Licence of this model: not stated by its charter. The licences of its base and of its data may bind you."
     yield "- Trained without differential privacy: nothing limits what it may remember of its training rows."
@@ -332,6 +347,23 @@ def _origin(record: Record) -> Iterator[str]:
     yield f"- Other charters judged on these test rows before: {before}."
     yield ""
     yield "The whole evidence: `charter/report.html` and `charter/findings.jsonl`; the origin: `charter/provenance.json`."
+
+
+def _begun(record: Record) -> Iterator[str]:
+    """The base and its pre-training, or that the model is new."""
+    model, before = record.charter.model, record.charter.pretraining
+    if model.base is None:
+        yield f"- No base model: {model.begins_with}, random weights and a tokenizer learned from the texts."
+    else:
+        yield f"- Base model: `{model.base}`; its licence is its publisher's and is not recorded here."
+    if before is None:
+        return
+    texts = first(record.findings, "pretraining", "rows", split="train", of="texts")
+    count = f"{texts.value:.0f} texts" if texts is not None and texts.value is not None else "texts"
+    yield (
+        f"- Before its task it learned from {count} without labels ({before.objective.use}), "
+        f"{'public' if before.public else 'not public'}; it may remember some of them."
+    )
 
 
 def _start(record: Record) -> Iterator[str]:
