@@ -110,7 +110,7 @@ def train_model(
                 "language or script, and it reads little of these texts; name a base of their language",
             )
         for advice in _advice(charter, lessons):
-            run.note("train", advice)
+            run.note(name, advice)
         heard = Heard(
             lambda step: on_progress(_as_progress(name, step)), lambda text: run.note(name, text), on_record
         )
