@@ -55,7 +55,7 @@ def test_the_schema_accepts_what_check_accepts(validator, rest):
     [
         VALID + "extra: 1", VALID + "serving: {}", VALID + "privacy: {epsilon: 8, delta: 1e-5}",
         VALID.replace("name: a\n", ""), VALID.replace("{use: classification}", "classification"),
-        VALID.replace("{use: classification}", "{use: masked_language_modelling}"), VALID.replace("text: text", "text: image"),
+        VALID.replace("{use: classification}", "{use: clasification}"), VALID.replace("text: text", "text: image"),
         VALID.replace('"sample:tweets"', "5"), VALID.replace('"sample:tweets"', "{trian: a.csv}"),
         VALID + "training: {epochs: -1}", VALID + 'training: {epochs: "3"}', VALID + "training: {max_grad_norm: 0}",
         VALID + "training: {early_stopping: 0}", VALID + "training: {epochs: 1.5}",

@@ -164,7 +164,11 @@ def show_runs(runs: "Sequence[PastRun]", store: Path) -> None:
         stages = run.record.get("stages", ())
         reused = sum(bool(stage.get("reused")) for stage in stages)
         table.add_row(
-            escape(run.id), escape(run.name), run.created, run.status, f"{len(stages)} ({reused} reused)"
+            escape(run.id),
+            escape(run.name),
+            f"{run.created[:19]}Z",
+            run.status,
+            f"{len(stages)} ({reused} reused)",
         )
     out.print(table)
 
@@ -227,3 +231,8 @@ def _scores(block: "Block") -> Table:
     for row in block.rows:
         table.add_row(*map(escape, row))
     return table
+
+
+def _second(time: str) -> str:
+    """A time to its second; nothing where none is known."""
+    return f"{time[:19]}Z" if time else ""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,7 +101,7 @@ def begin_run(
             "id": run_id,
             "name": name,
             "charter_digest": charter_digest,
-            "created": _now(),
+            "created": _now("milliseconds"),
             "status": "running",
             "pid": os.getpid(),
             "stages": [],
@@ -273,5 +274,5 @@ def run_name(text: str) -> str:
     return re.sub(r"[^\w.\-]", "-", text)
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def _now(precision: str = "seconds") -> str:
+    return datetime.now(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
