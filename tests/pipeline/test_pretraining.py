@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from charter import spec
@@ -134,6 +135,24 @@ def test_a_base_is_pre_trained_before_it_learns_the_task_and_the_report_says_so(
         if one.area == "pretraining" and one.method and not translated(one.method)
     }
     assert not untold
+
+
+def test_nothing_that_the_task_is_judged_on_is_learned_from_before(tiny_bert, folder):
+    reviews = (folder / "reviews.csv").read_text(encoding="utf-8").splitlines()[1:]
+    rows = [json.dumps({"text": line.rpartition(",")[0]}) for line in reviews]
+    with (folder / "texts.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write("\n".join(rows) + "\n")
+    result = run(write(folder, f'base: "{tiny_bert}"', epochs=1))
+    assert found(result, "texts_kept_apart", of="texts").value > 30
+    apart = next(one for one in result.record.stages if one["name"] == "keep apart")
+    prepared = next(one for one in result.record.stages if one["name"] == "prepare")
+    places = [
+        folder / "runs" / "artefacts" / one["key"] / "files" / "rows.parquet" for one in (apart, prepared)
+    ]
+    texts, task = (pl.read_parquet(place) for place in places)
+    learned = set(texts.filter(pl.col("_split") == "train")["text"])
+    judged = set(task.filter(pl.col("_split") != "train")["text"])
+    assert learned & set(task.filter(pl.col("_split") == "train")["text"]) and not learned & judged
 
 
 def test_a_second_run_pre_trains_nothing_anew_and_another_task_takes_the_same_base(tiny_bert, folder):
@@ -281,6 +300,18 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head, capsys
             "a config of 'bert' has no such key. Did you mean 'hidden_size'?",
         ),
         ("pretraining: {source: nowhere.jsonl}", "no such file"),
+        (
+            "pretraining: {source: texts.jsonl, objective: {use: classification}}",
+            "learns from labels, and these texts have none",
+        ),
+        (
+            "pretraining: {source: texts.jsonl, objective: {use: causal_language_modelling}}",
+            "'bert' is an encoder",
+        ),
+        (
+            "model: {architecture: {use: bert, num_attention_heads: 0}, tokenizer: {use: bpe}}",
+            "no model can be made of these values (ZeroDivisionError",
+        ),
         ("pretraining: {source: texts.jsonl, text: words}", "words"),
         ("pretraining: {source: texts.jsonl, objective: {use: masked_langage_modelling}}", "Did you mean"),
         (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charter.data.batch import IGNORED
 from charter.data.columns import ROW, Columns
-from charter.data.pieces import Frame, Pieces, run_on
+from charter.data.pieces import Frame, Pieces, documents_encoded, run_on
 from charter.errors import ModelError
 from charter.models.base import attach, find_base, load_tokenizer
 from charter.models.forward import forward_of
@@ -72,8 +72,8 @@ def test_of_what_is_hidden_eight_tenths_are_masked_one_is_random_and_one_stays()
 def test_what_is_hidden_to_judge_by_is_always_the_same_and_in_training_never():
     ids = np.arange(5, 105)
     fixed, drawn = masking(seed=3), masking()
-    assert (fixed([ids], [7]).targets[0] == fixed([ids], [7]).targets[0]).all()
-    assert (fixed([ids], [7]).targets[0] != fixed([ids], [8]).targets[0]).any()
+    assert (fixed([ids], [7]).targets[0] == fixed([ids], [8]).targets[0]).all()
+    assert (fixed([ids], [7]).targets[0][1:] != fixed([ids[1:]], [7]).targets[0]).any()
     torch.manual_seed(5)
     first, second = drawn([ids], [7]), drawn([ids], [7])
     assert (first.targets[0] != second.targets[0]).any()
@@ -251,6 +251,22 @@ def test_the_tokenizer_must_be_one_of_the_kind(tiny_bert, letters):
         masking_of(letters, probability=0.15, whole_words=False, seed=None)
     with pytest.raises(ModelError, match="no end-of-text token"):
         CausalLanguageModelling().cut(load_tokenizer(tiny_bert), 16)
+
+
+def test_what_only_looks_like_a_special_token_is_text(tiny_bert):
+    tokenizer = load_tokenizer(tiny_bert)
+    (ids,) = documents_encoded(["the [SEP] room [MASK]"], tokenizer)
+    assert not set(ids.tolist()) & {tokenizer.sep_token_id, tokenizer.mask_token_id}
+    assert tokenizer("[MASK]", add_special_tokens=False)["input_ids"] == [tokenizer.mask_token_id]
+
+
+def test_words_of_scripts_without_spaces_are_never_added_and_byte_pairs_never_broken(tiny_bert, letters):
+    from charter.models.tokenizers import extended, new_words
+
+    tokenizer = load_tokenizer(tiny_bert)
+    assert new_words(["请问游泳池几点开放 zonal"] * 20, tokenizer, size=9, least=2) == ["zonal"]
+    with pytest.raises(ModelError, match="it is for WordPiece"):
+        extended().extend(TEXTS, None, letters)
 
 
 def test_pieces_survive_being_sent_to_another_process(tiny_bert, tmp_path):

@@ -73,6 +73,8 @@ def why_unpaired(one: Answered, other: Answered) -> str:
         return "their tasks or their classes differ"
     if not np.array_equal(one.rows[ROW].to_numpy(), other.rows[ROW].to_numpy()):
         return "they were judged on different test rows"
+    if one.columns.target is None and other.columns.target is None:
+        return ""
     ours, theirs = one.rows[str(one.columns.target)], other.rows[str(other.columns.target)]
     if ours.dtype != theirs.dtype or not ours.equals(theirs):
         return "the truth of the same rows differs between them"

@@ -67,9 +67,10 @@ def run_on(ids: Integers, end: int, max_length: int) -> Iterator[Integers]:
 
 
 def documents_encoded(texts: Sequence[str], tokenizer: Any) -> Iterator[Integers]:
-    """The tokens of each text, none cut, without special tokens."""
+    """The tokens of each text, none cut, without special tokens; what only looks like one, such as `[MASK]`, is text."""
     for part in _by_size(texts):
-        for encoding in tokenizer(part, add_special_tokens=False, verbose=False).encodings:
+        told = tokenizer(part, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        for encoding in told.encodings:
             yield np.asarray(encoding.ids, dtype=np.int64)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import ModelError
-from charter.models.base import quiet
+from charter.models.base import longest, quiet
 from charter.spec.use import Use
 
 OURS = (
@@ -66,6 +66,31 @@ def check_architecture(asked: Use) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             raise ModelError(f"model.architecture.{key}: a config of '{asked.use}' has no such key.{hint}")
+    _made(asked, {}, "meta")  # no memory, no weights: whether there can be such a model
+
+
+def _made(asked: Use, ours: Mapping[str, Any], device: str) -> Any:
+    """A model of an architecture.
+
+    Raises:
+        ModelError: its config can't be made, or no model of it.
+    """
+    import torch
+    from transformers import AutoModel
+
+    try:
+        with quiet(), torch.device(device):
+            config = config_class(asked.use)(**{**asked.options, **ours})
+            return AutoModel.from_config(config, dtype=torch.float32)
+    except ModelError:
+        raise
+    except (
+        Exception
+    ) as error:  # transformers raises any kind for a value that it can't use: KeyError, ZeroDivisionError ...
+        said = (str(error).splitlines() or [""])[0][:300]
+        raise ModelError(
+            f"model.architecture: no model can be made of these values ({type(error).__name__}: {said})"
+        ) from None
 
 
 def _keys(kind: Any) -> tuple[str, ...]:
@@ -81,29 +106,26 @@ def new_base(asked: Use, tokenizer: Any, folder: Path, *, max_length: int, seed:
         ModelError: the config can't be made, or no model of it.
     """
     import torch
-    from transformers import AutoModel
 
     from charter.models.exports import save_model
 
     check_architecture(asked)
-    kind = config_class(asked.use)
-    told = dict(asked.options)
-    known = _keys(kind)
+    known = _keys(config_class(asked.use))
     ours: dict[str, Any] = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
     if "max_position_embeddings" in known:
-        offset = tokenizer.pad_token_id + 1 if asked.use in ("roberta", "xlm-roberta", "camembert") else 0
-        ours["max_position_embeddings"] = max_length + offset
+        ours["max_position_embeddings"] = max_length
     for name in ("bos", "eos", "cls", "sep"):
         number = getattr(tokenizer, f"{name}_token_id")
         if f"{name}_token_id" in known:
             ours[f"{name}_token_id"] = number
-    with quiet(), torch.random.fork_rng():
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
-        try:
-            model = AutoModel.from_config(kind(**{**told, **ours}), dtype=torch.float32)
-        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-            raise ModelError(
-                f"model.architecture {{use: {asked.use}, ...}}: {str(error).splitlines()[0][:300]}"
-            ) from None
+        model = _made(asked, ours, "cpu")
+    lacking = max_length - (longest(model) or max_length)
+    if lacking > 0:  # types that count their positions from the padding token on
+        ours["max_position_embeddings"] += lacking
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = _made(asked, ours, "cpu")
     tokenizer.model_max_length = max_length
     save_model(model, tokenizer, folder)

@@ -166,6 +166,10 @@ def attach(
         model = getattr(transformers, head.auto_model).from_config(
             config, dtype=torch.float32, trust_remote_code=False
         )
+        if type(model).__name__ in (config.architectures or ()) and not head.outputs:
+            model = _loaded(
+                type(model), base.folder, f"model.base '{base.reference}'"
+            )  # a language model goes on with its head
         trunk = _loaded(transformers.AutoModel, base.folder, f"model.base '{base.reference}'")
         model.base_model.load_state_dict(trunk.state_dict(), strict=False)
         lacking = set(model.base_model.state_dict()) - set(trunk.state_dict())
@@ -188,7 +192,7 @@ def attach(
 
 
 def load_base(base: Base) -> "PreTrainedModel":
-    """The base without any head, every weight of it from its files.
+    """The base as it was saved, with the head that a language model has; every weight of it from its files.
 
     Raises:
         ModelError: they lack some.
@@ -196,7 +200,14 @@ def load_base(base: Base) -> "PreTrainedModel":
     import transformers
 
     with quiet(), loading(f"model.base '{base.reference}'"):
-        return _loaded(transformers.AutoModel, base.folder, f"model.base '{base.reference}'")
+        config = transformers.AutoConfig.from_pretrained(
+            base.folder, trust_remote_code=False, local_files_only=True
+        )
+        named = next(
+            (one for one in config.architectures or () if one.endswith(("ForMaskedLM", "LMHeadModel"))), ""
+        )
+        auto = getattr(transformers, named, transformers.AutoModel)
+        return _loaded(auto, base.folder, f"model.base '{base.reference}'")
 
 
 def longest(model: "PreTrainedModel") -> int | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from charter.errors import DataError
+from charter.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -124,6 +124,12 @@ def extended(
     """The base's own tokenizer with words of the texts, the commonest of those it has to take apart."""
 
     def extend(texts: Iterable[str], model: "PreTrainedModel", tokenizer: Any) -> Sequence[str]:
+        kind = type(tokenizer.backend_tokenizer.model).__name__
+        if kind != "WordPiece":
+            raise ModelError(
+                f"model.tokenizer extended: the base's tokenizer is of type {kind}, whose pieces hold the space before a word, so words "
+                "added to it would break it; it is for WordPiece (BERT's kind). Remove the key"
+            )
         words = new_words(texts, tokenizer, size=size, least=least)
         add_words(model, tokenizer, words)
         return words
@@ -140,7 +146,10 @@ def _learned(made: "Tokenizer", trainer: Any, texts: Iterable[str], decoder: boo
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    made.train_from_iterator(_told(texts), trainer)
+    try:
+        made.train_from_iterator(_told(texts), trainer)
+    except Exception as error:  # the library's own kind; a vocabulary too small for the alphabet, for one
+        raise DataError(f"model.tokenizer: {str(error)[:200]}; raise its size") from None
     if made.get_vocab_size() <= len(_specials(decoder)):
         raise DataError("the texts hold nothing that a tokenizer could be learned from")
     known = made.get_vocab()
@@ -168,7 +177,11 @@ def _told(texts: Iterable[str], at_once: int = 1000) -> Iterator[list[str]]:
         yield part
 
 
-WORD = re.compile(r"[^\W\d_]{2,}")
+_UNSPACED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+"""Thai, Lao, Burmese, Khmer, Kana, Han: scripts without spaces, whose clauses are no words."""
+WORD = re.compile(rf"[^\W\d_{_UNSPACED}]{{2,}}")
 
 
 def new_words(texts: Iterable[str], tokenizer: Any, *, size: int, least: int) -> list[str]:

@@ -329,7 +329,10 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
         return Finding("training", metric, float(value), n=n, unit=unit, method=method, on=on, split="train")
 
     validated = data.part("validation").height > 0
-    chosen = f"the best {task.headline} on validation" if validated else "no validation rows: the last update"
+    best = (
+        "the lowest loss on validation" if task.chosen_by_loss else f"the best {task.headline} on validation"
+    )
+    chosen = best if validated else "no validation rows: the last update"
     seen = {} if task.streams else task.support(data.part("train"), data.columns)
     return [
         finding("steps", fitted.steps, "updates", "count"),

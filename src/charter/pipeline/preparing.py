@@ -70,12 +70,12 @@ class PreparedData:
         """The rows of one split, in the order of the source, in memory."""
         return self.scan(split).collect()
 
-    def chunks(self, split: str) -> Iterator[pl.DataFrame]:
-        """The rows of one split, group by group of the table: few enough to be held."""
+    def chunks(self, split: str | None = None) -> Iterator[pl.DataFrame]:
+        """The rows (of one split), group by group of the table: few enough to be held."""
         rows = pyarrow.parquet.ParquetFile(self.file)
         for batch in rows.iter_batches(batch_size=table.CHUNK_ROWS):
             frame = pl.DataFrame(pl.from_arrow(batch))
-            yield frame.filter(pl.col(SPLIT) == split)
+            yield frame if split is None else frame.filter(pl.col(SPLIT) == split)
 
     def scan(self, split: str | None = None) -> pl.LazyFrame:
         """The rows (of one split), read when they are collected, and of those only the columns that are asked for."""

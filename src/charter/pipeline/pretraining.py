@@ -5,14 +5,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from charter import plugins
 from charter.audits.case import Answers, Case, FoldedTemperature
 from charter.audits.performance import performance
-from charter.data.columns import Columns
+from charter.data.columns import SPLIT, Columns
 from charter.data.pieces import documents_encoded
 from charter.data.preparations.languages import languages_of
+from charter.data.similarity.overlap import Reference
+from charter.data.similarity.shingles import text_keys
 from charter.errors import MissingExtraError
 from charter.models.architectures import is_decoder, new_base
 from charter.models.base import Base, find_base, load_base, load_model, load_tokenizer, unknown_share
@@ -24,13 +27,14 @@ from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.runs.digest import frame_digest
+from charter.runs.files import write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.spec.use import Use
 
-PREPARE, BEGIN, LEARN, JUDGE = "prepare texts", "begin", "pretrain", "judge base"
+PREPARE, APART, BEGIN, LEARN, JUDGE = "prepare texts", "keep apart", "begin", "pretrain", "judge base"
 VERSION = 1
 AREA = "pretraining"
 
@@ -58,7 +62,9 @@ def begin_base(
     if charter.pretraining is None:
         return _first_base(run, charter, folder, data)
     inner = pretraining_charter(charter)
-    texts = prepare_data(run, inner, folder, name=PREPARE)
+    texts = _kept_apart(
+        run, prepare_data(run, inner, folder, name=PREPARE), data, inner.data.split.similarity
+    )
     begun = _first_base(run, charter, folder, texts)
     base = begun.base
     trained = train_model(
@@ -80,10 +86,11 @@ def begin_base(
     )
     of_texts = [replace(one, area=AREA, slice={**one.slice, "of": "texts"}) for one in texts.findings]
     told = [replace(one, area=AREA) for one in trained.findings]
+    source = texts.artifact.record["inputs"]["source"]
     origin = {
         **begun.origin,
         "texts": {
-            "source_digest": texts.artifact.record["inputs"]["source"],
+            "source_digest": source,
             "prepared_digest": texts.artifact.digest,
             "test_digest": texts.test_digest,
         },
@@ -230,6 +237,52 @@ def pretraining_charter(charter: Charter) -> Charter:
             "limits": (),
         }
     )
+
+
+HELD_OUT = ("validation", "calibration", "test")
+
+
+def _kept_apart(run: Run, texts: PreparedData, data: PreparedData, similarity: float) -> PreparedData:
+    """The texts without those that are equal or similar to rows that the task is judged on: nothing of these is learned from."""
+    judged = pl.concat([data.part(split) for split in HELD_OUT])
+    source = texts.artifact.record["inputs"]["source"]
+    stage = Stage(
+        APART,
+        VERSION,
+        options={"similarity": similarity},
+        inputs={"source": source, "texts": texts.artifact.digest, "judged": frame_digest(judged)},
+        libraries=("charter", "numpy", "polars", "scipy"),
+    )
+
+    def make(files: Path, work: Path) -> None:
+        del work
+        said = data.columns.texts(judged)
+        keys, near = np.unique(text_keys(said)), Reference(said, similarity)
+        left_out = 0
+
+        def kept() -> Iterator[pl.DataFrame]:
+            nonlocal left_out
+            for chunk in texts.chunks():
+                own = texts.columns.texts(chunk)
+                held_out = chunk[SPLIT] != "train"
+                apart = pl.Series(~(np.isin(text_keys(own), keys) | near.like(own)))
+                left_out += int((~(held_out | apart)).sum())
+                yield chunk.filter(held_out | apart)
+
+        write_table_of(files / "rows.parquet", kept())
+        told = Finding(
+            "data",
+            "texts_kept_apart",
+            float(left_out),
+            unit="rows",
+            method=f"texts not learned from, since they are equal or similar (at least {similarity:g}) to rows that the task is judged on",
+            on=texts.artifact.digest,
+        )
+        write_findings(files / "findings.jsonl", [told])
+
+    artifact = run.step(stage, make)
+    findings = (*texts.findings, *read_findings(artifact.path / "findings.jsonl"))
+    return PreparedData(artifact, texts.columns, findings, texts.test_digest)
 
 
 def _nobody(entry: Mapping[str, Any]) -> None:

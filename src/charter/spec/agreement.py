@@ -40,6 +40,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _preparations(parts, say)
     _objective(parts, say)
     _search(parts, say)
+    _pretraining(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 
@@ -312,6 +313,16 @@ def _objective(parts: Parts, say: Say) -> None:
             ("training", "epochs"),
             "without any update the head stays random: write at least 1, or describe the classes (task classification, "
             "option descriptions), or name the objective contrastive",
+        )
+
+
+def _pretraining(parts: Parts, say: Say) -> None:
+    """Texts without labels teach a language model only."""
+    use: Use | None = parts.one("pretraining", "objective") if parts.stands("pretraining") else None
+    if use is not None and use.use in plugins.BUILT_IN["task"] and use.use not in LANGUAGE_MODELS:
+        say(
+            ("pretraining", "objective"),
+            f"'{use.use}' learns from labels, and these texts have none; accepted are {', '.join(LANGUAGE_MODELS)}",
         )
 
 

@@ -39,6 +39,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
     _datasheet(parts, folder, say)
     _base(parts, folder, say)
     _architecture(parts, say)
+    _reads_as_asked(parts, folder, say)
     key: str | None = parts.one("release", "sign")
     if key is not None:
         because = _why_no_key(folder, key)
@@ -261,6 +262,36 @@ def _architecture(parts: Parts, say: Say) -> None:
         key = str(error).partition(":")[0].removeprefix("model.architecture.")
         where = (key,) if key in asked.options else ()
         say(("model", "architecture", *where), str(error).partition(": ")[2])
+
+
+_READS: Mapping[str, bool] = {"masked_language_modelling": False, "causal_language_modelling": True}
+"""Language modelling -> whether it is for a decoder."""
+
+
+def _reads_as_asked(parts: Parts, folder: Path, say: Say) -> None:
+    """A decoder learns from left to right, an encoder from both sides: said before anything runs, where the type is known."""
+    asked = [
+        (path, use)
+        for path in (("task",), ("pretraining", "objective"))
+        if (path[0] == "task" or parts.stands("pretraining"))
+        and (use := parts.one(*path)) is not None
+        and use.use in _READS
+    ]
+    if not asked:
+        return
+    new: Use | None = parts.one("model", "architecture")
+    base: str | None = parts.one("model", "base")
+    place = base_folder(base, folder) if base is not None else None
+    config = _config(place) if place is not None else {}
+    kind = new.use if new is not None else config.get("model_type") if isinstance(config, dict) else None
+    try:
+        decoder = _room("charter.models.architectures").is_decoder(kind) if isinstance(kind, str) else None
+    except CharterError:
+        return
+    for path, use in asked:
+        if decoder is not None and decoder != _READS[use.use]:
+            what, other = ("a decoder", "causal") if decoder else ("an encoder", "masked")
+            say(path, f"'{kind}' is {what}, which can't learn by {use.use}; take {other}_language_modelling")
 
 
 def _base(parts: Parts, folder: Path, say: Say) -> None:

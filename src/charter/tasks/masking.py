@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ class Masking:
 
     ordinary: (tokens,) the ids that a random token is drawn from. special: (vocabulary,) what is never hidden.
     continues: (vocabulary,) tokens that go on with the word before; None hides each token by itself, else whole words.
-    seed: the same of each place is hidden at each call, for judging; None draws from torch's generator, which the training
-    loop seeds for each update.
+    seed: of each sequence the same is hidden at each call, wherever it stands, for judging; None draws from torch's
+    generator, which the training loop seeds for each update.
     """
 
     mask: int
@@ -33,10 +34,11 @@ class Masking:
 
     def __call__(self, sequences: Sequence[Integers], places: Sequence[int]) -> Hidden:
         """Hide something of each sequence."""
+        del places
         generator = None if self.seed is not None else np.random.default_rng(_drawn())
         found = [
-            self._hidden(ids, generator or np.random.default_rng([self.seed or 0, place]))
-            for ids, place in zip(sequences, places, strict=True)
+            self._hidden(ids, generator or np.random.default_rng([self.seed or 0, crc32(ids.tobytes())]))
+            for ids in sequences
         ]
         return Hidden([ids for ids, _ in found], [targets for _, targets in found])
 
@@ -101,7 +103,7 @@ def masking_of(tokenizer: Any, *, probability: float, whole_words: bool, seed: i
         )
     size = len(tokenizer)
     special = np.zeros(size, dtype=bool)
-    special[list(tokenizer.all_special_ids)] = True
+    special[[one for one in tokenizer.all_special_ids if one != tokenizer.unk_token_id]] = True
     return Masking(
         mask=int(tokenizer.mask_token_id),
         ordinary=np.flatnonzero(~special),
@@ -113,15 +115,23 @@ def masking_of(tokenizer: Any, *, probability: float, whole_words: bool, seed: i
 
 
 def continuing(tokenizer: Any) -> NDArray[np.bool_]:
-    """(vocabulary,) whether a token goes on with the word before: `##ing` of WordPiece, what has no leading space elsewhere.
+    """(vocabulary,) whether a token goes on with the word before: `##ing` of WordPiece, letters without a leading space elsewhere.
 
     Of a text without spaces, such as Chinese, every character that WordPiece sets apart is a word.
+
+    Raises:
+        ModelError: the tokenizer's tokens are characters or whole words, which make no word together.
     """
+    from charter.errors import ModelError
+
     tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
-    wordpiece = any(token.startswith("##") for token in tokens)
-    if wordpiece:
-        return np.asarray([token.startswith("##") for token in tokens])
-    return np.asarray([not token.startswith(("Ġ", "▁", "Ċ", "ĉ")) for token in tokens])
+    model = tokenizer.backend_tokenizer.model
+    kind, prefix = type(model).__name__, getattr(model, "continuing_subword_prefix", None)
+    if kind == "WordLevel":
+        raise ModelError("whole_words: this tokenizer's tokens are no pieces of words; remove the option")
+    if prefix:
+        return np.asarray([token.startswith(prefix) for token in tokens])
+    return np.asarray([not token.startswith(("Ġ", "▁")) and any(map(str.isalnum, token)) for token in tokens])
 
 
 def _drawn() -> int:

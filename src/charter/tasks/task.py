@@ -153,6 +153,8 @@ class Task(Objective):
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
+    chosen_by_loss: ClassVar[bool] = False
+    """Whether the best checkpoint is that of the lowest loss on validation, not of the highest headline."""
     streams: ClassVar[bool] = False
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
     labels: tuple[str, ...]

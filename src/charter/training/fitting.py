@@ -326,7 +326,7 @@ def _evaluate(
     entry: dict[str, Any] = {"kind": "evaluation", "step": progress.step, "epoch": epoch}
     if examples:
         entry["train_loss"] = loss_sum / examples
-    score = 0.0
+    score = merit = 0.0
     if validation is not None:
         outputs = predict_outputs(model, task, validation.examples, on_batch=lambda *_: check())
         totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
@@ -337,6 +337,7 @@ def _evaluate(
                 f"the validation loss is no number any more after update {progress.step}: "
                 "lower training.learning_rate, or set training.max_grad_norm"
             )
+        merit = -loss if task.chosen_by_loss else score
         entry.update(validation_loss=loss, validation_score=score, score=task.headline)
         writer.add_scalar("validation/loss", loss, progress.step)
         writer.add_scalar(f"validation/{task.headline}", score, progress.step)
@@ -344,8 +345,8 @@ def _evaluate(
     progress.history.append(entry)
     if validation is None:
         return False
-    if score > progress.best_score:
-        progress.best_score, progress.best_step, progress.without_gain = score, progress.step, 0
+    if merit > progress.best_score:
+        progress.best_score, progress.best_step, progress.without_gain = merit, progress.step, 0
         return True
     progress.without_gain += 1
     return False

@@ -16,6 +16,8 @@ CHINESE: Mapping[str, str] = {
     "why_draft": "它仅为研究而打包，不得使用。未遵守的有：",
     "and_more": "以及另外 {count} 条",
     "measured_on": "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习。",
+    "measured_on_none": "在 {data} 的 {test} 行上测量；没有从任何一行学习，输出头就是各类别的描述。",
+    "measured_on_fitted": "在模型未曾学习过的 {data} 的 {test} 行上测量；只有输出头在 {train} 行上拟合。",
     "measured_on_added": (
         "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习，其中包括数据准备时增添的 {added} 行"
         "（其他行的副本或变体）。"
@@ -228,6 +230,9 @@ CHINESE: Mapping[str, str] = {
     "all_languages": "全部",
     "tokenizer_caption": "分词器对留出文本的划分",
     "stage_prepare texts": "准备预训练文本",
+    "stage_keep apart": "去除与评判用行相同的文本",
+    "texts_apart": "排除的文本",
+    "texts_apart_said": "{count} 篇，因与评判任务所用的行相同或相似",
     "stage_begin": "建立新的基座",
     "stage_pretrain": "预训练",
     "stage_judge base": "评判预训练后的基座",
@@ -237,6 +242,8 @@ CHINESE: Mapping[str, str] = {
     "update": "更新",
     "adapt": "学习的部分",
     "adapt_full": "整个模型",
+    "adapt_nothing": "无：输出头就是各类别的描述",
+    "adapt_fitted": "仅输出头，在基座向量上拟合",
     "adapt_head": "仅输出头",
     "adapt_lora": "低秩适配器（LoRA）与输出头",
     "adapt_bias": "偏置与输出头",

@@ -19,6 +19,10 @@ ENGLISH: Mapping[str, str] = {
     "why_draft": "It was packed for study only and must not be used. Not kept:",
     "and_more": "and {count} more",
     "measured_on": "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}.",
+    "measured_on_none": "Measured on {test} rows of {data}; nothing was learned from any row, the head is the classes' descriptions.",
+    "measured_on_fitted": (
+        "Measured on {test} rows of {data} that the model did not learn from; its head alone was fitted to {train}."
+    ),
     "measured_on_added": (
         "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}, to which preparation "
         "had added {added} copies or variants of others."
@@ -247,6 +251,9 @@ ENGLISH: Mapping[str, str] = {
     "all_languages": "all",
     "tokenizer_caption": "What the tokenizer makes of held-out texts",
     "stage_prepare texts": "Prepare the texts to pre-train on",
+    "stage_keep apart": "Leave out texts that the task is judged on",
+    "texts_apart": "Texts left out",
+    "texts_apart_said": "{count}, since they are equal or similar to rows that the task is judged on",
     "stage_begin": "Make the new base",
     "stage_pretrain": "Pre-train",
     "stage_judge base": "Judge the pre-trained base",
@@ -257,6 +264,8 @@ ENGLISH: Mapping[str, str] = {
     "adapt": "What learns",
     "adapt_full": "the whole model",
     "adapt_head": "the head only",
+    "adapt_nothing": "nothing: the head is the classes' descriptions",
+    "adapt_fitted": "the head only, fitted to the base's vectors",
     "adapt_lora": "low-rank adapters (LoRA) and the head",
     "adapt_bias": "biases and the head",
     "parameters_of": "{trainable} of {all} parameters ({share})",

@@ -57,8 +57,10 @@ def learning_section(record: Record, say: Wording) -> Section:
     value = {name: one.value or 0.0 for name, one in told.items()}
     training = settings_of(record)
     adapt = f"adapt_{charter.model.adapt.use}"
+    if not training.epochs:
+        adapt = "adapt_nothing" if training.objective is None else "adapt_fitted"
     items = [(say("adapt"), Cell(say(adapt) if say.has(adapt) else charter.model.adapt.use))]
-    if value.get("parameters"):
+    if value.get("parameters") and training.epochs:
         trainable, every = value.get("trainable_parameters", 0), value["parameters"]
         counts = {
             "trainable": say.count(trainable),
@@ -73,7 +75,8 @@ def learning_section(record: Record, say: Wording) -> Section:
         items.append((say("updates"), Cell(best)))
     schedule = say(f"schedule_{training.schedule}")
     settings = {"batch": training.batch_size, "rate": f"{training.learning_rate:g}", "schedule": schedule}
-    items.append((say("settings"), Cell(say("settings_said", **settings))))
+    if training.epochs:
+        items.append((say("settings"), Cell(say("settings_said", **settings))))
     if "truncated_texts" in told:
         cut, length = say.count(value["truncated_texts"]), charter.model.max_length
         every_text = say.count(told["truncated_texts"].n or 0)

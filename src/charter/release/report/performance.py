@@ -26,7 +26,7 @@ OFF = ("r2",)
 """Main scores of tasks whose answers are not right or wrong, but more or less far off."""
 MOST_CURVES = 6
 """So many labels have their reliability drawn."""
-KNOWN_AREAS = ("performance", "baseline", "calibration", "data", "training", "export")
+KNOWN_AREAS = ("performance", "baseline", "calibration", "data", "training", "export", "pretraining")
 
 
 def performance_sections(record: Record, say: Wording) -> Iterator[Section]:

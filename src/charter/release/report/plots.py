@@ -147,10 +147,12 @@ def _curve(
     x_name: str,
     most: float | None = None,
 ) -> str:
-    width, height, left, top = 320, 190, 46, 12
+    width, height, top = 320, 190, 12
     last = max(step for step, _ in [*drawn, *points])
     values = [value for _, value in [*drawn, *points]]
     highest, lowest = most or max(values) * 1.05 or 1.0, min(0.0, *values)
+
+    left = 46 if highest >= 0.1 else 64  # a small number takes more letters
 
     def at(step: float) -> float:
         return left + step / last * width

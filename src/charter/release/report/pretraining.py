@@ -38,6 +38,9 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     if texts:
         counts = {name: say.count(value) for name, value in texts.items()}
         yield say("texts"), Cell(say("texts_said", **{"train": "0", "test": "0", **counts}))
+    apart = first(found, AREA, "texts_kept_apart", of="texts")
+    if apart is not None and apart.value:
+        yield say("texts_apart"), Cell(say("texts_apart_said", count=say.count(apart.value)))
     tokens = first(found, AREA, "tokens")
     if tokens is not None and tokens.value is not None:
         speed = first(found, AREA, "tokens_per_second")

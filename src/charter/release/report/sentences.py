@@ -230,6 +230,11 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "share of the rows; {asked#} was asked for, rows that stay together are too many",
         "占全部行的比例；要求 {asked}，但须留在一起的行太多",
     ),
+    ("the lowest loss on validation", "验证集上损失最低的一次"),
+    (
+        "texts not learned from, since they are equal or similar (at least {s#}) to rows that the task is judged on",
+        "因与评判任务所用的行相同或相似（不低于 {s}）而未用于学习的文本",
+    ),
     ("the best {metric} on validation", "验证集上 {metric} 最高的一次"),
     ("no validation rows: the last update", "没有验证行：取最后一次更新"),
     ("share of the training texts' tokens", "占训练文本词元的比例"),

@@ -110,6 +110,8 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
         added = sum(one.value or 0 for one in found if one.area == "data" and one.metric == "rows_added")
         counts = {"train": say.count(train.value or 0), "test": say.count(test.value or 0)}
         key = "measured_on_added" if added else "measured_on"
+        if not record.charter.training.epochs:
+            key = "measured_on_none" if record.charter.training.objective is None else "measured_on_fitted"
         lines.append(say(key, data=record.charter.data_id, added=say.count(added), **counts))
     searched = first(found, "data", "texts_searched")
     if searched is not None:
@@ -173,7 +175,8 @@ def _facts(record: Record, say: Wording) -> list[Fact]:
         ):
             tones = {"better": "good", "worse": "bad", "not_better": "unsure"}
             value = number(one.value, signed=True)
-            facts.append(Fact(say("fact_baseline"), value, say(f"fact_{beats(one)}"), tones[beats(one)]))
+            note = f"{say.name(one.slice['baseline'])}: {say(f'fact_{beats(one)}')}"
+            facts.append(Fact(say("fact_baseline"), value, note, tones[beats(one)]))
     before = record.judged_before["this_split"]
     facts.append(
         Fact(say("fact_judged"), say.count(before), say("fact_judged_note"), "unsure" if before else "")
