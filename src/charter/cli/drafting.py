@@ -332,7 +332,7 @@ def _few_note(draft: Draft, look: Look) -> str:
     if each >= FEW:
         return ""
     said = (
-        f"about {each} training rows per class are few: a head fitted to the base's vectors usually does better,\n"
+        f"about {each} training rows per class are few: a head fitted to the base's vectors often does better,\n"
         "training: {objective: {use: contrastive}, epochs: 0}, or 20 epochs to teach the encoder too"
     )
     best = "\nbest with descriptions: {CLASS: what its texts are, in a sentence} of every class, beside use"

@@ -137,7 +137,7 @@ def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
     if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
         described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE
         yield (
-            f"only {each:.0f} training rows per class, and with fewer than {FEW} a head fitted to the base's vectors is usually "
+            f"only {each:.0f} training rows per class, and with fewer than {FEW} a head fitted to the base's vectors is often "
             f"better: training: {{objective: {{use: contrastive}}, epochs: 0}}, or 20 epochs to teach the encoder too{described}"
         )
 

@@ -62,9 +62,9 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("privacy", "隐私"),
     # few examples
     (
-        "only {n#} training rows per class, and with fewer than {few#} a head fitted to the base's vectors is usually "
+        "only {n#} training rows per class, and with fewer than {few#} a head fitted to the base's vectors is often "
         "better: training: {objective: {use: contrastive}, epochs: 0}, or 20 epochs to teach the encoder too",
-        "每个类别只有 {n} 行训练数据；少于 {few} 行时，在基座向量上拟合的输出头通常更好："
+        "每个类别只有 {n} 行训练数据；少于 {few} 行时，在基座向量上拟合的输出头往往更好："
         "training: {{objective: {{use: contrastive}}, epochs: 0}}；若也要训练编码器，则用 20 轮",
     ),
     (
