@@ -277,3 +277,26 @@ def test_pieces_survive_being_sent_to_another_process(tiny_bert, tmp_path):
     assert isinstance(pieces, Pieces)
     sent = pickle.loads(pickle.dumps(pieces))
     assert [one.tolist() for one in sent] == [one.tolist() for one in pieces]
+
+
+def test_a_language_models_own_head_goes_on_also_with_words_added(tiny_bert, tmp_path):
+    from transformers import BertForMaskedLM
+
+    from charter.models.base import load_base
+    from charter.models.exports import save_model
+    from charter.models.tokenizers import add_words
+
+    tokenizer = load_tokenizer(tiny_bert)
+    torch.manual_seed(4)
+    saved = BertForMaskedLM.from_pretrained(tiny_bert)
+    torch.nn.init.normal_(saved.cls.predictions.bias)
+    save_model(saved, tokenizer, tmp_path / "saved")
+    base = find_base(str(tmp_path / "saved"), None, tmp_path)
+    heads = [attach(base, MaskedLanguageModelling(), seed=9, max_length=32).cls.state_dict()]
+    extended = load_base(base)
+    add_words(extended, tokenizer, ["zonal"])
+    heads.append(extended.cls.state_dict())
+    for head in heads:
+        for name, weight in saved.cls.state_dict().items():
+            torch.testing.assert_close(head[name][: len(weight)], weight)
+    assert heads[1]["predictions.decoder.weight"].shape[0] == len(tokenizer)
