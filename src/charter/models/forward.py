@@ -80,6 +80,23 @@ def logits_at(forward: Any, inputs: "Mapping[str, Tensor]", where: "Tensor") -> 
     return logits
 
 
+@dataclass(frozen=True)
+class PairOutput:
+    """What a model with heads for words and for pairs says. words: (positions, vocabulary); pairs: (batch, 2)."""
+
+    words: "Tensor"
+    pairs: "Tensor"
+
+
+def pair_logits_at(forward: Any, inputs: "Mapping[str, Tensor]", where: "Tensor") -> PairOutput:
+    """As `logits_at`, with what it says of each sequence's pair; the first token of a sequence is never in `where`."""
+    if isinstance(forward, PackedForward):
+        return forward.with_pairs(where, **inputs)
+    told = forward(**inputs)
+    pairs = told["seq_relationship_logits" if "seq_relationship_logits" in told else "sop_logits"]
+    return PairOutput(told["prediction_logits"][where], pairs)
+
+
 def _known(model: Any) -> str:
     """The name of transformers' own class; nothing for one that only is called so."""
     kind = type(model)
@@ -152,9 +169,34 @@ class PackedForward:
         token_type_ids: "Tensor | None" = None,
     ) -> "Tensor":
         """(positions, outputs) at the places of `where` (batch, length), row by row; see `logits_at`."""
-        packing = Packing.of(attention_mask)
+        return self.head.logits(self.model, self._states(where, input_ids, attention_mask, token_type_ids))
+
+    def with_pairs(
+        self,
+        where: "Tensor",
+        *,
+        input_ids: "Tensor",
+        attention_mask: "Tensor",
+        token_type_ids: "Tensor | None" = None,
+    ) -> PairOutput:
+        """See `pair_logits_at`."""
+        both = where.clone()
+        both[:, 0] = True
+        states = self._states(both, input_ids, attention_mask, token_type_ids)
+        first = both.nonzero()[:, 1] == 0
+        pooled = self.model.base_model.pooler(states[first][:, None])
+        return PairOutput(
+            self.head.logits(self.model, states[~first]), self.model.cls.seq_relationship(pooled)
+        )
+
+    def _states(
+        self, where: "Tensor", ids: "Tensor", mask: "Tensor", token_types: "Tensor | None"
+    ) -> "Tensor":
+        """(positions, width) the encoder's last states where `where` is true, row by row."""
+        packing = Packing.of(mask)
         read = packing.pack(where).nonzero().flatten()
-        types = None if token_type_ids is None else packing.pack(token_type_ids)
-        tokens = Tokens(packing.pack(input_ids), types, input_ids, packing, read)
-        hidden = self.encoder(self.model.base_model, tokens, self.dropping)
-        return self.head.logits(self.model, hidden.index_select(0, packing.tokens[read].argsort()))
+        types = None if token_types is None else packing.pack(token_types)
+        hidden = self.encoder(
+            self.model.base_model, Tokens(packing.pack(ids), types, ids, packing, read), self.dropping
+        )
+        return hidden.index_select(0, packing.tokens[read].argsort())

@@ -58,6 +58,10 @@ def _bert_words(model: Any, hidden: "Tensor") -> "Tensor":
     return model.cls(hidden)  # type: ignore[no-any-return]
 
 
+def _bert_words_of_pairs(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.cls.predictions(hidden)  # type: ignore[no-any-return]
+
+
 def _lm_head(model: Any, hidden: "Tensor") -> "Tensor":
     return model.lm_head(hidden)  # type: ignore[no-any-return]
 
@@ -90,6 +94,7 @@ def _table() -> dict[str, Head]:
         found[f"{family}ForMultipleChoice"] = Head(True, _electra_choices if family == "Electra" else _bert)
         found[f"{family}ForMaskedLM"] = Head(False, _lm_head)
     found["BertForMaskedLM"] = Head(False, _bert_words)
+    found["BertForPreTraining"] = Head(False, _bert_words_of_pairs)
     found["ElectraForMaskedLM"] = Head(False, _electra_words)
     found["DistilBertForMaskedLM"] = Head(False, _distilbert_words)
     found["ModernBertForMaskedLM"] = Head(False, _modernbert_words)

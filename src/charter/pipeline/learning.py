@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from charter import plugins
-from charter.data.batch import Examples, joined, unlabelled
+from charter.data.batch import IGNORED, Examples, joined, unlabelled
 from charter.data.text import encode_texts
 from charter.errors import DataError
 from charter.models.adapters import adapted
@@ -357,7 +357,10 @@ def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) ->
     tokens = int(lessons.train.lengths.sum())
     read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
     per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
+    pairs = lessons.train.pairs
+    alone = [] if pairs is None else [float((pairs == IGNORED).sum())]
     return [
+        *(finding("pieces_without_pair", count, "pieces", "count") for count in alone),
         finding("tokens", tokens, "tokens", "count"),
         finding("tokens_per_second", per_second, "tokens per second", "tokens read over the wall clock"),
     ]

@@ -17,9 +17,11 @@ HEADLINES: Mapping[str, str] = {
     "ordinal": "quadratic_weighted_kappa",
     "masked_language_modelling": "token_accuracy",
     "multiple_choice": "accuracy",
+    "next_sentence_prediction": "token_accuracy",
     "question_answering": "answer_f1",
     "regression": "r2",
     "sentence_embedding": "ndcg_at_10",
+    "sentence_order_prediction": "token_accuracy",
     "sentence_similarity": "pearson",
     "token_classification": "micro_f1",
 }
@@ -30,7 +32,9 @@ _MICRO = ("micro_f1", "micro_precision", "micro_recall")
 _PROBABILITIES = ("expected_calibration_error", "brier", "negative_log_likelihood")
 EMBEDDINGS = ("sentence_embedding", "sentence_similarity")
 """Tasks that give vectors, and state no probabilities."""
-LANGUAGE_MODELS = ("causal_language_modelling", "masked_language_modelling")
+SENTENCE_PAIRS = ("next_sentence_prediction", "sentence_order_prediction")
+"""Tasks that learn from pairs of segments of texts, beside hidden tokens."""
+LANGUAGE_MODELS = ("causal_language_modelling", "masked_language_modelling", *SENTENCE_PAIRS)
 """Tasks that learn from texts without labels, and state no probability of an answer."""
 WITHOUT_TARGET = ("sentence_embedding", *LANGUAGE_MODELS)
 WITHOUT_CLASSES = (*EMBEDDINGS, *LANGUAGE_MODELS)
@@ -46,6 +50,7 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "multiple_choice": ("accuracy",),
         "causal_language_modelling": ("token_accuracy", "perplexity", "bits_per_byte"),
         "masked_language_modelling": ("token_accuracy", "perplexity"),
+        **dict.fromkeys(SENTENCE_PAIRS, ("token_accuracy", "perplexity", "pair_accuracy")),
         "sentence_embedding": ("ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10"),
         "sentence_similarity": ("pearson", "spearman"),
         "question_answering": (

@@ -11,8 +11,8 @@ from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
 from charter.models.forward import logits_at
-from charter.tasks.language_model import LanguageModel, wide
-from charter.tasks.masking import masking_of
+from charter.tasks.language_model import LanguageModel, found_in
+from charter.tasks.masking import WholeWords, masking_of
 from charter.tasks.task import Head, Task
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ JUDGED_BY = 0
 def masked_language_modelling(
     *,
     probability: Annotated[float, Field(gt=0, lt=1, description="share of tokens that are hidden")] = 0.15,
-    whole_words: Annotated[
-        bool, Field(description="hide all tokens of a word or none, not each by itself")
-    ] = False,
+    whole_words: WholeWords = False,
 ) -> Task:
     """Find hidden tokens by the text on both sides: how BERT and its kin are pre-trained."""
     return MaskedLanguageModelling(probability=probability, whole_words=whole_words)
@@ -39,7 +37,7 @@ class MaskedLanguageModelling(LanguageModel):
 
     name: str = "masked_language_modelling"
     probability: float = 0.15
-    whole_words: bool = False
+    whole_words: WholeWords = False
 
     @property
     def head(self) -> Head:
@@ -78,19 +76,12 @@ class MaskedLanguageModelling(LanguageModel):
 
     def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
         """Of the hidden tokens of each sequence."""
-        import torch
-        from torch.nn import functional as F
-
         assert batch.targets is not None
         where = batch.targets != IGNORED
-        logits = wide(logits_at(model, batch.inputs, where))
+        logits = logits_at(model, batch.inputs, where)
         truth, owner = batch.targets[where], where.nonzero()[:, 0]
-        nats = F.cross_entropy(logits, truth, reduction="none")
-        surprise = nats.new_zeros(len(where)).index_add(0, owner, nats)
-        right = torch.zeros_like(surprise).index_add(
-            0, owner, (logits.argmax(dim=-1) == truth).to(nats.dtype)
-        )
-        return surprise, where.sum(dim=1), right.detach()
+        surprise, right = found_in(logits, truth, owner, len(where))
+        return surprise, where.sum(dim=1), right
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -234,6 +234,13 @@ METRICS: Mapping[str, Metric] = {
         "The share of hidden (or next) tokens that the model's first guess is right about.",
         "模型首选猜中的被遮盖（或下一个）词元所占比例。",
     ),
+    "pair_accuracy": Metric(
+        "Pairs told rightly",
+        "句对判断正确率",
+        "The share of pairs of segments of which the model tells rightly whether the second follows the first; half are right by "
+        "chance.",
+        "模型正确判断第二段是否紧接第一段的句对所占比例；随机猜测为一半。",
+    ),
     "perplexity": Metric(
         "Perplexity",
         "困惑度",

@@ -57,7 +57,10 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
         )
         told = say("settings_said", batch=batch, rate=f"{asked.learning_rate:g}", schedule=schedule)
         yield say("settings"), Cell(told, say("epochs_said", count=asked.epochs))
-    for metric in ("perplexity", "bits_per_byte", "token_accuracy"):
+    alone = first(found, AREA, "pieces_without_pair")
+    if alone is not None and alone.value:
+        yield say("without_pair"), Cell(say("without_pair_said", count=say.count(alone.value)))
+    for metric in ("perplexity", "bits_per_byte", "token_accuracy", "pair_accuracy"):
         one = first(found, AREA, metric)
         if one is not None:
             value = say.missing(one) if one.value is None else number(one.value)
