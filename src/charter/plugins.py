@@ -89,6 +89,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "ordinal": "charter.tasks.ordinal:ordinal",
             "question_answering": "charter.tasks.question_answering:question_answering",
             "regression": "charter.tasks.regression:regression",
+            "replaced_token_detection": "charter.tasks.replaced_token_detection:replaced_token_detection",
             "sentence_embedding": "charter.tasks.sentence_embedding:sentence_embedding",
             "sentence_order_prediction": "charter.tasks.sentence_pairs:sentence_order_prediction",
             "sentence_similarity": "charter.tasks.sentence_similarity:sentence_similarity",

@@ -187,6 +187,32 @@ def test_pairs_of_sentences_are_learned_and_a_killed_run_ends_with_the_same_weig
     assert (both.bert.pooler.dense.weight == trunk.pooler.dense.weight).all()
 
 
+ELECTRA = NEW.replace("bert", "electra").replace("hidden_size", "embedding_size: 24, hidden_size", 1)
+
+
+def test_replaced_tokens_are_learned_to_be_told_and_a_killed_run_ends_with_the_same_weights(folder):
+    result = killed_and_whole(write(folder, ELECTRA, "{use: replaced_token_detection}"), folder)
+    assert result.released and verify(result.bundle, None).ok
+    assert 0.0 <= found(result, "detection_f1").value < 1.0
+    assert 0.5 < found(result, "detection_accuracy").value < 1.0
+    perplexity = found(result, "generator_perplexity")
+    assert 1 < perplexity.low < perplexity.value < 400
+    told_in_both_languages(
+        result,
+        ["replaced-token detection", "F1 of replaced tokens", "Perplexity of the generator"],
+        ["替换词元检测", "替换词元 F1", "生成器困惑度"],
+    )
+    from transformers import ElectraForPreTraining, ElectraForSequenceClassification
+
+    stage = next(one for one in result.record.stages if one["name"] == "pretrain")
+    place = folder / "runs" / "artefacts" / stage["key"] / "files" / "model"
+    learned = ElectraForPreTraining.from_pretrained(place)
+    assert not [name for name in learned.state_dict() if "generator" in name]
+    assert ElectraForSequenceClassification.from_pretrained(result.bundle).config.embedding_size == 24
+    again = write(folder, f'base: "{place}"', "{use: replaced_token_detection, generator_size: 0.5}")
+    assert run(again).released
+
+
 def test_a_base_of_both_heads_is_released_by_itself(folder, capsys):
     path = folder / "charter.yaml"
     path.write_text(
@@ -234,6 +260,13 @@ def test_a_base_of_both_heads_is_released_by_itself(folder, capsys):
             "{use: sentence_order_prediction, whole_words: true}",
             "are no pieces of words",
         ),
+        (NEW, "{use: replaced_token_detection}", "'bert' has no head that tells which tokens were replaced"),
+        (ELECTRA, "{use: replaced_token_detection}\n  economies: true", "learns two models at once"),
+        (
+            "architecture: {use: gpt2}, tokenizer: {use: bpe}",
+            "{use: replaced_token_detection}",
+            "'gpt2' is a decoder",
+        ),
         (NEW, "{use: masked_language_modelling, whole_words: english}", "whole_words"),
         (NEW, "{use: next_sentence_predicton}", "Did you mean 'next_sentence_prediction'"),
     ],
@@ -243,3 +276,10 @@ def test_an_objective_that_a_base_cannot_learn_is_refused_at_its_place(folder, m
         spec.read(write(folder, model, objective))
     assert said in str(told.value)
     assert all(problem.line for problem in told.value.problems)
+
+
+def test_what_only_teaches_a_base_is_refused_as_a_task(folder):
+    path = write(folder, ELECTRA, "{use: masked_language_modelling}")
+    path.write_text(path.read_text().replace("{use: classification}", "{use: replaced_token_detection}"))
+    with pytest.raises(CharterFileError, match="name it in pretraining.objective"):
+        spec.read(path)

@@ -43,8 +43,8 @@ class Batch:
     sizes: (batch,) how many sequences each example has, in order; None where each has one.
     read: (batch, length) where the model's output is read; None: everywhere.
     pairs: (batch,) the class of the pair of texts that each sequence holds, IGNORED where it holds one text; None without pairs.
-    pair_weights: (batch,) how much a pair's loss counts beside the rest of its example's, so that an update has the mean over
-    its pairs.
+    beside_weights: (batch,) how much an example's mean loss of a second kind counts beside its first, so that an update has the mean
+    over all decisions of that kind; None where there is no second kind.
     """
 
     inputs: Mapping[str, "Tensor"]
@@ -54,7 +54,7 @@ class Batch:
     sizes: "Tensor | None" = None
     read: "Tensor | None" = None
     pairs: "Tensor | None" = None
-    pair_weights: "Tensor | None" = None
+    beside_weights: "Tensor | None" = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ class Examples:
     hiding: hides something of each sequence when a batch is made, whose targets are that; None: nothing is hidden.
     counts: (n,) how many targets each example has, where each target counts alike in the loss of an update; None: each
     example does.
-    pairs: (n,) the class of the pair of texts that each sequence holds, IGNORED where it holds one; each pair counts alike in the
-    loss of an update. None: there are no pairs.
+    pairs: (n,) the class of the pair of texts that each sequence holds, IGNORED where it holds one. None: there are no pairs.
+    beside: (n,) how many decisions of a second kind each example has (whether a pair is one, which tokens were replaced), where
+    each counts alike in the loss of an update; None: there is no second kind.
     anew: (seed, epoch) -> the examples as they are drawn for that epoch, as many, of the same rows; None: always the same.
     """
 
@@ -93,6 +94,7 @@ class Examples:
     hiding: Hiding | None = None
     counts: Integers | None = None
     pairs: Integers | None = None
+    beside: Integers | None = None
     anew: "Callable[[int, int], Examples] | None" = None
 
     def __len__(self) -> int:
@@ -148,9 +150,9 @@ class Examples:
             sizes=None if self.sizes is None else torch.from_numpy(self.sizes[index]),
             read=None if self.firsts is None else torch.from_numpy(self._read(index, length)),
             pairs=None if self.pairs is None else torch.from_numpy(self.pairs[places]),
-            pair_weights=None
-            if self.pairs is None
-            else torch.from_numpy(self._pair_weights(index, whole, weights)),
+            beside_weights=None
+            if self.beside is None
+            else torch.from_numpy(self._beside_weights(self.beside, index, whole, weights)),
         )
 
     def _weights(self, index: Integers, update: Integers) -> NDArray[np.float64]:
@@ -160,15 +162,13 @@ class Examples:
         found: NDArray[np.float64] = self.counts[index] / max(float(self.counts[update].mean()), 1e-12)
         return found
 
-    def _pair_weights(
-        self, index: Integers, update: Integers, weights: NDArray[np.float64]
+    @staticmethod
+    def _beside_weights(
+        beside: Integers, index: Integers, update: Integers, weights: NDArray[np.float64]
     ) -> NDArray[np.float32]:
-        """(index,) what makes the update's mean one over its pairs, once an example's loss is multiplied by its weight."""
-        if self.pairs is None or self.sizes is not None:
-            return np.zeros(len(index), dtype=np.float32)
-        share = float((self.pairs[update] != IGNORED).mean())
-        paired = self.pairs[index] != IGNORED
-        found = np.divide(1.0, share * weights, out=np.zeros(len(index)), where=paired & (weights > 0))
+        """(index,) what makes the update's mean one over its decisions, once an example's loss is multiplied by its weight."""
+        usual = max(float(beside[update].mean()), 1e-12)
+        found = np.divide(beside[index] / usual, weights, out=np.zeros(len(index)), where=weights > 0)
         return found.astype(np.float32)
 
     def _read(self, index: Integers, length: int) -> NDArray[np.bool_]:

@@ -236,5 +236,6 @@ class Pairing:
             hiding=self.hiding,
             counts=self.hiding.counts(ids.lengths, ids.specials),
             pairs=spans.labels,
+            beside=(spans.labels != IGNORED).astype(np.int64),
             anew=self,
         )

@@ -70,6 +70,10 @@ def _electra_words(model: Any, hidden: "Tensor") -> "Tensor":
     return model.generator_lm_head(model.generator_predictions(hidden))  # type: ignore[no-any-return]
 
 
+def _electra_replaced(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.discriminator_predictions(hidden)  # type: ignore[no-any-return]
+
+
 def _distilbert_words(model: Any, hidden: "Tensor") -> "Tensor":
     inner = model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
     return model.vocab_projector(inner)  # type: ignore[no-any-return]
@@ -96,6 +100,7 @@ def _table() -> dict[str, Head]:
     found["BertForMaskedLM"] = Head(False, _bert_words)
     found["BertForPreTraining"] = Head(False, _bert_words_of_pairs)
     found["ElectraForMaskedLM"] = Head(False, _electra_words)
+    found["ElectraForPreTraining"] = Head(False, _electra_replaced)
     found["DistilBertForMaskedLM"] = Head(False, _distilbert_words)
     found["ModernBertForMaskedLM"] = Head(False, _modernbert_words)
     found["GPT2LMHeadModel"] = Head(False, _lm_head)

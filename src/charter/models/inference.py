@@ -124,5 +124,5 @@ def on_device(batch: Batch, device: "torch.device") -> Batch:
         weights=moved(batch.weights),
         read=None if batch.read is None else moved(batch.read),
         pairs=None if batch.pairs is None else moved(batch.pairs),
-        pair_weights=None if batch.pair_weights is None else moved(batch.pair_weights),
+        beside_weights=None if batch.beside_weights is None else moved(batch.beside_weights),
     )

@@ -117,7 +117,7 @@ def train_model(
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
-        merged = adapter.merge(fitted.model)
+        merged = lessons.task.parted(adapter.merge(fitted.model), files / "beside")
         finished = lessons.task.finished(merged)
         save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
@@ -278,6 +278,7 @@ def fit_model(
         max_length=charter.model.max_length,
         mean_pooled=on_vectors,
     )
+    model = lessons.task.begun(model, settings.seed)
     if (on_vectors or lessons.descriptions is not None) and not pools_mean(model):
         heard.on_note(
             "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "

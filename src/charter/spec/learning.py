@@ -1,22 +1,29 @@
 """What a model and its tokenizer must have so that it can learn from texts as a charter asks."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from charter.errors import CharterError
 from charter.spec.agreement import Say
 from charter.spec.document import Path_
-from charter.spec.metrics import SENTENCE_PAIRS
+from charter.spec.metrics import BEFORE_A_TASK, SENTENCE_PAIRS
 from charter.spec.parts import Parts
 from charter.spec.places import model_type
 from charter.spec.use import Use
+
+_NEEDS: Mapping[str, tuple[str, str, str]] = {
+    **dict.fromkeys(SENTENCE_PAIRS, ("PAIRED", "of pairs of segments", ", or masked_language_modelling")),
+    "replaced_token_detection": ("DETECTING", "which tokens were replaced", ", or masked_language_modelling"),
+}
+"""What is learned -> the list of types that can, in `charter.models.architectures`; what their head tells; what to take else."""
 
 
 def check_learning(parts: Parts, folder: Path, say: Say) -> None:
     """Say what the model can't learn, as far as it is known before a run."""
     for path, use in learned(parts):
-        _pairs(parts, folder, path, use, say)
+        _head(parts, folder, path, use, say)
+        _before_a_task(parts, path, use, say)
         _whole_words(parts, path, use, say)
 
 
@@ -28,21 +35,37 @@ def learned(parts: Parts) -> Iterator[tuple[Path_, Use]]:
             yield path, use
 
 
-def _pairs(parts: Parts, folder: Path, path: Path_, use: Use, say: Say) -> None:
-    """Pairs need a head for them; a decoder is told of in other words already."""
-    kind = model_type(parts, folder) if use.use in SENTENCE_PAIRS else None
-    if kind is None:
+def _head(parts: Parts, folder: Path, path: Path_, use: Use, say: Say) -> None:
+    """What is learned besides hidden tokens needs a head of its own; a decoder is told of in other words already."""
+    if use.use not in _NEEDS:
         return
-    architectures = importlib.import_module("charter.models.architectures")
+    name, what, instead = _NEEDS[use.use]
+    kind, architectures = model_type(parts, folder), importlib.import_module("charter.models.architectures")
+    accepted = getattr(architectures, name)
     try:
-        told = kind in architectures.PAIRED or architectures.is_decoder(kind)
+        fits = kind is None or kind in accepted or architectures.is_decoder(kind)
     except CharterError:  # no such type, which is said at its own place
         return
-    if not told:
+    if not fits:
         say(
             path,
-            f"'{kind}' has no head that tells of pairs of segments; {use.use} is for {', '.join(architectures.PAIRED)}: take one "
-            "of these, or masked_language_modelling",
+            f"'{kind}' has no head that tells {what}; {use.use} is for {', '.join(accepted)}: take one of these{instead}",
+        )
+
+
+def _before_a_task(parts: Parts, path: Path_, use: Use, say: Say) -> None:
+    """What teaches a base only, and what goes on beside the base there."""
+    if use.use not in BEFORE_A_TASK:
+        return
+    if path == ("task",):
+        say(
+            path,
+            f"{use.use} teaches a base before a task, and is none by itself: name it in pretraining.objective",
+        )
+    elif parts.one("pretraining", "economies"):
+        say(
+            ("pretraining", "economies"),
+            f"they are not made with {use.use}, which learns two models at once; remove the key",
         )
 
 

@@ -20,6 +20,7 @@ MASKED, RANDOM = 0.8, 0.1
 class Masking:
     """Hides the share `probability` of a sequence's tokens, at least one: 80 % masked, 10 % random, 10 % as they are.
 
+    always: all of them are masked, none random or as it is (Clark et al. 2020, section 2).
     ordinary: (tokens,) the ids that a random token is drawn from. special: (vocabulary,) what is never hidden.
     continues: (vocabulary,) tokens that go on with the word before; None hides each token by itself, else whole words.
     signs: (vocabulary,) the Han character that a token stands for, "" for others, of which Chinese words are made by jieba
@@ -35,6 +36,7 @@ class Masking:
     probability: float
     seed: int | None = None
     signs: NDArray[np.str_] | None = None
+    always: bool = False
 
     def __call__(self, sequences: Sequence[Integers], places: Sequence[int]) -> Hidden:
         """Hide something of each sequence."""
@@ -67,6 +69,9 @@ class Masking:
         chosen = each if self.continues is None else self._words(ids, candidates, wanted, random)
         targets[chosen] = ids[chosen]
         masked = ids.copy()
+        if self.always:
+            masked[chosen] = self.mask
+            return masked, targets
         dice = random.random(len(chosen))
         masked[chosen[dice < MASKED]] = self.mask
         others = chosen[(dice >= MASKED) & (dice < MASKED + RANDOM)]

@@ -107,7 +107,9 @@ class SentencePairs(LanguageModel):
         pairing = Pairing(segments, frame, self.second, hiding, int(tokenizer.pad_token_id))
         drawn = pairing.drawn(np.random.default_rng(JUDGED_BY))
         ends = np.searchsorted(segments.pieces, segments.documents)
-        return replace(drawn, rows=rows[ROW].to_numpy(), sizes=np.diff(ends), counts=None, anew=None)
+        return replace(
+            drawn, rows=rows[ROW].to_numpy(), sizes=np.diff(ends), counts=None, beside=None, anew=None
+        )
 
     def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
         """Of the hidden tokens of each sequence, and of its pair."""
@@ -122,9 +124,9 @@ class SentencePairs(LanguageModel):
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """The mean surprise of a sequence's hidden tokens in nats and, weighed, that of its pair, shape (batch,)."""
         del class_weights
-        assert batch.pair_weights is not None
+        assert batch.beside_weights is not None
         surprise, tokens, _, pair, *_ = self.surprise(model, batch)
-        return surprise / tokens.clamp(min=1) + pair * batch.pair_weights
+        return surprise / tokens.clamp(min=1) + pair * batch.beside_weights
 
     def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
         """The mean surprise of a hidden token, and of a pair where there is one, in nats."""

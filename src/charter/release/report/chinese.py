@@ -216,6 +216,7 @@ CHINESE: Mapping[str, str] = {
     "objective_sentence_order_prediction": "找出被遮盖的词，并判断相邻两段的顺序是否正确（句序预测）",
     "without_pair": "不成对的片段",
     "without_pair_said": "{count} 个：只有一个句子；只用于学习被遮盖的词，不用于学习句对",
+    "objective_replaced_token_detection": "找出哪些词被一个小语言模型替换过（替换词元检测）",
     "objective_causal_language_modelling": "根据前文预测下一个词（因果语言建模）",
     "begins_with": "起点",
     "new_model": "新的 {kind} 模型，权重随机",

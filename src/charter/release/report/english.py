@@ -239,6 +239,7 @@ ENGLISH: Mapping[str, str] = {
     "(sentence-order prediction)",
     "without_pair": "Pieces without a pair",
     "without_pair_said": "{count}: of one sentence alone; hidden words are learned from them, and no pair",
+    "objective_replaced_token_detection": "to tell which words a small language model has replaced (replaced-token detection)",
     "objective_causal_language_modelling": "to foretell each word by those before it (causal language modelling)",
     "begins_with": "It began with",
     "new_model": "a new model of type {kind}, random weights",
