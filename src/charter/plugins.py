@@ -76,6 +76,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "head": "charter.models.adapters:head",
             "lora": "charter.models.adapters:lora",
             "bias": "charter.models.adapters:bias",
+            "gradual": "charter.models.adapters:gradual",
         },
         "objective": {"contrastive": "charter.training.contrastive:contrastive"},
         "task": {
@@ -117,7 +118,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
-        "adapter": ("gradual",),
+        "adapter": (),
         "objective": (),
         "task": (),
         "audit": (

@@ -270,10 +270,11 @@ def fit_model(
     updates = settings.epochs * plan.steps_per_epoch(len(examples))
     if on_vectors and 0 < updates < FEW_UPDATES:
         heard.on_note(f"only {updates} updates, which hardly move the encoder; raise training.epochs")
+    adapter = _adapter(charter)
     model = adapted(
         base,
         lessons.task,
-        _adapter(charter),
+        adapter,
         seed=settings.seed,
         max_length=charter.model.max_length,
         mean_pooled=on_vectors,
@@ -291,6 +292,7 @@ def fit_model(
         settings,
         plan,
         objective=objective,
+        layerwise=adapter.layerwise,
         half=is_half(settings),
         world=world,
         work=work,

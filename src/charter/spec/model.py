@@ -55,7 +55,7 @@ class Model(Section):
         description="learned from the texts that are pre-trained on: {use: wordpiece, size: 8000}, bpe, unigram or "
         "characters for a new model; {use: extended, size: 1000} adds words to the base's own",
     )
-    adapt: Use = Field(Use(use="full"), description="full, head, lora or bias")
+    adapt: Use = Field(Use(use="full"), description="full, head, lora, bias or gradual")
     max_length: Whole = Field(
         128, ge=8, le=8192, description="tokens a text is cut at; cut texts are counted"
     )

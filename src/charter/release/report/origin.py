@@ -120,7 +120,11 @@ def _curves(record: Record, say: Wording) -> list[object]:
     caption = say("validation_score", metric=say.metric(headline(record)))
     score = plots.scores(caption, record.history, say("update"))
     figures = [Figure(svg, said) for svg, said in ((loss, say("loss")), (score, caption)) if svg]
-    return [Pair(*figures)] if len(figures) == 2 else list(figures)
+    shown: list[object] = [Pair(*figures)] if len(figures) == 2 else list(figures)
+    if any("rates" in entry for entry in record.history):
+        rates = plots.rates(say("learning_rates"), record.history, say("update"))
+        shown += [Figure(rates, say("learning_rates"))] if rates else []
+    return shown
 
 
 def _times(record: Record, say: Wording) -> Table:
