@@ -78,7 +78,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "bias": "charter.models.adapters:bias",
             "gradual": "charter.models.adapters:gradual",
         },
-        "objective": {"contrastive": "charter.training.contrastive:contrastive"},
+        "objective": {
+            "contrastive": "charter.training.contrastive:contrastive",
+            "distillation": "charter.training.distillation:distillation",
+        },
         "task": {
             "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter import plugins
+from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.limits import Limit
 from charter.spec.messages import told
@@ -320,6 +321,8 @@ def _objective(parts: Parts, say: Say) -> None:
             "objective contrastive teaches the encoder, and model.adapt gradual begins with the head alone: add over: 0 to it, for "
             "rates decayed by layer without waiting",
         )
+    for path, because in distillation_problems(parts):
+        say(path, because)
     if updates == 0 and objective is None and not described:
         say(
             ("training", "epochs"),

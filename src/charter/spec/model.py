@@ -21,7 +21,7 @@ from charter.spec.data import Data
 from charter.spec.fields import Fraction, Name, Number, Section, Whole
 from charter.spec.limits import Limit, parse_limit
 from charter.spec.pretraining import Pretraining
-from charter.spec.training import Training
+from charter.spec.training import DISTILLATION, Training
 from charter.spec.use import Use
 
 
@@ -212,6 +212,11 @@ class Charter(Section):
             raise ValueError(
                 f"objective {objective.use} compares each example with the others of its batch, so no example's influence can "
                 "be bounded alone, and a privacy budget promises nothing; take one of the two out"
+            )
+        if self.privacy is not None and objective is not None and objective.use == DISTILLATION:
+            raise ValueError(
+                "objective distillation hands on what its teacher learned, and no teacher can be shown to have learned these rows "
+                "within this privacy budget; take one of the two out"
             )
         return self
 

@@ -149,6 +149,7 @@ def fit(
     model.to(pick_device())
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
         learned = _Learned(objective or task, examples, layerwise)
+        learned.objective.begin(model, seed=settings.seed)
         session = _Session(model, task, learned, validation, settings, per_epoch, work, logs, interrupt)
         session.resume(on_note)
         try:
@@ -281,6 +282,7 @@ class _Session:
         kept = self.best if self.keep_best else None
         if kept is not None:
             load_learned(self.model, kept)
+        self.learned.objective.end(self.model)
         _check_finite(self.model)
         parameters = list(self.model.parameters())
         return Fitted(

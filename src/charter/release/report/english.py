@@ -273,6 +273,9 @@ ENGLISH: Mapping[str, str] = {
     "parameters_of": "{trainable} of {all} parameters ({share})",
     "epochs": "Epochs",
     "objective": "Objective",
+    "objective_distillation": "the labels, and what a teacher answers to the same rows (distillation)",
+    "teacher": "Teacher",
+    "teacher_may_know": "it may have learned from rows that this model is judged on",
     "objective_contrastive": "contrastive, for few examples: texts of one class are drawn together, others apart; then a logistic "
     "regression on their vectors is the head",
     "start": "Start of the head",
@@ -337,6 +340,7 @@ ENGLISH: Mapping[str, str] = {
     "stage_tracking": "Tracking",
     "stage_trial": "Trial {number}",
     "stage_train": "Train",
+    "stage_teach": "Ask the teacher",
     "stage_nearest_description": "Answer by the nearest description",
     "stage_export_of": "Export and calibrate {name}",
     "stage_answer_of": "Answer the held-out rows with {name}",

@@ -176,6 +176,11 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
         revision = {"revision": base["revision"], "digest": str(base.get("digest", ""))[:DIGEST]}
         about = say("revision", **revision)
     yield say("base"), Cell(charter.model.begins_with, about, "own")
+    teacher: Mapping[str, Any] = origin.get("teacher") or {}
+    if teacher:
+        doubt = [say("teacher_may_know")] if teacher.get("may_have_read_test_rows") else []
+        about = " · ".join([digest(teacher["digest"]), *doubt])
+        yield say("teacher"), Cell(str(teacher.get("name") or teacher["reference"]), about, "own")
     for name, export in (origin.get("exports") or {}).items():
         said = say("format_said", format=name, digest=str(export["digest"])[:DIGEST])
         size = f"{export['bytes'] / 1e6:.3g} MB" if "bytes" in export else ""
