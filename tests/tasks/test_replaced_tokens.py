@@ -52,7 +52,7 @@ def test_the_loss_of_an_update_is_transformers_own_of_both_models(electra, tmp_p
     both = begun(electra, task).double().train()
     examples = task.encoded([rows_of(TEXTS)], COLUMNS, tokenizer, 24, tmp_path / "pieces")
     index = np.arange(len(examples))
-    given, asked, drawn = [], [], []
+    given, drawn = [], []
 
     def watched(filled, ids, learning):
         drawn.append(ReplacedTokenDetection._drawn(filled, ids, learning))

@@ -32,7 +32,8 @@ def load_generator(discriminator: Any, folder: Path) -> "nn.Module":
     """A discriminator with the generator that was saved in a folder beside it."""
     from transformers import ElectraForMaskedLM
 
-    from charter.models.base import loading, quiet
+    from charter.models.base import quiet
+    from charter.models.folders import loading
 
     with quiet(), loading(str(folder)):
         generator = ElectraForMaskedLM.from_pretrained(folder, use_safetensors=True, local_files_only=True)

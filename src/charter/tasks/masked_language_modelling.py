@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import polars as pl
 from pydantic import Field
@@ -10,8 +10,8 @@ from pydantic import Field
 from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
-from charter.models.forward import logits_at
-from charter.tasks.language_model import LanguageModel, found_in
+from charter.models.forward import words_at
+from charter.tasks.language_model import LanguageModel, surprise_of
 from charter.tasks.masking import WholeWords, masking_of
 from charter.tasks.task import Head, Task
 
@@ -36,6 +36,7 @@ class MaskedLanguageModelling(LanguageModel):
     """The loss is the mean negative log-likelihood of the hidden tokens; each counts alike, whatever its document."""
 
     name: str = "masked_language_modelling"
+    fills: ClassVar[bool] = True
     probability: float = 0.15
     whole_words: WholeWords = False
 
@@ -74,14 +75,12 @@ class MaskedLanguageModelling(LanguageModel):
         )
         return replace(told, hiding=masking)
 
-    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
+    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
         """Of the hidden tokens of each sequence."""
         assert batch.targets is not None
         where = batch.targets != IGNORED
-        logits = logits_at(model, batch.inputs, where)
-        truth, owner = batch.targets[where], where.nonzero()[:, 0]
-        surprise, right = found_in(logits, truth, owner, len(where))
-        return surprise, where.sum(dim=1), right
+        truth = batch.targets[where]
+        return surprise_of(words_at(model, batch.inputs, where), truth, where, batch)
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -16,7 +16,8 @@ from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
 from charter.models.detection import load_generator, save_generator, with_generator
 from charter.models.forward import forward_of, logits_at
-from charter.tasks.language_model import RIGHT, SHARED, SURPRISE, TOKENS, LanguageModel, found_in, wide
+from charter.models.vocabulary import Words
+from charter.tasks.language_model import RIGHT, SHARED, SURPRISE, TOKENS, LanguageModel, surprise_of
 from charter.tasks.masked_language_modelling import JUDGED_BY
 from charter.tasks.masking import Masking, masking_of
 from charter.tasks.scoring import divided
@@ -123,15 +124,13 @@ class ReplacedTokenDetection(LanguageModel):
 
         assert batch.targets is not None
         where, real = batch.targets != IGNORED, batch.inputs["attention_mask"].bool()
-        filled = wide(logits_at(forward_of(model.generator), batch.inputs, where))
-        truth, owner = batch.targets[where], where.nonzero()[:, 0]
-        words = found_in(filled, truth, owner, len(where))
+        filled = logits_at(forward_of(model.generator), batch.inputs, where)
+        truth = batch.targets[where]
+        words = surprise_of(Words(filled), truth, where, batch)
         ids = batch.inputs["input_ids"]
         corrupt = ids.masked_scatter(where, self._drawn(filled, ids, model.training))
         replaced = (corrupt != ids.masked_scatter(where, truth))[real]
-        doubts = wide(
-            logits_at(forward_of(model.discriminator), {**batch.inputs, "input_ids": corrupt}, real)
-        )
+        doubts = logits_at(forward_of(model.discriminator), {**batch.inputs, "input_ids": corrupt}, real)
         nats = F.binary_cross_entropy_with_logits(doubts, replaced.to(doubts.dtype), reduction="none")
         of, said = real.nonzero()[:, 0], doubts > 0
 
@@ -140,7 +139,7 @@ class ReplacedTokenDetection(LanguageModel):
 
         caught, missed, accused = said & replaced, ~said & replaced, said & ~replaced
         kinds = torch.stack([caught, missed, accused]).detach()
-        return words[0], where.sum(dim=1), words[1], real.sum(dim=1), summed(nats), *map(summed, kinds)
+        return *words, real.sum(dim=1), summed(nats), *map(summed, kinds)
 
     @staticmethod
     def _drawn(filled: "Tensor", ids: "Tensor", learning: bool) -> "Tensor":
@@ -150,7 +149,8 @@ class ReplacedTokenDetection(LanguageModel):
         random = None
         if not learning:
             random = torch.Generator(filled.device).manual_seed(crc32(ids.cpu().numpy().tobytes()))
-        likely = filled.detach().softmax(dim=-1)
+        wide = torch.promote_types(filled.dtype, torch.float32)
+        likely = filled.detach().softmax(dim=-1, dtype=wide)
         return torch.multinomial(likely, 1, generator=random)[:, 0] if len(likely) else ids.new_zeros(0)
 
     def loss(self, model: Any, batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":

@@ -15,8 +15,9 @@ from charter.data.columns import ROW, Columns
 from charter.data.pairs import PairFrame, Pairing, Second
 from charter.data.segments import found_segments, segments_of, write_segments
 from charter.errors import DataError
-from charter.models.forward import pair_logits_at
-from charter.tasks.language_model import SHARED, SURPRISE, TOKENS, LanguageModel, found_in
+from charter.models.forward import pairs_at
+from charter.models.vocabulary import Words
+from charter.tasks.language_model import SHARED, SURPRISE, TOKENS, LanguageModel, surprise_of
 from charter.tasks.masked_language_modelling import JUDGED_BY
 from charter.tasks.masking import WholeWords, masking_of
 from charter.tasks.scoring import divided
@@ -60,6 +61,7 @@ class SentencePairs(LanguageModel):
     whole_words: WholeWords = False
     labels: tuple[str, ...] = ()
     width: ClassVar[int] = SHARED + 3
+    fills: ClassVar[bool] = True
 
     @property
     def head(self) -> Head:
@@ -115,11 +117,17 @@ class SentencePairs(LanguageModel):
         """Of the hidden tokens of each sequence, and of its pair."""
         assert batch.targets is not None and batch.pairs is not None
         where, paired = batch.targets != IGNORED, batch.pairs != IGNORED
-        told = pair_logits_at(model, batch.inputs, where)
-        owners = where.nonzero()[:, 0], paired.nonzero()[:, 0]
-        words = found_in(told.words, batch.targets[where], owners[0], len(where))
-        pairs = found_in(told.pairs[paired], batch.pairs[paired], owners[1], len(where))
-        return words[0], where.sum(dim=1), words[1], pairs[0], paired.long(), pairs[1]
+        told = pairs_at(model, batch.inputs, where)
+        words = surprise_of(told.words, batch.targets[where], where, batch)
+        pairs = Words(told.pairs[paired]).surprise(batch.pairs[paired])
+        nats, right = pairs.nats.new_zeros(2, len(where))
+        owner = paired.nonzero()[:, 0]
+        return (
+            *words,
+            nats.index_copy(0, owner, pairs.nats),
+            paired.long(),
+            right.index_copy(0, owner, pairs.found.to(right.dtype)),
+        )
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """The mean surprise of a sequence's hidden tokens in nats and, weighed, that of its pair, shape (batch,)."""
