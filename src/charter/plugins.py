@@ -45,6 +45,8 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "conll": "charter.data.sources.conll:conll",
             "excel": "charter.data.sources.excel:excel",
             "folder": "charter.data.sources.folder:folder",
+            "lines": "charter.data.sources.folder:lines",
+            "paragraphs": "charter.data.sources.folder:paragraphs",
             "sql": "charter.data.sources.sql:sql",
             "hf": "charter.data.sources.hub:hf",
             "sample": "charter.data.sources.samples:sample",

@@ -197,7 +197,7 @@ def gpt(tokenizer):
 def letters():
     from charter.models.tokenizers import characters
 
-    return characters(size=80).learn(TEXTS, True)
+    return characters(size=80).learn(lambda: TEXTS, True)
 
 
 def test_the_surprise_of_a_document_is_transformers_own(letters):
