@@ -109,6 +109,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "safetensors": "charter.models.exports:safetensors",
             "onnx": "charter.models.onnx_graphs:onnx",
             "onnx-int8": "charter.models.onnx_graphs:onnx_int8",
+            "peft": "charter.models.peft_adapters:peft",
             "openvino": "charter.models.openvino_graphs:openvino",
             "openvino-int8": "charter.models.openvino_graphs:openvino_int8",
         },

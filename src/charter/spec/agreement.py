@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from charter import plugins
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
+from charter.spec.forms import form_problems
 from charter.spec.limits import Limit
 from charter.spec.messages import told
 from charter.spec.metrics import (
@@ -393,6 +394,8 @@ def _audits(parts: Parts, say: Say) -> None:
         if name in formats:
             say(path, f"format '{name}' stands twice; keep one")
         formats.add(name)
+    for path, because in form_problems(parts):
+        say(path, because)
 
 
 def _limits(parts: Parts, say: Say) -> None:
