@@ -80,6 +80,9 @@ def test_a_model_that_is_not_run_padding_free_is_not_compiled():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf"
+)  # dynamo looks, and hides it else
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 def test_compiled_layers_give_the_same_numbers_and_are_compiled_once_for_all_lengths(kind):
     from torch._dynamo.utils import counters

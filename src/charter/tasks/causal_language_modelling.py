@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class CausalLanguageModelling(LanguageModel):
     """A document begins and ends with the tokenizer's end-of-text token; each of its tokens is foretold once."""
 
     name: str = "causal_language_modelling"
+    writes: ClassVar[bool] = True
 
     @property
     def head(self) -> Head:

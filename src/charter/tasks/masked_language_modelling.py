@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import polars as pl
 from pydantic import Field
@@ -38,6 +38,7 @@ class MaskedLanguageModelling(LanguageModel):
     """The loss is the mean negative log-likelihood of the hidden tokens; each counts alike, whatever its document."""
 
     name: str = "masked_language_modelling"
+    fills: ClassVar[bool] = True
     probability: float = 0.15
     whole_words: bool = False
 

@@ -157,6 +157,10 @@ class Task(Objective):
     """Whether the best checkpoint is that of the lowest loss on validation, not of the highest headline."""
     streams: ClassVar[bool] = False
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
+    writes: ClassVar[bool] = False
+    """Whether its model writes a text on, token by token."""
+    fills: ClassVar[bool] = False
+    """Whether its model finds hidden tokens by the text on both sides."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
