@@ -174,7 +174,9 @@ def train_stage(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": settings.model_dump(mode="json", exclude={"objective", "precision", "search"}),
+            "training": settings.model_dump(
+                mode="json", exclude={"objective", "precision", "search", "gradient_checkpointing"}
+            ),
             "objective": objective,
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,
