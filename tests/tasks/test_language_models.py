@@ -142,7 +142,7 @@ def test_an_update_is_that_of_the_mean_over_all_hidden_tokens(tiny_bert, tmp_pat
     class Kept:
         rates = ()
 
-        def begin(self, rate, share):
+        def begin(self, *_):
             return []
 
         def zero_grad(self):
@@ -197,7 +197,7 @@ def gpt(tokenizer):
 def letters():
     from charter.models.tokenizers import characters
 
-    return characters(size=80).learn(TEXTS, True)
+    return characters(size=80).learn(lambda: TEXTS, True)
 
 
 def test_the_surprise_of_a_document_is_transformers_own(letters):

@@ -38,7 +38,9 @@ from charter.tasks.task import Task
 from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 
-VERSION = 6
+VERSION = 7
+ADAPTER = "adapter"
+"""The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 FEW = 50
@@ -122,8 +124,10 @@ def train_model(
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
+        finished = lessons.task.finished(fitted.model)
+        if adapter.save is not None:
+            adapter.save(fitted.model, files / ADAPTER)
         merged = lessons.task.parted(adapter.merge(fitted.model), files / "beside")
-        finished = lessons.task.finished(merged)
         save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
