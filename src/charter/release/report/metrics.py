@@ -267,6 +267,20 @@ METRICS: Mapping[str, Metric] = {
         "The share of hidden tokens that the small model's first guess is right about.",
         "小模型首选猜中的被遮盖词元所占比例。",
     ),
+    "alignment": Metric(
+        "Alignment",
+        "对齐度",
+        "How far apart, squared, the vectors of what belongs together lie on average: 0 in one place, 2 unrelated; less is better.",
+        "相互对应的文本的向量之间距离平方的平均值：0 为重合，2 为无关；越小越好。",
+        share=False,
+    ),
+    "uniformity": Metric(
+        "Uniformity",
+        "均匀度",
+        "How evenly the vectors of different texts are spread, from 0 (all in one place) down to about -4 (evenly); less is better.",
+        "不同文本的向量分布得多均匀：从 0（全部重合）到约 -4（均匀分布）；越小越好。",
+        share=False,
+    ),
     "perplexity": Metric(
         "Perplexity",
         "困惑度",

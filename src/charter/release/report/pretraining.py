@@ -20,6 +20,10 @@ JUDGED = (
     "detection_accuracy",
     "generator_perplexity",
     "generator_token_accuracy",
+    "ndcg_at_10",
+    "recall_at_1",
+    "alignment",
+    "uniformity",
 )
 """What is told of held-out texts, as far as it was measured."""
 
@@ -71,6 +75,9 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     alone = first(found, AREA, "pieces_without_pair")
     if alone is not None and alone.value:
         yield say("without_pair"), Cell(say("without_pair_said", count=say.count(alone.value)))
+    judged = "" if asked is None else f"judged_by_{asked.objective.use}"
+    if say.has(judged):
+        yield say("judged_by"), Cell(say(judged))
     for metric in JUDGED:
         one = first(found, AREA, metric)
         if one is not None:
