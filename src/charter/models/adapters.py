@@ -3,11 +3,13 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from charter.errors import ModelError
+from charter.models.depth import Layerwise, by_depth
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,10 +23,16 @@ Model = Any  # a PreTrainedModel, or peft's wrapper of one
 
 @dataclass(frozen=True)
 class Adapter:
-    """apply: choose what trains (by `requires_grad`), perhaps adding weights. merge: a plain transformers model again."""
+    """apply: choose what trains (by `requires_grad`), perhaps adding weights. merge: a plain transformers model again.
+
+    layerwise: how learning differs by depth; None: everything that trains learns alike.
+    save: writes what was added beside the base, where that is a part of its own.
+    """
 
     apply: Callable[["PreTrainedModel"], Model]
     merge: Callable[[Model], "PreTrainedModel"]
+    layerwise: Layerwise | None = None
+    save: Callable[[Model, Path], None] | None = None
 
 
 def adapted(
@@ -77,6 +85,32 @@ def bias() -> Adapter:
     return Adapter(apply, lambda model: model)
 
 
+def gradual(
+    *,
+    decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="each layer's learning rate is so many times that of the one above it"),
+    ] = 0.95,
+    over: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of training after which every layer learns; until then the head first, then a layer more each "
+            "part, from the top; 0: all from the start",
+        ),
+    ] = 0.5,
+    at_once: Annotated[int, Field(ge=1, description="layers that begin to learn at once")] = 1,
+) -> Adapter:
+    """Every weight learns, upper layers sooner and faster: gradual unfreezing (Howard and Ruder 2018), rates decayed by layer."""
+
+    def apply(model: "PreTrainedModel") -> Model:
+        by_depth(model)  # says before any work that layers can't be told apart
+        return model
+
+    return Adapter(apply, lambda model: model, Layerwise(decay, over, at_once))
+
+
 def lora(
     *,
     rank: Annotated[int, Field(ge=1, le=1024, description="rank of the added matrices")] = 8,
@@ -113,7 +147,12 @@ def lora(
         except ValueError as error:
             raise ModelError(f"model.adapt lora: {str(error).splitlines()[0][:300]}") from None
 
-    return Adapter(apply, lambda model: model.merge_and_unload())
+    def save(model: Model, folder: Path) -> None:
+        from charter.models.peft_adapters import save_adapter
+
+        save_adapter(model, folder)
+
+    return Adapter(apply, lambda model: model.merge_and_unload(), save=save)
 
 
 def _has_conv1d(model: "PreTrainedModel") -> bool:

@@ -327,7 +327,8 @@ def _judged(
         del work
         tokenizer, columns = load_tokenizer(place), data.columns
         examples = trained.task.examples(rows, columns, tokenizer, charter.model.max_length)
-        outputs = predict_outputs(load_model(place, trained.task), trained.task, examples, on_batch=tell)
+        model = trained.task.rejoined(load_model(place, trained.task), trained.artifact.path / "beside")
+        outputs = predict_outputs(model, trained.task, examples, on_batch=tell)
         case = Case(
             of=learned.digest,
             task=trained.task,

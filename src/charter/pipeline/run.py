@@ -9,7 +9,8 @@ from typing import Any
 from charter import plugins, spec
 from charter.audits.case import Answers
 from charter.errors import BundleError
-from charter.models.exports import check_installed
+from charter.models.base import Base
+from charter.models.exports import Exporter, check_installed
 from charter.models.world import ALONE, World
 from charter.pipeline.answering import answer_held_out, answer_nearest
 from charter.pipeline.exporting import Exported, export_model
@@ -19,6 +20,7 @@ from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import begin_base
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.searching import check_search, search_settings
+from charter.pipeline.teaching import find_teacher, teach
 from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
 from charter.pipeline.weighing import weigh_form
 from charter.release.bundle import Contents, check_destination, pack
@@ -39,6 +41,7 @@ from charter.runs.run import Event, Run, begin_run, charters_judged, judged_befo
 from charter.runs.store import Store
 from charter.spec.datasheet import read_answers
 from charter.spec.model import Charter
+from charter.tasks.task import Task
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,6 +112,7 @@ def run(
     sign_with = _key(charter.release.sign, folder)
     _check_release(charter, place, sign_with, draft=draft)
     check_search(charter)
+    teacher = find_teacher(charter, folder)
     trackers = make_trackers(charter)
     answers = _datasheet(charter, folder)
     tell: OnProgress = on_progress or _silent
@@ -118,11 +122,21 @@ def run(
     ):
         data = prepare_data(going, charter, folder)
         begun = begin_base(going, charter, folder, data, tell, world)
+        _check_forms(charter, begun.base)
+        taught = teach(going, charter, teacher, data, tell)
         searched = search_settings(
-            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world
+            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world, taught
         )
         trained = train_model(
-            going, charter, begun.base, data, tell, tracking.record, settings=searched.settings, world=world
+            going,
+            charter,
+            begun.base,
+            data,
+            tell,
+            tracking.record,
+            settings=searched.settings,
+            world=world,
+            taught=taught,
         )
         tracking.catch_up(trained.history)
         exports = [
@@ -143,6 +157,8 @@ def run(
         kept_all = released(verdicts)
         preparation = preparation_facts(charter, data, exports)
         origin = provenance(going, charter, data, trained, exports, begun.origin)
+        if taught is not None:
+            origin["teacher"] = dict(taught.origin)
         origin["preparation_digest"] = value_digest(preparation)
         record = Record(
             charter=charter,
@@ -209,6 +225,15 @@ def _check_release(charter: Charter, place: Path, sign_with: Path | None, *, dra
         check_key(sign_with)
     for kept_all in (True, False) if draft else (True,):
         check_destination(_destination(charter, place, kept_all))
+
+
+def _check_forms(charter: Charter, base: Base) -> None:
+    """Find before any training what would keep this base from a form that is released."""
+    task: Task = plugins.make("task", charter.task.use, charter.task.options)
+    for name in charter.release.formats:
+        exporter: Exporter = plugins.make("exporter", name, {})
+        if exporter.check_base is not None:
+            exporter.check_base(base, task)
 
 
 def _tell_of_earlier(run: Run, bundle: Path) -> None:

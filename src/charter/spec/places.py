@@ -16,8 +16,10 @@ from charter.errors import CharterError, CharterFileError, MissingExtraError
 from charter.spec.agreement import RESERVED, all_roles, published
 from charter.spec.data import WHERE
 from charter.spec.datasheet import read_answers
+from charter.spec.distillation import named_teacher, taught_task
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
+from charter.spec.metrics import SENTENCE_PAIRS
 from charter.spec.parts import Parts, Say
 from charter.spec.use import Use
 
@@ -38,6 +40,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
     _evaluation_sets(parts, folder, say)
     _datasheet(parts, folder, say)
     _base(parts, folder, say)
+    _teacher(parts, folder, say)
     _architecture(parts, say)
     _reads_as_asked(parts, folder, say)
     key: str | None = parts.one("release", "sign")
@@ -266,7 +269,11 @@ def _architecture(parts: Parts, say: Say) -> None:
         say(("model", "architecture", *where), str(error).partition(": ")[2])
 
 
-_READS: Mapping[str, bool] = {"masked_language_modelling": False, "causal_language_modelling": True}
+_READS: Mapping[str, bool] = {
+    "masked_language_modelling": False,
+    "causal_language_modelling": True,
+    **dict.fromkeys((*SENTENCE_PAIRS, "replaced_token_detection"), False),
+}
 """Language modelling -> whether it is for a decoder."""
 
 
@@ -281,11 +288,7 @@ def _reads_as_asked(parts: Parts, folder: Path, say: Say) -> None:
     ]
     if not asked:
         return
-    new: Use | None = parts.one("model", "architecture")
-    base: str | None = parts.one("model", "base")
-    place = base_folder(base, folder) if base is not None else None
-    config = _config(place) if place is not None else {}
-    kind = new.use if new is not None else config.get("model_type") if isinstance(config, dict) else None
+    kind = model_type(parts, folder)
     try:
         decoder = _room("charter.models.architectures").is_decoder(kind) if isinstance(kind, str) else None
     except CharterError:
@@ -294,6 +297,16 @@ def _reads_as_asked(parts: Parts, folder: Path, say: Say) -> None:
         if decoder is not None and decoder != _READS[use.use]:
             what, other = ("a decoder", "causal") if decoder else ("an encoder", "masked")
             say(path, f"'{kind}' is {what}, which can't learn by {use.use}; take {other}_language_modelling")
+
+
+def model_type(parts: Parts, folder: Path) -> str | None:
+    """The name that transformers has for the type of the model that a charter begins with; None where it is not known before a run."""
+    new: Use | None = parts.one("model", "architecture")
+    base: str | None = parts.one("model", "base")
+    place = base_folder(base, folder) if base is not None else None
+    config = _config(place) if place is not None else {}
+    kind = new.use if new is not None else config.get("model_type") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _base(parts: Parts, folder: Path, say: Say) -> None:
@@ -312,6 +325,29 @@ def _base(parts: Parts, folder: Path, say: Say) -> None:
             ("model", "max_length"),
             f"found {length}; '{base}' reads at most {most} tokens: write {most} or less",
         )
+
+
+def _teacher(parts: Parts, folder: Path, say: Say) -> None:
+    """A teacher must be a folder, of a model of the same task."""
+    name = named_teacher(parts)
+    if name is None:
+        return
+    where, use = ("training", "objective", "teacher"), parts.one("task")
+    place = None if name.startswith("sample:") else base_folder(name, folder)
+    told = taught_task(place) if place is not None else None
+    if place is None:
+        needed = (
+            "a released bundle or a transformers folder is needed (relative ones start beside the charter)"
+        )
+        say(where, f"{found(name)}; {needed}")
+    elif told is not None and use is not None and told != use.use:
+        say(
+            where,
+            f"'{name}' was taught task {told[:40]}, not {use.use}; name a teacher of the same task",
+        )
+    elif told is None:
+        for because in _why_no_base(place):
+            say(where, because)
 
 
 def base_folder(base: str, folder: Path) -> Path | None:

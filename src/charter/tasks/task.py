@@ -157,6 +157,10 @@ class Task(Objective):
     """Whether the best checkpoint is that of the lowest loss on validation, not of the highest headline."""
     streams: ClassVar[bool] = False
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
+    writes: ClassVar[bool] = False
+    """Whether its model writes a text on, token by token."""
+    fills: ClassVar[bool] = False
+    """Whether its model finds hidden tokens by the text on both sides."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 
@@ -211,6 +215,21 @@ class Task(Objective):
         """Put what is fitted beside the model (a target's scale) into its weights; the task that fits it then."""
         del model
         return self
+
+    def begun(self, model: Any, seed: int) -> Any:
+        """The model with what learns beside it, new weights drawn by `seed`; most tasks have nothing beside it."""
+        del seed
+        return model
+
+    def parted(self, model: Any, folder: Path) -> Any:
+        """The model that is released, of what learned; what learned beside it is written to `folder`."""
+        del folder
+        return model
+
+    def rejoined(self, model: Any, folder: Path) -> Any:
+        """The released model with what `parted` wrote beside it, for judging."""
+        del folder
+        return model
 
     # Answering
 
