@@ -1,8 +1,8 @@
 """The charter's section `pretraining`: what the base learns from texts without labels, before it learns the task."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from charter.spec.data import Column, Data, Source, Split
 from charter.spec.fields import Count, Fraction, Number, Truth, Whole
@@ -10,6 +10,16 @@ from charter.spec.training import Training
 from charter.spec.use import Use
 
 TEXT = "text"
+
+
+def _share(value: Any) -> Any:
+    """Texts to be held out are no value of `held_out`."""
+    if isinstance(value, str | dict):
+        raise ValueError(
+            "a share, such as 0.05; texts of your own that are held out are named in "
+            "pretraining.source: {train: PLACE, validation: PLACE, test: PLACE}"
+        )
+    return value
 
 
 class Pretraining(Training):
@@ -30,7 +40,7 @@ class Pretraining(Training):
         0.01, ge=0, le=1, description="share of unreadable texts above which the run stops"
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
-    held_out: Fraction = Field(
+    held_out: Annotated[Fraction, BeforeValidator(_share)] = Field(
         0.05,
         description="share of texts that are never learned from: one half chooses the checkpoint, the other is judged on; of parts "
         "that `source` names itself ({train: ..., validation: ..., test: ...}) none is taken",
