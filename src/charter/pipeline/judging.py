@@ -14,6 +14,8 @@ from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
+from charter.runs.digest import value_digest
+from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.machine import machine
 from charter.runs.run import Run
@@ -113,6 +115,7 @@ def provenance(
             "digest": trained.base.digest,
         },
         **({"pretraining": dict(pretraining)} if pretraining else {}),
+        "tokenizer": _tokenizer_digest(trained.artifact.path / "model" / "tokenizer.json"),
         "trained_digest": trained.artifact.digest,
         "exports": {
             one.format: {
@@ -134,6 +137,12 @@ def provenance(
         "judged_on": machine(),
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _tokenizer_digest(path: Path) -> str:
+    """The digest of a tokenizer, whatever length it was last asked to cut or pad texts to."""
+    apart = ("truncation", "padding")
+    return value_digest({key: one for key, one in read_json(path).items() if key not in apart})
 
 
 def _of_forms(exported: Sequence[Exported]) -> list[str]:

@@ -378,10 +378,8 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
 
 
 def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) -> list[Finding]:
-    """Of what learns from texts: the tokens, and how many of them an update's second reads."""
-    if not lessons.task.streams:
-        return []
-    tokens = int(lessons.train.lengths.sum())
+    """The tokens of the training rows, and how many of them a second of training reads."""
+    tokens = int(lessons.train.tokens.sum())
     read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
     per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
     pairs = lessons.train.pairs

@@ -79,6 +79,14 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 """Audit -> task -> the scores measured over all rows and by each value of a group column."""
+OF_TOKENS = tuple(
+    metric
+    for metric in dict.fromkeys(
+        one for task in LANGUAGE_MODELS for one in OVERALL["performance"].get(task, ())
+    )
+    if metric != "bits_per_byte"
+)
+"""Scores of language models that count tokens, so that they compare between models of one tokenizer only."""
 _BY_CLASS = ("precision", "recall", "f1")
 PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {

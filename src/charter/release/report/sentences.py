@@ -296,6 +296,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     # comparisons of runs
     ("their tasks or their classes differ", "任务或类别不同"),
     ("their tasks differ", "任务不同"),
+    ("they hide tokens in different ways", "两者遮盖词元的方式不同"),
+    ("it counts tokens, and theirs are those of different tokenizers", "它按词元计算，而两者的分词器不同"),
     ("they were judged on different test rows", "评判所用的测试行不同"),
     ("the truth of the same rows differs between them", "同样的行在两者中的真实值不同"),
     ("what run {run} answered on each row is no longer in the store", "运行 {run} 对每行的回答已不在存储中"),
