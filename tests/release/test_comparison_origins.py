@@ -167,7 +167,9 @@ def test_what_each_began_from_and_what_that_cost_lies_side_by_side(folder):
         if one.area == "pretraining" and one.metric == "tokens"
     )
     assert costs["pretraining_tokens"][2] == 2 * tokens
+    assert costs["pretraining_tokens"][1] == costs["pretraining_tokens"][3] == 0
     assert costs["training_tokens"][1] > 0
+    assert "teaching_seconds" not in compared(folder, "scratch", "based").costs()
     text = render_comparison(found)
     for words in ("Where each began", "a new model of type bert", "Asking the teacher", "is not counted"):
         assert words in text
