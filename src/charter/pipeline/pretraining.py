@@ -325,6 +325,7 @@ def _judged(
             answers={"test": Answers(rows, outputs, digest)},
             temperature=FoldedTemperature(because="no temperature is fitted"),
             seed=charter.training.seed,
+            reading=trained.task.reading(charter.model.max_length),
         )
         found = [replace(one, area=AREA) for one in performance()(case) if one.area == "performance"]
         write_findings(files / "findings.jsonl", found)

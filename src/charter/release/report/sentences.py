@@ -81,6 +81,17 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "该基座无法改为读取文本各词元的平均，因此只能按输出头所读的向量比较文本，效果较差；"
         "BERT、RoBERTa、ELECTRA、DistilBERT 与 ModernBERT 可以",
     ),
+    # language models
+    (
+        "documents are read in pieces of at most {n#} tokens, and each token is foretold from those before it in its piece "
+        "alone",
+        "文档按最多 {n} 个词元分段读取，每个词元只由同一段中它之前的词元预测",
+    ),
+    (
+        "documents are read in pieces of at most {n#} tokens, of which {share} are hidden, the same ones each time, and found from "
+        "the rest of their piece",
+        "文档按最多 {n} 个词元分段读取，其中 {share} 被遮盖（每次遮盖相同的词元），由同一段的其余部分还原",
+    ),
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),
     ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),
