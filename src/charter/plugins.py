@@ -76,8 +76,12 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "head": "charter.models.adapters:head",
             "lora": "charter.models.adapters:lora",
             "bias": "charter.models.adapters:bias",
+            "gradual": "charter.models.adapters:gradual",
         },
-        "objective": {"contrastive": "charter.training.contrastive:contrastive"},
+        "objective": {
+            "contrastive": "charter.training.contrastive:contrastive",
+            "distillation": "charter.training.distillation:distillation",
+        },
         "task": {
             "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",
@@ -117,7 +121,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
-        "adapter": ("gradual",),
+        "adapter": (),
         "objective": (),
         "task": (),
         "audit": (

@@ -36,7 +36,14 @@ UNKNOWN = {
     "albert": {**SMALL, "embedding_size": 16},
     "openai-gpt": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 40, "pad_token_id": 0},
 }
-GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 40, "pad_token_id": 0, "classifier_dropout": 0.0}
+GPT2 = {
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 2,
+    "n_positions": 40,
+    "pad_token_id": 0,
+    "classifier_dropout": 0.0,
+}
 HEADS = ["SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", ""]
 
 

@@ -316,7 +316,7 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head, capsys
         ("pretraining: {source: texts.jsonl, objective: {use: masked_langage_modelling}}", "Did you mean"),
         (
             "pretraining: {source: texts.jsonl, class_weights: balanced}",
-            "texts without labels have no classes",
+            "pretraining.class_weights: unknown key",
         ),
     ],
 )

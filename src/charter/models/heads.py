@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from charter.models.encoders import ENCODERS
+from charter.models.vocabulary import Words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,10 +18,12 @@ class Head:
 
     last: of each sequence it reads the last token that is no padding token, as decoders do.
     logits: (model, hidden (positions, width)) -> (positions, classes).
+    words: the same of a language model, before its last layer; None for other heads.
     """
 
     one_each: bool
     logits: Callable[[Any, "Tensor"], "Tensor"]
+    words: Callable[[Any, "Tensor"], Words] | None = None
     last: bool = False
 
 
@@ -60,31 +63,44 @@ def _score(model: Any, hidden: "Tensor") -> "Tensor":
     return model.score(hidden)  # type: ignore[no-any-return]
 
 
-def _bert_words(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.cls(hidden)  # type: ignore[no-any-return]
+def _bert_words(model: Any, hidden: "Tensor") -> Words:
+    head = model.cls.predictions
+    return Words(head.transform(hidden), head.decoder)
 
 
-def _lm_head(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.lm_head(hidden)  # type: ignore[no-any-return]
+def _roberta_words(model: Any, hidden: "Tensor") -> Words:
+    from torch.nn import functional as F
+
+    head = model.lm_head
+    return Words(head.layer_norm(F.gelu(head.dense(hidden))), head.decoder)
 
 
-def _electra_words(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.generator_lm_head(model.generator_predictions(hidden))  # type: ignore[no-any-return]
+def _gpt2_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(hidden, model.lm_head)
 
 
-def _distilbert_words(model: Any, hidden: "Tensor") -> "Tensor":
-    inner = model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
-    return model.vocab_projector(inner)  # type: ignore[no-any-return]
+def _electra_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(model.generator_predictions(hidden), model.generator_lm_head)
 
 
-def _modernbert_words(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.decoder(model.head(hidden))  # type: ignore[no-any-return]
+def _distilbert_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(
+        model.vocab_layer_norm(model.activation(model.vocab_transform(hidden))), model.vocab_projector
+    )
+
+
+def _modernbert_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(model.head(hidden), model.decoder)
 
 
 def _none(model: Any, hidden: "Tensor") -> "Tensor":
     """A base by itself: its last hidden states, which a task pools."""
     del model
     return hidden
+
+
+def _of_words(words: Callable[[Any, "Tensor"], Words]) -> Head:
+    return Head(False, lambda model, hidden: words(model, hidden).logits(), words)
 
 
 def _table() -> dict[str, Head]:
@@ -94,12 +110,12 @@ def _table() -> dict[str, Head]:
         found[f"{family}ForTokenClassification"] = Head(False, _tokens)
         found[f"{family}ForQuestionAnswering"] = Head(False, _answers)
         found[f"{family}ForMultipleChoice"] = Head(True, _electra_choices if family == "Electra" else _bert)
-        found[f"{family}ForMaskedLM"] = Head(False, _lm_head)
-    found["BertForMaskedLM"] = Head(False, _bert_words)
-    found["ElectraForMaskedLM"] = Head(False, _electra_words)
-    found["DistilBertForMaskedLM"] = Head(False, _distilbert_words)
-    found["ModernBertForMaskedLM"] = Head(False, _modernbert_words)
-    found["GPT2LMHeadModel"] = Head(False, _lm_head)
+        found[f"{family}ForMaskedLM"] = _of_words(_roberta_words)
+    found["BertForMaskedLM"] = _of_words(_bert_words)
+    found["ElectraForMaskedLM"] = _of_words(_electra_words)
+    found["DistilBertForMaskedLM"] = _of_words(_distilbert_words)
+    found["ModernBertForMaskedLM"] = _of_words(_modernbert_words)
+    found["GPT2LMHeadModel"] = _of_words(_gpt2_words)
     found["GPT2ForSequenceClassification"] = Head(True, _score, last=True)
     found["GPT2ForTokenClassification"] = Head(False, _tokens)
     found["DistilBertForSequenceClassification"] = Head(True, _distilbert)

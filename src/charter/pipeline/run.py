@@ -19,6 +19,7 @@ from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import begin_base
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.searching import check_search, search_settings
+from charter.pipeline.teaching import find_teacher, teach
 from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
 from charter.pipeline.weighing import weigh_form
 from charter.release.bundle import Contents, check_destination, pack
@@ -109,6 +110,7 @@ def run(
     sign_with = _key(charter.release.sign, folder)
     _check_release(charter, place, sign_with, draft=draft)
     check_search(charter)
+    teacher = find_teacher(charter, folder)
     trackers = make_trackers(charter)
     answers = _datasheet(charter, folder)
     tell: OnProgress = on_progress or _silent
@@ -118,11 +120,20 @@ def run(
     ):
         data = prepare_data(going, charter, folder)
         begun = begin_base(going, charter, folder, data, tell, world)
+        taught = teach(going, charter, teacher, data, tell)
         searched = search_settings(
-            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world
+            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world, taught
         )
         trained = train_model(
-            going, charter, begun.base, data, tell, tracking.record, settings=searched.settings, world=world
+            going,
+            charter,
+            begun.base,
+            data,
+            tell,
+            tracking.record,
+            settings=searched.settings,
+            world=world,
+            taught=taught,
         )
         tracking.catch_up(trained.history)
         exports = [
@@ -143,6 +154,8 @@ def run(
         kept_all = released(verdicts)
         preparation = preparation_facts(charter, data, exports)
         origin = provenance(going, charter, data, trained, exports, begun.origin)
+        if taught is not None:
+            origin["teacher"] = dict(taught.origin)
         origin["preparation_digest"] = value_digest(preparation)
         record = Record(
             charter=charter,

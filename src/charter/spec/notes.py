@@ -22,6 +22,7 @@ SUGGESTED = {"causal_language_modelling": "bits_per_byte", "masked_language_mode
 SURPRISES = {"bits_per_byte": "2.0", "perplexity": "50"}
 """Scores that are better the lower they are, and a value to begin with."""
 
+
 def notes(document: Document, charter: Charter) -> list[Problem]:
     """Notes on a charter that is right, each with its line, in the order of lines."""
     said = [

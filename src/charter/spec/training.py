@@ -11,6 +11,9 @@ from charter.spec.use import Use
 CONTRASTED = ("classification", "text_pair_classification")
 """Built-in tasks whose classes the contrastive objective can draw apart."""
 
+DISTILLATION = "distillation"
+"""The objective that learns from a teacher."""
+
 
 class Learning(Section):
     """How a model learns, of texts without labels too."""
@@ -81,7 +84,8 @@ class Training(Learning):
 
     objective: Use | None = Field(
         None,
-        description="what training makes smaller; null: the task's own loss; contrastive: for few examples",
+        description="what training makes smaller; null: the task's own loss; contrastive: for few examples; distillation: what a "
+        "teacher answers",
     )
     class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
     search: Search | None = Field(None, description="settings to try on validation; the best are kept")
