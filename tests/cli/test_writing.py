@@ -13,7 +13,7 @@ import pytest
 import charter
 from charter.cli import run_command
 
-WORDS = "the a room crew flight meal desk was found very clean cold kind slow today again and so".split()
+WORDS = "the a room crew flight meal desk was found very clean cold kind slow today again and so"
 HAN = list("酒店房间很好差干净服务态度冷热不了的是")
 NEW = {
     "causal": "architecture: {use: gpt2, n_embd: 32, n_layer: 1, n_head: 2}, tokenizer: {use: bpe, size: 300}",
@@ -35,7 +35,7 @@ release: {{formats: [safetensors, onnx]}}
 def text(generator, number):
     if number % 4 == 0:
         return "".join(generator.choices(HAN, k=20))
-    return " ".join(generator.choice(WORDS) for _ in range(generator.randint(4, 30)))
+    return " ".join(generator.choice(WORDS.split()) for _ in range(generator.randint(4, 30)))
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """The charter's section `pretraining`: what the base learns from texts without labels, before it learns the task."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from charter.spec.data import Column, Data, Source, Split
 from charter.spec.fields import Count, Fraction, Number, Truth, Whole
