@@ -5,6 +5,7 @@ from typing import Any
 
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.origin import batch_said
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import first
@@ -19,7 +20,14 @@ def pretraining_sections(record: Record, say: Wording) -> Iterator[Section]:
     if not found:
         return
     parts = [*_curves(found, say), Facts(list(_facts(record, found, say))), *_tokenizers(found, say)]
-    yield Section("pretraining", say("pretraining"), parts)
+    yield Section("pretraining", say(_title(record)), parts)
+
+
+def _title(record: Record) -> str:
+    """What the section is about: pre-training, or where there was none, the new model or the base's longer tokenizer."""
+    if record.charter.pretraining is not None:
+        return "pretraining"
+    return "beginning_new" if record.charter.model.architecture is not None else "beginning_extended"
 
 
 def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
@@ -50,12 +58,7 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
         yield say("tokens"), Cell(say.count(tokens.value), said)
     if asked is not None:
         schedule = say(f"schedule_{asked.schedule}")
-        batch = (
-            say("batch_tokens", count=say.count(asked.tokens_per_batch))
-            if asked.tokens_per_batch is not None
-            else str(asked.batch_size)
-        )
-        told = say("settings_said", batch=batch, rate=f"{asked.learning_rate:g}", schedule=schedule)
+        told = say("settings_said", batch=batch_said(asked, say), rate=f"{asked.learning_rate:g}", schedule=schedule)
         yield say("settings"), Cell(told, say("epochs_said", count=asked.epochs))
     for metric in ("perplexity", "bits_per_byte", "token_accuracy"):
         one = first(found, AREA, metric)
