@@ -227,6 +227,8 @@ CHINESE: Mapping[str, str] = {
     "pieces_of": "文档被切成 {count} 段，每段最多 {length} 个词元，全部用于学习",
     "epochs_said": "轮数：{count}",
     "on_held_out": "留出文本上的{metric}",
+    "perplexity_before": "预训练前的困惑度",
+    "not_measured": "未测量",
     "learning_rate": "学习率随更新的变化",
     "learning_rates": "学习率随更新的变化：输出头（粗线），以及其下直到嵌入层的各层",
     "tokenizer": "分词器",

@@ -248,6 +248,8 @@ ENGLISH: Mapping[str, str] = {
     "pieces_of": "{count} of at most {length} tokens, which the documents were cut into; all were learned from",
     "epochs_said": "epochs: {count}",
     "on_held_out": "{metric} on held-out texts",
+    "perplexity_before": "Perplexity before pre-training",
+    "not_measured": "not measured",
     "learning_rate": "Learning rate by update",
     "learning_rates": "Learning rate by update: the head (thick), and each layer below it down to the embeddings",
     "tokenizer": "Tokenizer",

@@ -58,13 +58,30 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
         yield say("tokens"), Cell(say.count(tokens.value), said)
     if asked is not None:
         schedule = say(f"schedule_{asked.schedule}")
-        told = say("settings_said", batch=batch_said(asked, say), rate=f"{asked.learning_rate:g}", schedule=schedule)
+        told = say(
+            "settings_said", batch=batch_said(asked, say), rate=f"{asked.learning_rate:g}", schedule=schedule
+        )
         yield say("settings"), Cell(told, say("epochs_said", count=asked.epochs))
     for metric in ("perplexity", "bits_per_byte", "token_accuracy"):
         one = first(found, AREA, metric)
         if one is not None:
             value = say.missing(one) if one.value is None else number(one.value)
             yield say("on_held_out", metric=say.metric(metric)), Cell(value, interval(one))
+    yield from _before(found, say)
+
+
+def _before(found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    """The perplexity of the base as it was, and how much pre-training changed it; or why that was not measured."""
+    before = first(found, AREA, "perplexity", base="before")
+    if before is not None:
+        told = Cell(say("not_measured"), say.said(before.because))
+        if before.value is not None:
+            told = Cell(number(before.value), interval(before))
+        yield say("perplexity_before"), told
+    ratio = first(found, AREA, "perplexity_ratio")
+    if ratio is not None:
+        value = say.missing(ratio) if ratio.value is None else number(ratio.value)
+        yield say.metric("perplexity_ratio"), Cell(value, interval(ratio))
 
 
 def _curves(found: Sequence[Finding], say: Wording) -> list[Any]:
