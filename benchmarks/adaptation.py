@@ -22,21 +22,21 @@ from harness import Figures, data_folder, main
 LABELLED, TEST = 500, 1_500
 SEEDS = (7, 1, 2)
 SETS = ("tweets", "reviews")
-TEXTS = {"tweets": 20_000, "reviews": 10_000}
+TEXTS = {"tweets": 10_000, "reviews": 10_000}
 """Texts that are pre-trained on, at most; of the reviews that is all that are not judged on."""
 QUICK_TEXTS, QUICK_TEST, QUICK_EPOCHS = 600, 300, 2
 BEGUN = {
     "tweets": '{base: "sample:minilm", max_length: 96}',
     "reviews": "{architecture: {use: bert, hidden_size: 256, num_hidden_layers: 4, num_attention_heads: 4, "
-    "intermediate_size: 1024}, tokenizer: {use: wordpiece, size: 6000}, max_length: 192}",
+    "intermediate_size: 1024}, tokenizer: {use: wordpiece, size: 6000}, max_length: 128}",
 }
 PRETRAINING = {
     "tweets": "{{source: texts.jsonl, tokens_per_batch: 2048, learning_rate: 1.0e-4, epochs: {epochs}}}",
     "reviews": "{{source: texts.jsonl, tokens_per_batch: 2048, learning_rate: 1.0e-3, epochs: {epochs}}}",
 }
-PASSES = {"tweets": 1, "reviews": 10}
+PASSES = {"tweets": 1, "reviews": 8}
 RATE = {"tweets": 5e-5, "reviews": 1e-4}
-EPOCHS = {"tweets": 5, "reviews": 12}
+EPOCHS = {"tweets": 5, "reviews": 8}
 CHARTER = """\
 name: {name}
 data:
@@ -129,7 +129,7 @@ def _begun(folder: Path, result: Any) -> str:
     """The same new model with the same tokenizer before it was pre-trained, as a base."""
     stage = next(one for one in result.record.stages if one["stage"] == "begin")
     place = folder / "runs" / "artifacts" / stage["artifact"]
-    return f"{{base: {json.dumps(str(place / 'model'))}, max_length: 192}}"
+    return f"{{base: {json.dumps(str(place / 'model'))}, max_length: 128}}"
 
 
 def _finding(result: Any, area: str, metric: str) -> Any:

@@ -142,7 +142,7 @@ def test_a_base_with_a_head_of_its_own_is_judged_before_too_on_the_same_tokens(t
 
     first = run(write(folder, f'base: "{tiny_bert}"', epochs=1))
     (untold,) = [one for one in first.findings if dict(one.slice) == {"base": "before"}]
-    assert untold.value is None and "no language model's head of its own" in untold.because
+    assert untold.value is None and "no head of its own for this objective" in untold.because
     learned = next(
         one.parent
         for one in (folder / "runs" / "artefacts").glob("*/files/model/config.json")

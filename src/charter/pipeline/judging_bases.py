@@ -38,7 +38,7 @@ RESAMPLES, CONFIDENCE, FEWEST = 1000, 0.95, 30
 BEFORE = {"base": "before"}
 UNTAUGHT = {
     "new": "the base is new, with random weights: before pre-training there is nothing to foretell with",
-    "found": "the base has no language model's head of its own, so before pre-training it foretells nothing",
+    "found": "the base has no head of its own for this objective, so before pre-training it foretells nothing",
 }
 """Why the base before pre-training was not judged: a random head's figure would say nothing of it."""
 
@@ -72,7 +72,7 @@ def judge_base(
         del work
         place, task, length = trained.artifact.path / "model", trained.task, charter.model.max_length
         held = _HeldOut(task, data.columns, rows, digest, length, charter.training.seed)
-        own = kind == "found" and has_own_head(before, task)
+        own = kind == "found" and (task.fills or task.writes) and has_own_head(before, task)
         examples = task.examples(rows, data.columns, load_tokenizer(place), length)
 
         def told(model: Any, earlier: int) -> Outputs:
@@ -80,14 +80,15 @@ def judge_base(
             tell = _from(on_progress, earlier * len(examples), total)
             return predict_outputs(model, task, examples, on_batch=tell)
 
-        after = told(load_model(place, task), 0)
+        learned_model = task.rejoined(load_model(place, task), trained.artifact.path / "beside")
+        after = told(learned_model, 0)
         found = held.scores(after, learned.digest)
         if own:
             earlier = told(attach(before, task, seed=held.seed, max_length=length), 1)
             scored = held.scores(earlier, before.digest)
             found += [replace(one, slice=BEFORE) for one in scored if one.metric == "perplexity"]
             found.append(held.ratio(after, earlier, learned.digest))
-        else:
+        elif task.fills or task.writes:  # else the perplexity is another model's, which learned beside it
             found.append(held.finding("perplexity", because=UNTAUGHT[kind], of=before.digest, slice=BEFORE))
         write_findings(files / "findings.jsonl", found)
 

@@ -19,6 +19,7 @@ from charter.spec.datasheet import read_answers
 from charter.spec.distillation import named_teacher, taught_task
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
+from charter.spec.metrics import SENTENCE_PAIRS
 from charter.spec.parts import Parts
 from charter.spec.use import Use
 
@@ -266,7 +267,11 @@ def _architecture(parts: Parts, say: Say) -> None:
         say(("model", "architecture", *where), str(error).partition(": ")[2])
 
 
-_READS: Mapping[str, bool] = {"masked_language_modelling": False, "causal_language_modelling": True}
+_READS: Mapping[str, bool] = {
+    "masked_language_modelling": False,
+    "causal_language_modelling": True,
+    **dict.fromkeys((*SENTENCE_PAIRS, "replaced_token_detection"), False),
+}
 """Language modelling -> whether it is for a decoder."""
 
 
@@ -281,11 +286,7 @@ def _reads_as_asked(parts: Parts, folder: Path, say: Say) -> None:
     ]
     if not asked:
         return
-    new: Use | None = parts.one("model", "architecture")
-    base: str | None = parts.one("model", "base")
-    place = base_folder(base, folder) if base is not None else None
-    config = _config(place) if place is not None else {}
-    kind = new.use if new is not None else config.get("model_type") if isinstance(config, dict) else None
+    kind = model_type(parts, folder)
     try:
         decoder = _room("charter.models.architectures").is_decoder(kind) if isinstance(kind, str) else None
     except CharterError:
@@ -294,6 +295,16 @@ def _reads_as_asked(parts: Parts, folder: Path, say: Say) -> None:
         if decoder is not None and decoder != _READS[use.use]:
             what, other = ("a decoder", "causal") if decoder else ("an encoder", "masked")
             say(path, f"'{kind}' is {what}, which can't learn by {use.use}; take {other}_language_modelling")
+
+
+def model_type(parts: Parts, folder: Path) -> str | None:
+    """The name that transformers has for the type of the model that a charter begins with; None where it is not known before a run."""
+    new: Use | None = parts.one("model", "architecture")
+    base: str | None = parts.one("model", "base")
+    place = base_folder(base, folder) if base is not None else None
+    config = _config(place) if place is not None else {}
+    kind = new.use if new is not None else config.get("model_type") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _base(parts: Parts, folder: Path, say: Say) -> None:

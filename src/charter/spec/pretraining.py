@@ -33,7 +33,8 @@ class Pretraining(Learning):
     held_out: Fraction = Field(0.05, description="share of texts that are judged on and never learned from")
     objective: Use = Field(
         Use(use="masked_language_modelling"),
-        description="what is learned: masked_language_modelling, causal_language_modelling",
+        description="what is learned: masked_language_modelling, next_sentence_prediction, sentence_order_prediction, "
+        "replaced_token_detection, causal_language_modelling",
     )
     max_length: Annotated[Whole, Field(ge=8, le=8192)] | None = Field(
         None, description="tokens of a piece that is learned from; default: model.max_length"

@@ -12,7 +12,7 @@ from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
 from charter.models.forward import words_at
 from charter.tasks.language_model import LanguageModel, surprise_of
-from charter.tasks.masking import masking_of
+from charter.tasks.masking import WholeWords, masking_of
 from charter.tasks.task import Head, Task
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ JUDGED_BY = 0
 def masked_language_modelling(
     *,
     probability: Annotated[float, Field(gt=0, lt=1, description="share of tokens that are hidden")] = 0.15,
-    whole_words: Annotated[
-        bool, Field(description="hide all tokens of a word or none, not each by itself")
-    ] = False,
+    whole_words: WholeWords = False,
 ) -> Task:
     """Find hidden tokens by the text on both sides: how BERT and its kin are pre-trained."""
     return MaskedLanguageModelling(probability=probability, whole_words=whole_words)
@@ -40,7 +38,7 @@ class MaskedLanguageModelling(LanguageModel):
     name: str = "masked_language_modelling"
     fills: ClassVar[bool] = True
     probability: float = 0.15
-    whole_words: bool = False
+    whole_words: WholeWords = False
 
     @property
     def head(self) -> Head:
@@ -84,7 +82,7 @@ class MaskedLanguageModelling(LanguageModel):
             "each time, and found from the rest of their piece"
         )
 
-    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
+    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
         """Of the hidden tokens of each sequence."""
         assert batch.targets is not None
         where = batch.targets != IGNORED

@@ -101,8 +101,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "基座是新的，权重随机：预训练之前没有可用于预测的能力",
     ),
     (
-        "the base has no language model's head of its own, so before pre-training it foretells nothing",
-        "基座没有自己的语言模型输出头，因此预训练之前不作任何预测",
+        "the base has no head of its own for this objective, so before pre-training it foretells nothing",
+        "基座没有用于该训练目标的输出头，因此预训练之前不作任何预测",
     ),
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),
