@@ -23,7 +23,7 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
-AUDIT_VERSION = 5
+AUDIT_VERSION = 6
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",
@@ -58,6 +58,7 @@ def audit(
         temperature=exported.temperature,
         seed=charter.training.seed,
         beside=() if nearest is None else (nearest,),
+        reading=exported.task.reading(charter.model.max_length),
     )
     found: list[Finding] = []
     for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):

@@ -289,6 +289,14 @@ METRICS: Mapping[str, Metric] = {
         "模型平均相当于在多少个同样可能的词元之间犹豫；1 表示完全确定。只能在词元划分相同的模型之间比较。",
         share=False,
     ),
+    "perplexity_ratio": Metric(
+        "Perplexity after over before",
+        "预训练前后困惑度之比",
+        "The perplexity of the pre-trained base over that of the base as it was, on the same tokens of the same texts; below 1 "
+        "pre-training helped.",
+        "预训练后的困惑度除以预训练前的困惑度，在相同文本的相同词元上测得；小于 1 表示预训练有帮助。",
+        share=False,
+    ),
     "bits_per_byte": Metric(
         "Bits per byte",
         "每字节比特数",
