@@ -27,6 +27,7 @@ Kind = Literal[
     "tokenizer",
     "adapter",
     "objective",
+    "retention",
     "task",
     "audit",
     "exporter",
@@ -78,6 +79,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "bias": "charter.models.adapters:bias",
         },
         "objective": {"contrastive": "charter.training.contrastive:contrastive"},
+        "retention": {
+            "lwf": "charter.training.retention:lwf",
+            "ewc": "charter.training.retention:ewc",
+        },
         "task": {
             "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",
@@ -119,6 +124,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "tokenizer": (),
         "adapter": ("gradual",),
         "objective": (),
+        "retention": (),
         "task": (),
         "audit": (
             "fairness",
