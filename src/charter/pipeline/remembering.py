@@ -30,7 +30,7 @@ from charter.tasks import restore
 from charter.tasks.outputs import from_frame
 from charter.tasks.task import Outputs, Task
 
-JUDGE, BEFORE = "judge earlier", "judge before"
+RECALL, BEFORE = "recall", "judge before"
 VERSION = 1
 NEVER = -1e9
 """The logit of a class that a model does not have."""
@@ -50,7 +50,7 @@ def judge_earlier(
     how, minimum_n = _how(charter)
     parts = [one.part("test") if one.artifact is not None else None for one in going.earlier]
     stage = Stage(
-        f"{JUDGE} {exported.format}",
+        f"{RECALL} {exported.format}",
         VERSION,
         options=_options(charter, how, minimum_n),
         inputs={

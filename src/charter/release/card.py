@@ -6,6 +6,7 @@ from typing import Any
 
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
+from charter.release.report.continual import continual_lines
 from charter.release.report.forms import forms_table
 from charter.release.report.lineage import lineage_lines
 from charter.release.report.origin import descriptions_of
@@ -163,6 +164,7 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
     yield from _formats(record)
     yield from _scores(record)
     yield from _groups(record)
+    yield from continual_lines(record)
     yield from _use(record, preparation, kind)
     yield from _origin(record)
 

@@ -330,6 +330,50 @@ METRICS: Mapping[str, Metric] = {
         "The share of test rows that a released format answers as the first format does, probabilities aside.",
         "某种发布格式与首个格式回答相同的测试行所占比例（不计概率）。",
     ),
+    "forgetting": Metric(
+        "Forgetting",
+        "遗忘",
+        "How much of an earlier task's best score is lost after learning the new data; below 0 it has become better.",
+        "学习新数据之后，先前任务的最好得分损失了多少；小于 0 表示反而变好。",
+        share=False,
+    ),
+    "backward_transfer": Metric(
+        "Backward transfer",
+        "后向迁移",
+        "The score on an earlier task now, minus its score when that had just been learned: below 0 it was forgotten.",
+        "先前任务现在的得分减去刚学完该任务时的得分：小于 0 即有遗忘。",
+        share=False,
+    ),
+    "forward_transfer": Metric(
+        "Forward transfer",
+        "前向迁移",
+        "What the earlier model knew of the new task before learning it: its score less that of a model of random weights.",
+        "先前的模型在学习新任务之前对它已知多少：其得分减去随机权重模型的得分。",
+        share=False,
+    ),
+    "score_then": Metric(
+        "Score then", "当时的得分", "The main score when the earlier task had just been learned.", "刚学完先前任务时的主要得分。"
+    ),
+    "score_now": Metric(
+        "Score now", "现在的得分", "The main score on the same test rows, of this model.", "本模型在同样测试行上的主要得分。"
+    ),
+    "rows_replayed": Metric(
+        "Rows replayed", "重放的行", "Earlier training rows that were learned from again.", "再次用于学习的先前训练行。", share=False
+    ),
+    "rows_kept_apart": Metric(
+        "Rows left out",
+        "舍去的行",
+        "Rows not learned from, since they are like rows that an earlier task is judged on.",
+        "因与先前任务的评判行相似而未用于学习的行。",
+        share=False,
+    ),
+    "rows_known": Metric(
+        "Held-out rows left out",
+        "舍去的留出行",
+        "Rows not judged on, since the earlier model has learned from like ones.",
+        "因先前的模型已学过相似的行而未用于评判的行。",
+        share=False,
+    ),
     "latency": Metric(
         "Time per text",
         "每条文本耗时",
