@@ -63,7 +63,11 @@ def measure(quick: bool) -> Figures:
             _keep(found, f"seconds.{arm}", [time.process_time() - started])
             _keep(found, f"forgetting.{arm}", _ends(_one(result.record.findings, "continual", "forgetting")))
             _keep(found, f"new.{arm}", _score(result.record.findings))
-            print(arm, {key: round(one[-1], 3) for key, one in found.items() if key.split(".")[1] == arm}, file=sys.stderr)
+            print(
+                arm,
+                {key: round(one[-1], 3) for key, one in found.items() if key.split(".")[1] == arm},
+                file=sys.stderr,
+            )
         _keep(found, "forward_transfer", _ends(_one(result.record.findings, "continual", "forward_transfer")))
     return {key: float(np.mean(one)) if key.count(".") < 2 else one[0] for key, one in found.items()}
 

@@ -16,7 +16,8 @@ from charter.pipeline import run
 from charter.release.report import render
 from charter.release.verification import verify
 from charter.tasks.classification import Classification
-from tests.conftest import review
+
+from ..conftest import review
 
 CHARTER = """\
 name: {name}

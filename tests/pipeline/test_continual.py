@@ -12,6 +12,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from charter import spec
 from charter.errors import CharterFileError, DataError, ModelError
@@ -19,7 +21,9 @@ from charter.pipeline import run
 from charter.release.report import render
 from charter.release.verification import verify
 from charter.runs.digest import folder_digest
-from tests.conftest import review
+from charter.spec.model import Charter
+
+from ..conftest import review
 
 CHARTER = """\
 name: {name}
@@ -35,13 +39,22 @@ PLAIN = "continual: {keep: null}"
 
 
 def write(folder: Path, name: str, base: object = "release/first", **asked: object) -> Path:
-    settings = {"continual": "", "model": "", "epochs": 2, "limits": "accuracy >= 0.01", "text": "text", "target": "label"}
+    settings = {
+        "continual": "",
+        "model": "",
+        "epochs": 2,
+        "limits": "accuracy >= 0.01",
+        "text": "text",
+        "target": "label",
+    }
     path = folder / f"{name}.yaml"
     path.write_text(CHARTER.format(name=name, base=base, **{**settings, **asked}), encoding="utf-8")
     return path
 
 
-def write_rows(path: Path, labels: dict[str, str], seed: int, count: int = 300, header: str = "text,label") -> None:
+def write_rows(
+    path: Path, labels: dict[str, str], seed: int, count: int = 300, header: str = "text,label"
+) -> None:
     rng = random.Random(seed)
     texts = [f"{review(rng, list(labels.values())[number % len(labels)])}" for number in range(count)]
     lines = [f"{text},{list(labels)[number % len(labels)]}" for number, text in enumerate(texts)]
@@ -65,15 +78,25 @@ def measured(result, metric: str, **where: str):
 
 def test_what_is_forgotten_is_measured_and_limits_may_name_it(first):
     limits = '"forgetting <= 0.9", "forgetting[earlier_task=first] <= 0.9", "backward_transfer >= -0.9", "forward_transfer >= -0.9"'
-    result = run(write(first, "turned", "sample:minilm", continual=PLAIN, limits=limits, epochs=6), continue_from=first / "release/first")
+    result = run(
+        write(first, "turned", "sample:minilm", continual=PLAIN, limits=limits, epochs=6),
+        continue_from=first / "release/first",
+    )
     assert [one.outcome for one in result.record.verdicts] == ["kept"] * 4
     lost, back = measured(result, "forgetting"), measured(result, "backward_transfer")
     assert lost.value == pytest.approx(-back.value) and lost.low <= lost.value <= lost.high
-    then, now = measured(result, "score_then", earlier_task="first"), measured(result, "score_now", earlier_task="first")
+    then, now = (
+        measured(result, "score_then", earlier_task="first"),
+        measured(result, "score_now", earlier_task="first"),
+    )
     assert lost.value == pytest.approx(then.value - now.value)
     assert lost.value > 0.2  # the new data says the contrary of the old
     before = json.loads((first / "release/first/charter/record.json").read_text())["findings"]
-    main = next(one for one in before if one["area"] == "performance" and one["metric"] == "macro_f1" and not one.get("slice"))
+    main = next(
+        one
+        for one in before
+        if one["area"] == "performance" and one["metric"] == "macro_f1" and not one.get("slice")
+    )
     assert then.value == pytest.approx(main["value"])
     assert verify(result.bundle, None).ok
     for language, words in (("en", "Earlier tasks"), ("zh", "先前的任务")):
@@ -104,7 +127,9 @@ def test_learning_without_forgetting_is_the_default(first):
 
 def test_new_classes_and_other_columns_go_on_with_the_old_head(first):
     asked = "continual: {keep: null, replay: 40, remember: 50, fisher: 10}"
-    result = run(write(first, "more", continual=asked, text="said", target="kind", limits='"accuracy >= 0.01"'))
+    result = run(
+        write(first, "more", continual=asked, text="said", target="kind", limits='"accuracy >= 0.01"')
+    )
     config = json.loads((result.bundle / "config.json").read_text())
     assert list(config["id2label"].values()) == ["bad", "good", "blame", "praise"]
     rows = pl.read_parquet(result.bundle / "charter/memory.parquet")
@@ -115,7 +140,9 @@ def test_new_classes_and_other_columns_go_on_with_the_old_head(first):
     assert measured(result, "rows_replayed").value == 40
     assert measured(result, "forgetting", earlier_task="first").value is not None
     third = run(write(first, "turned", "release/more", continual="continual: {}", epochs=1))
-    tasks = {one.slice["earlier_task"] for one in third.record.findings if one.metric == "forgetting" and one.slice}
+    tasks = {
+        one.slice["earlier_task"] for one in third.record.findings if one.metric == "forgetting" and one.slice
+    }
     assert tasks == {"first", "more"}
     assert measured(third, "forgetting").value is not None
 
@@ -143,14 +170,18 @@ def test_without_the_earlier_test_rows_a_limit_on_forgetting_has_no_evidence(fir
 
 
 def test_no_earlier_test_row_is_learned_from_and_no_known_row_is_judged_on(first):
-    artefact = json.loads((first / "release/first/charter/record.json").read_text())["provenance"]["data"]["prepared_digest"]
+    artefact = json.loads((first / "release/first/charter/record.json").read_text())["provenance"]["data"][
+        "prepared_digest"
+    ]
     rows = next(
         pl.read_parquet(one.parent / "files/rows.parquet")
         for one in (first / "runs/artefacts").glob("*/artefact.json")
         if json.loads(one.read_text())["digest"] == artefact
     )
     lines = [f"{text},{label}" for text, label in rows.select("text", "label").iter_rows()]
-    (first / "grown.csv").write_text((first / "turned.csv").read_text() + "\n".join(lines) + "\n", encoding="utf-8")
+    (first / "grown.csv").write_text(
+        (first / "turned.csv").read_text() + "\n".join(lines) + "\n", encoding="utf-8"
+    )
     result = run(write(first, "grown", continual="continual: {keep: null, replay: 60}", epochs=1))
     kept = next(one for one in result.record.stages if one["name"] == "go on")
     joined = pl.read_parquet(first / "runs/artefacts" / kept["key"] / "files/rows.parquet")
@@ -207,3 +238,40 @@ def test_a_killed_run_goes_on_to_the_same_weights(first, keep):
         digests.append(folder_digest(store / "artefacts" / trained["key"] / "files/model"))
     assert any("goes on from update" in note for note in notes)
     assert digests[0] == digests[1]
+
+
+def test_a_model_may_go_on_under_its_own_name_again_and_again(first, tmp_path, tiny_bert):
+    folder = tmp_path / "same"
+    folder.mkdir()
+    shutil.copy(first / "first.csv", folder)
+    run(write(folder, "first", tiny_bert, epochs=1))
+    digests = []
+    for seed in (21, 22):
+        write_rows(folder / "first.csv", {"bad": "bad", "good": "good"}, seed)
+        notes: list[str] = []
+        result = run(
+            write(folder, "first", epochs=1),
+            continue_from=folder / "release/first",
+            on_event=lambda event, notes=notes: notes.append(event.text),
+        )
+        assert any("is replaced" in note for note in notes)
+        digests.append(json.loads((result.bundle / "charter/manifest.json").read_text())["digest"])
+    listed = [one["digest"] for one in result.record.provenance["ancestors"]]
+    assert listed[0] == digests[0] and len(listed) == 2
+    names = {
+        one.slice["earlier_task"]
+        for one in result.record.findings
+        if one.metric == "forgetting" and one.slice
+    }
+    assert names == {"first", f"first {listed[1][:8]}"}
+    assert measured(result, "forgetting").value is not None
+    assert verify(result.bundle, None).ok
+
+
+def test_under_privacy_nothing_is_stored_of_training_rows(first):
+    text = (
+        write(first, "turned", continual="continual: {remember: 5}").read_text()
+        + "privacy: {epsilon: 8, delta: 1.0e-5}\n"
+    )
+    with pytest.raises(ValidationError, match="beside what a privacy budget covers"):
+        Charter.model_validate(yaml.safe_load(text.replace("1.0e-5", "0.00001").replace("3.0e-3", "0.003")))

@@ -53,7 +53,7 @@ class Ancestor:
                     for key in ("id", "source_digest", "prepared_digest", "test_digest")
                 },
                 "inputs": list(self.record.charter.data.inputs),
-                "target": self.record.charter.data.target,
+                "target": " ".join(self.record.charter.data.targets),
             },
             "classes": list(self.classes),
             "answers": origin["exports"].get(ROOT_FORM, {}).get("answers", ""),

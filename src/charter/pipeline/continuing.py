@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet
 from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, UNIT, Columns
@@ -15,6 +16,7 @@ from charter.data.reservoir import Reservoir
 from charter.data.similarity.overlap import Reference
 from charter.data.similarity.shingles import text_keys
 from charter.errors import BundleError, CharterError, DataError, ModelError
+from charter.models.folders import loading
 from charter.pipeline.ancestry import Ancestor
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.release.manifest import MANIFEST, MEMORY
@@ -39,18 +41,15 @@ HELD_OUT = ("validation", "calibration", "test")
 class EarlierData:
     """The rows that an ancestor learned from and was judged on. about: what the lineage says of it.
 
-    artifact: None where they are not at hand; `because` then says why.
+    artifact: None where they are not at hand; `because` then says why. name: the data's id; of two that are called the same, the
+    older one's has the beginning of its bundle's digest too.
     """
 
     about: Mapping[str, Any]
     columns: Columns
     artifact: Artifact | None
     because: str = ""
-
-    @property
-    def name(self) -> str:
-        """The data's id."""
-        return str(self.about["data"]["id"])
+    name: str = ""
 
     def part(self, split: str) -> pl.DataFrame:
         """The rows of a split that are the source's own, none that was replayed."""
@@ -180,7 +179,7 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
 
 def _earlier(run: Run, charter: Charter, folder: Path, ancestor: Ancestor) -> tuple[EarlierData, ...]:
     """What is at hand of every task before that was of this kind, the nearest first."""
-    found = []
+    found: list[EarlierData] = []
     for place, about in enumerate(ancestor.lineage):
         if about["task"] != charter.task.use:
             continue
@@ -195,7 +194,9 @@ def _earlier(run: Run, charter: Charter, folder: Path, ancestor: Ancestor) -> tu
             and charter.continual.judge_on == "source"
         ):
             artifact, because = _from_source(run, folder, ancestor)
-        found.append(EarlierData(about, columns, artifact, "" if artifact is not None else because))
+        name = str(own["id"])
+        name += f" {str(about['digest'])[:8]}" if name in [one.name for one in found] else ""
+        found.append(EarlierData(about, columns, artifact, "" if artifact is not None else because, name))
     return tuple(found)
 
 
@@ -216,7 +217,17 @@ def _from_source(run: Run, folder: Path, ancestor: Ancestor) -> tuple[Artifact |
 def _remembered(ancestor: Ancestor) -> pl.DataFrame | None:
     """The memory that the earlier bundle carries, under the names of its own inputs and target."""
     place = ancestor.bundle.folder / MEMORY
-    return pl.read_parquet(place) if place.is_file() else None
+    return read_memory(place) if place.is_file() else None
+
+
+def read_memory(place: Path) -> pl.DataFrame:
+    """A memory from its file, which anybody may have made: read by pyarrow, since Polars panics on some damaged ones.
+
+    Raises:
+        ModelError: it is no table.
+    """
+    with loading(str(place)):
+        return pl.DataFrame(pl.from_arrow(pyarrow.parquet.read_table(place)))
 
 
 def _join(

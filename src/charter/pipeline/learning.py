@@ -13,18 +13,18 @@ import numpy as np
 from charter import plugins
 from charter.data.batch import Examples, joined, unlabelled
 from charter.data.text import encode_texts
-from charter.errors import DataError, ModelError
+from charter.errors import DataError
 from charter.models.adapters import adapted
 from charter.models.base import Base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
 from charter.models.exports import save_model
 from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
+from charter.pipeline.holding import held, held_options
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.privacy.plan import plain
-from charter.release.manifest import FISHER
-from charter.runs.digest import file_digest, frame_digest
+from charter.runs.digest import frame_digest
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
@@ -36,7 +36,7 @@ from charter.tasks import restore
 from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
-from charter.training.retention import Earlier, Retention
+from charter.training.retention import Earlier
 
 VERSION = 5
 MANY_UNKNOWN = 0.1
@@ -167,23 +167,12 @@ def train_stage(
             "device": pick_device().type,
             "processes": world.size,
             "roles": data.columns.as_json(),
-            **_continual(charter, base),
+            **held_options(charter, base),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest},
         libraries=model_libraries(charter),
         seed=settings.seed,
     )
-
-
-def _continual(charter: Charter, base: Base) -> dict[str, Any]:
-    """What of an earlier model goes on, and what holds on to it; nothing where none does."""
-    if not base.head:
-        return {}
-    keep = None if charter.continual is None else charter.continual.keep
-    held = resolved((keep,), "retention")[0] if keep is not None else None
-    fisher = fisher_of(base)
-    digest = file_digest(fisher) if fisher is not None and held is not None and held["use"] == "ewc" else ""
-    return {"head": list(base.head), "keep": held, "fisher": digest}
 
 
 def is_half(settings: Training) -> bool:
@@ -301,9 +290,9 @@ def fit_model(
             "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
             "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can"
         )
-    keep = None if charter.continual is None or not base.head else charter.continual.keep
-    if keep is not None:
-        objective = _held(keep, objective or lessons.task, base, model, lessons, work)
+    if base.head:
+        earlier = Earlier(model, lessons.task, lessons.train, len(base.head), None, work)
+        objective = held(charter, base, objective, earlier)
     return fit(
         model,
         lessons.task,
@@ -321,34 +310,6 @@ def fit_model(
         on_record=heard.on_record,
         save_at_end=save_at_end,
     )
-
-
-def _held(keep: Use, objective: Objective, base: Base, model: Any, lessons: Lessons, work: Path) -> Objective:
-    """The objective with what holds on to the earlier model.
-
-    Raises:
-        ModelError: the earlier bundle does not carry what that needs.
-    """
-    retention: Retention = plugins.make("retention", keep.use, keep.options)
-    place, fisher = fisher_of(base), None
-    if retention.needs_fisher:
-        if place is None:
-            raise ModelError(
-                f"continual.keep {keep.use}: the earlier bundle does not carry its Fisher information; its charter has to ask for "
-                "it (continual: {fisher: 500}). Take keep: {use: lwf}, or replay, which need none"
-            )
-        from safetensors.torch import load_file
-
-        fisher = load_file(place)
-    return retention.around(
-        objective, Earlier(model, lessons.task, lessons.train, len(base.head), fisher, work)
-    )
-
-
-def fisher_of(base: Base) -> Path | None:
-    """The Fisher information that the bundle which a base is carries; None where it carries none."""
-    place = base.folder / FISHER
-    return place if base.head and place.is_file() else None
 
 
 def _objective(settings: Training) -> Objective | None:

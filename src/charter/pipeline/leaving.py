@@ -13,7 +13,7 @@ from charter.data.columns import ROW, SPLIT
 from charter.data.reservoir import Reservoir
 from charter.models.base import load_model, load_tokenizer
 from charter.pipeline.ancestry import Ancestor
-from charter.pipeline.continuing import REPLAYED, renamed_memory
+from charter.pipeline.continuing import REPLAYED, read_memory, renamed_memory
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import LIBRARIES
 from charter.pipeline.preparing import PreparedData
@@ -38,13 +38,16 @@ class Left:
     facts: Mapping[str, Any]
 
 
+NOTHING = Left({}, {})
+
+
 def leave(
     run: Run, charter: Charter, data: PreparedData, exported: Exported, ancestor: Ancestor | None
 ) -> Left:
     """What `continual` asks for: nothing, where the charter has no such section. exported: the form with weights."""
     asked = charter.continual
     if asked is None or not asked.leaves:
-        return Left({}, {})
+        return NOTHING
     before = {
         name: ancestor.bundle.folder / name
         for name in (MEMORY, FISHER)
@@ -114,7 +117,7 @@ def _remember(
     columns, capacity, seed = data.columns, charter.continual.remember, charter.training.seed
     named = [*columns.inputs, str(columns.target)]
     own = data.scan("train").filter(pl.col(ROW) > REPLAYED).select(named).collect()
-    held = own.clear() if earlier is None else renamed_memory(pl.read_parquet(earlier), columns)
+    held = own.clear() if earlier is None else renamed_memory(read_memory(earlier), columns)
     if held.height > capacity:
         held = held[np.sort(np.random.default_rng(seed).permutation(held.height)[:capacity]).tolist()]
     before = seen if earlier is not None else 0

@@ -17,7 +17,7 @@ from charter.pipeline.continuing import check_continual, continued, go_on
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import train_model
-from charter.pipeline.leaving import leave
+from charter.pipeline.leaving import NOTHING, leave
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import begin_base
 from charter.pipeline.progress import OnProgress, Progress
@@ -153,8 +153,6 @@ def run(
             findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
             findings += judge_earlier(going, charter, went_on, ancestor, exported, tell)
         findings += judge_before(going, charter, data, ancestor, trained, tell)
-        weights = next((one for one in exports if one.format == ROOT_FORM), exports[0])
-        left = leave(going, charter, data, weights, ancestor)
 
         test = {"test_digest": data.test_digest, "data_id": charter.data_id}
         before: dict[str, Any] = {**judged_before(kept, charter_digest=charter.digest, **test)}
@@ -162,6 +160,8 @@ def run(
         note_judged(kept, charter_digest=charter.digest, run_id=going.id, **test)
         verdicts = judge(charter, findings, {one.format: one.digest for one in exports})
         kept_all = released(verdicts)
+        weights = next((one for one in exports if one.format == ROOT_FORM), exports[0])
+        left = leave(going, charter, data, weights, ancestor) if kept_all or draft else NOTHING
         preparation = preparation_facts(charter, data, exports)
         lineage = ancestor.lineage if ancestor is not None else ()
         digests = {one.format: said.digest for one, said in zip(exports, answered, strict=True)}
@@ -194,7 +194,10 @@ def run(
                 sign_with=sign_with,
                 beside=left.files,
             )
-            bundle = pack(contents, _destination(charter, place, kept_all))
+            bundle = _destination(charter, place, kept_all)
+            if ancestor is not None and ancestor.bundle.folder.resolve() == bundle.resolve():
+                going.note("release", f"{bundle} is replaced: it was the bundle that this model goes on from")
+            pack(contents, bundle)
         # Only now: a run that ends before its bundle is in place must not leave a record or a page that says "released".
         report = going.folder / "report.html"
         write_record(going.folder / RECORD, record)

@@ -6,13 +6,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter import plugins
-from charter.spec.continual import Continual
+from charter.spec.ancestors import continual_problems
 from charter.spec.document import Path_
 from charter.spec.limits import Limit
 from charter.spec.messages import told
 from charter.spec.metrics import (
     HEADLINES,
-    HEADS_KEPT,
     LANGUAGE_MODELS,
     SLICES,
     WITHOUT_CLASSES,
@@ -43,7 +42,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _objective(parts, say)
     _search(parts, say)
     _pretraining(parts, say)
-    _continual(parts, say)
+    continual_problems(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 
@@ -326,40 +325,6 @@ def _pretraining(parts: Parts, say: Say) -> None:
         say(
             ("pretraining", "objective"),
             f"'{use.use}' learns from labels, and these texts have none; accepted are {', '.join(LANGUAGE_MODELS)}",
-        )
-
-
-def _continual(parts: Parts, say: Say) -> None:
-    """What goes on is a head, and its own loss; what is left to later models lies beside weights that can learn on."""
-    asked: Continual | None = parts.one("continual")
-    if asked is None:
-        return
-    use: Use | None = parts.one("task")
-    if use is not None and use.use not in HEADS_KEPT:
-        say(
-            ("continual",),
-            f"task {use.use} can't go on from an earlier model yet; {' and '.join(HEADS_KEPT)} can",
-        )
-    if parts.one("model", "head") == "replace":
-        say(
-            ("model", "head"),
-            "a new head answers nothing of the earlier task, so nothing could be kept; another task beside the earlier one "
-            "(task-incremental) is not built: remove this key, or the section continual",
-        )
-    if parts.one("training", "objective") is not None:
-        say(
-            ("training", "objective"),
-            "continual learning holds on to a head by the task's own loss; remove one of the two",
-        )
-    if asked.keep is not None and asked.keep.use == "ewc" and parts.one("training", "economies") is True:
-        say(
-            ("training", "economies"),
-            "ewc holds on to every word's embedding, and economies update only those of a batch's words; remove one of the two",
-        )
-    if asked.leaves and "safetensors" not in (parts.one("release", "formats") or ()):
-        say(
-            ("release", "formats"),
-            "what continual leaves to later models needs weights that can learn on; add safetensors",
         )
 
 

@@ -1,11 +1,12 @@
 """What can be seen of the released bundle that a charter starts from, before anything runs: from its manifest alone."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from charter.errors import CharterError
+from charter.spec.continual import Continual
 from charter.spec.document import Path_
 from charter.spec.metrics import HEADS_KEPT
 from charter.spec.parts import Parts
@@ -53,3 +54,37 @@ def _of_manifest(parts: Parts, manifest: Any, root: str) -> Iterator[tuple[Path_
 def _is_no_folder(parts: Parts) -> bool:
     base = parts.one("model", "base")
     return isinstance(base, str) and base.startswith("sample:")
+
+
+def continual_problems(parts: Parts, say: Callable[[Path_, str], None]) -> None:
+    """What goes on is a head, and its own loss; what is left to later models lies beside weights that can learn on."""
+    asked: Continual | None = parts.one("continual")
+    if asked is None:
+        return
+    use: Use | None = parts.one("task")
+    if use is not None and use.use not in HEADS_KEPT:
+        say(
+            ("continual",),
+            f"task {use.use} can't go on from an earlier model yet; {' and '.join(HEADS_KEPT)} can",
+        )
+    if parts.one("model", "head") == "replace":
+        say(
+            ("model", "head"),
+            "a new head answers nothing of the earlier task, so nothing could be kept; another task beside the earlier one "
+            "(task-incremental) is not built: remove this key, or the section continual",
+        )
+    if parts.one("training", "objective") is not None:
+        say(
+            ("training", "objective"),
+            "continual learning holds on to a head by the task's own loss; remove one of the two",
+        )
+    if asked.keep is not None and asked.keep.use == "ewc" and parts.one("training", "economies") is True:
+        say(
+            ("training", "economies"),
+            "ewc holds on to every word's embedding, and economies update only those of a batch's words; remove one of the two",
+        )
+    if asked.leaves and "safetensors" not in (parts.one("release", "formats") or ()):
+        say(
+            ("release", "formats"),
+            "what continual leaves to later models needs weights that can learn on; add safetensors",
+        )

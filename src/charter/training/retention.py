@@ -99,7 +99,9 @@ class Elastic(Retention):
         assert earlier.fisher is not None
         learning = {name: one for name, one in earlier.model.named_parameters() if one.requires_grad}
         fisher = {
-            name: _as_large(one, learning[name]) for name, one in earlier.fisher.items() if name in learning
+            name: _as_large(one, learning[name], name)
+            for name, one in earlier.fisher.items()
+            if name in learning
         }
         if not fisher:
             raise ModelError(
@@ -110,10 +112,16 @@ class Elastic(Retention):
         return Held(objective.name, objective, self.strength, fisher, start)
 
 
-def _as_large(fisher: "Tensor", parameter: "Tensor") -> "Tensor":
+def _as_large(fisher: "Tensor", parameter: "Tensor", name: str) -> "Tensor":
     """Zero for the rows of classes that the earlier model did not have."""
     import torch
 
+    if fisher.ndim != parameter.ndim or any(
+        one > other for one, other in zip(fisher.shape, parameter.shape, strict=True)
+    ):
+        raise ModelError(
+            f"continual.keep ewc: the earlier bundle's Fisher information of {name} is of another shape than the weights"
+        )
     found = torch.zeros_like(parameter, requires_grad=False)
     found[tuple(slice(size) for size in fisher.shape)] = fisher.to(found.dtype)
     return found

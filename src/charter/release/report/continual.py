@@ -21,7 +21,11 @@ def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
         return
     parts: list[Any] = [Facts([*_facts(record, found, say), *_left(left, say)])]
     if found:
-        parts = [Text(say("continual_lead", metric=say.metric(headline(record)))), *_tasks(found, say), *parts]
+        parts = [
+            Text(say("continual_lead", metric=say.metric(headline(record)))),
+            *_tasks(found, say),
+            *parts,
+        ]
     yield Section("continual", say("continual"), parts)
 
 

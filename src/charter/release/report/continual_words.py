@@ -53,7 +53,8 @@ CHINESE: Mapping[str, str] = {
     "continual_kept_lwf": "无遗忘学习（LwF）：保持先前模型在新数据行上的回答",
     "continual_kept_ewc": "弹性权重巩固（EWC）：对先前数据重要的权重保持在原值附近",
     "memory": "留给后续模型的记忆",
-    "memory_said": "发布包中含有 {rows} 行训练数据，是 {seen} 行的蓄水池抽样。拿到发布包的人都能读到，且无法从中取出某一行：要删除，须重新发布",
+    "memory_said": "发布包中含有 {rows} 行训练数据，是 {seen} 行的蓄水池抽样。拿到发布包的人都能读到，"
+    "且无法从中取出某一行：要删除，须重新发布",
     "memory_public": "据称其数据不涉及任何人的隐私；",
     "memory_private": "其数据并非公开，可能涉及隐私；",
     "memory_masked": "这些行在准备时已遮蔽（mask_pii），但不能证明无法由此认出某人。",

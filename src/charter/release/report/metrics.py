@@ -352,13 +352,23 @@ METRICS: Mapping[str, Metric] = {
         share=False,
     ),
     "score_then": Metric(
-        "Score then", "当时的得分", "The main score when the earlier task had just been learned.", "刚学完先前任务时的主要得分。"
+        "Score then",
+        "当时的得分",
+        "The main score when the earlier task had just been learned.",
+        "刚学完先前任务时的主要得分。",
     ),
     "score_now": Metric(
-        "Score now", "现在的得分", "The main score on the same test rows, of this model.", "本模型在同样测试行上的主要得分。"
+        "Score now",
+        "现在的得分",
+        "The main score on the same test rows, of this model.",
+        "本模型在同样测试行上的主要得分。",
     ),
     "rows_replayed": Metric(
-        "Rows replayed", "重放的行", "Earlier training rows that were learned from again.", "再次用于学习的先前训练行。", share=False
+        "Rows replayed",
+        "重放的行",
+        "Earlier training rows that were learned from again.",
+        "再次用于学习的先前训练行。",
+        share=False,
     ),
     "rows_kept_apart": Metric(
         "Rows left out",
