@@ -97,7 +97,7 @@ def with_head(base: Base, charter: Charter, ancestor: Ancestor | None, data: Pre
     asked = charter.model.head or ("keep" if goes_on else None)
     if asked == "replace":
         return base
-    why = _why_no_head(charter, ancestor)
+    why = why_no_head(charter, ancestor)
     if why and asked == "keep":
         raise ModelError(f"model.head keep: {why}; write model.head: replace, or remove the key")
     if why or ancestor is None:
@@ -107,7 +107,7 @@ def with_head(base: Base, charter: Charter, ancestor: Ancestor | None, data: Pre
     return replace(base, head=ancestor.classes)
 
 
-def _why_no_head(charter: Charter, ancestor: Ancestor | None) -> str:
+def why_no_head(charter: Charter, ancestor: Ancestor | None) -> str:
     """Why an earlier head can't go on; empty where it can."""
     if ancestor is None:
         return f"'{charter.model.base}' is no released bundle, so it has no head of ours"

@@ -17,7 +17,7 @@ from charter.data.similarity.overlap import Reference
 from charter.data.similarity.shingles import text_keys
 from charter.errors import BundleError, CharterError, DataError, ModelError
 from charter.models.folders import loading
-from charter.pipeline.ancestry import Ancestor
+from charter.pipeline.ancestry import Ancestor, why_no_head
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.release.manifest import MANIFEST, MEMORY
 from charter.runs.digest import file_digest, value_digest
@@ -113,10 +113,11 @@ def check_continual(charter: Charter, ancestor: Ancestor | None) -> None:
             f"continual.replay: '{charter.model.begins_with}' is no released bundle, so there are no earlier rows; name one by "
             "--continue, or as model.base"
         )
-    if ancestor is not None and charter.task.use != ancestor.bundle.preparation.task.use:
+    why = "" if ancestor is None else why_no_head(charter, ancestor)
+    if why:
         raise ModelError(
-            f"continual: '{ancestor.name}' does task {ancestor.bundle.preparation.task.use}, not {charter.task.use}; another "
-            "task beside the earlier one (task-incremental) is not built. Without the section continual its encoder is learned on from"
+            f"continual goes on with the earlier model's head: {why}. Another task beside the earlier one (task-incremental) is not "
+            "built; without the section continual the earlier encoder is learned on from"
         )
 
 
@@ -127,7 +128,7 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
     a row which the earlier model has learned from. Replayed rows are like no held-out row, earlier or new.
 
     Raises:
-        DataError: earlier rows are to be replayed, and none is at hand.
+        DataError: earlier rows are to be replayed, and none is at hand; or no test row is left.
     """
     asked = charter.continual
     if asked is None or ancestor is None:
@@ -165,6 +166,10 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
     rows = (
         pl.scan_parquet(artifact.path / "rows.parquet").filter(pl.col(SPLIT) == "test").select(ROW).collect()
     )
+    if not rows.height:
+        raise DataError(
+            "no test row is left: every one is like a row that the earlier model has learned from; give rows that are new to it"
+        )
     digest = value_digest(
         {"source": data.artifact.record["inputs"]["source"], "rows": sorted(rows[ROW].to_list())}
     )
