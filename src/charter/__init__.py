@@ -6,6 +6,8 @@
     bundle = charter.open_bundle("release/x") # -> Bundle
     charter.answer(bundle, ["a text"])        # -> a Polars table of answers
     ready = charter.open_answerer(bundle, engine="onnx-int8")   # kept loaded: ready.answer_texts(["a text"])
+    for part in charter.generate("release/gpt", "Once upon a time"): print(part.text, end="")
+    charter.fill_in("release/bert", ["Paris is the [MASK] of France."])   # -> the likeliest tokens for each mask
     charter.verify("release/x", key=None)     # -> Verification
     charter.compare(["a", "b"])               # -> Comparison: scores, paired tests, costs, limits, differing keys
 
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -25,9 +27,21 @@ if TYPE_CHECKING:
     from charter.release.comparison import Comparison
     from charter.release.verification import Verification
     from charter.serving.answers import Answerer, Cell, Given
+    from charter.serving.filling import Filled
+    from charter.serving.generation import Part
     from charter.spec.model import Charter
 
-__all__ = ["answer", "compare", "open_answerer", "open_bundle", "read", "run", "verify"]
+__all__ = [
+    "answer",
+    "compare",
+    "fill_in",
+    "generate",
+    "open_answerer",
+    "open_bundle",
+    "read",
+    "run",
+    "verify",
+]
 
 
 def read(path: str | Path) -> "Charter":
@@ -99,6 +113,50 @@ def open_answerer(
 
     opened = open_bundle(bundle) if isinstance(bundle, str | Path) else bundle
     return answers.open_answerer(opened, engine=engine, threads=threads)
+
+
+def generate(
+    bundle: "Answerer | Bundle | str | Path", prompt: str, *, engine: str | None = None, **settings: Any
+) -> "Iterator[Part]":
+    """What a bundle's causal language model writes on to a prompt, piece by piece as it is made.
+
+    settings: `max_tokens`, `temperature`, `top_p`, `stop`, `seed`, as `charter.serving.generation.Settings` has them.
+    An `open_answerer` in place of the bundle stays loaded.
+
+    Raises:
+        charter.errors.CharterError: the bundle's model, or this form of it, writes no texts; a setting is out of its range.
+        charter.errors.DataError: the prompt is no valid text.
+        charter.errors.BundleError, charter.errors.MissingExtraError: as `open_answerer`.
+    """
+    from charter.serving.generation import Settings, read_prompt, write_on
+
+    told = Settings(**settings)
+    answerer = _opened(bundle, engine)
+    return write_on(answerer, read_prompt(answerer, prompt), told)
+
+
+def fill_in(
+    bundle: "Answerer | Bundle | str | Path",
+    texts: "str | Sequence[str]",
+    *,
+    most: int = 5,
+    engine: str | None = None,
+) -> "list[Filled]":
+    """The `most` likeliest tokens for each mask of each text, by a bundle's masked language model.
+
+    Raises:
+        charter.errors.CharterError: the bundle's model fills in nothing.
+        charter.errors.DataError, charter.errors.BundleError, charter.errors.MissingExtraError: as `generate`.
+    """
+    from charter.serving.filling import fill_in as fill
+
+    return fill(_opened(bundle, engine), [texts] if isinstance(texts, str) else texts, most=most)
+
+
+def _opened(bundle: "Answerer | Bundle | str | Path", engine: str | None) -> "Answerer":
+    from charter.serving.answers import Answerer
+
+    return bundle if isinstance(bundle, Answerer) else open_answerer(bundle, engine=engine)
 
 
 def verify(folder: str | Path, key: str | Path | None = None) -> "Verification":

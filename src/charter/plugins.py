@@ -77,8 +77,12 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "head": "charter.models.adapters:head",
             "lora": "charter.models.adapters:lora",
             "bias": "charter.models.adapters:bias",
+            "gradual": "charter.models.adapters:gradual",
         },
-        "objective": {"contrastive": "charter.training.contrastive:contrastive"},
+        "objective": {
+            "contrastive": "charter.training.contrastive:contrastive",
+            "distillation": "charter.training.distillation:distillation",
+        },
         "retention": {
             "lwf": "charter.training.retention:lwf",
             "ewc": "charter.training.retention:ewc",
@@ -122,7 +126,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "preparation": (),
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
-        "adapter": ("gradual",),
+        "adapter": (),
         "objective": (),
         "retention": (),
         "task": (),

@@ -388,6 +388,12 @@ def test_contrast_needs_an_encoder_that_learns_or_no_epoch():
     assert checked(text.replace("contrastive}", "contrastive}, epochs: 0")).training.epochs == 0
 
 
+def test_contrast_can_not_wait_for_the_head_to_learn_alone():
+    text = text_of(rest=CONTRAST).replace('"sample:minilm"}', '"sample:minilm", adapt: {use: gradual}}')
+    assert "add over: 0" in said(text)["training.objective"]
+    checked(text.replace("gradual}", "gradual, over: 0}"))
+
+
 def test_a_described_head_needs_no_epoch_and_then_nothing_is_learned_beside_it():
     told = 'limits: ["headline_gain[baseline=nearest_description] >= 0"]\n'
     described = "classification, descriptions: {a: x, b: y}"

@@ -24,11 +24,11 @@ data:
   target: text
   prepair: []
   prepare: [{use: mask_pi}, {use: mask_pii, locale: [en]}, {use: drop_near_duplicates, similarity: 3}]
-model: {base: "sample:minilm", adapt: {use: gradual}}
+model: {base: "sample:minilm", adapt: {use: lorra}}
 task: {use: classification}
 training: {learning_rate: 1e-5, search: {}}
 privacy: {epsilon: 8, delta: 1e-5}
-audits: [{use: performance, confidense: 0.9}]
+audits: [{use: performance, confidense: 0.9}, {use: fairness}]
 limits: [macro_f1 > = 0.3]
 """
 
@@ -46,7 +46,8 @@ def test_every_problem_is_said_at_once_with_its_line_and_the_nearest_word():
     assert "Did you mean 'mask_pii'?" in found["data.prepare[0].use"][1]
     assert "Did you mean 'locales'?" in found["data.prepare[1].locale"][1]
     assert found["data.prepare[2].similarity"][0] == 7
-    assert "not built yet" in found["model.adapt.use"][1]
+    assert "Did you mean 'lora'?" in found["model.adapt.use"][1]
+    assert "not built yet" in found["audits[1].use"][1]
     assert "nothing is searched" in found["training.search"][1]
     assert found["privacy"] == (11, found["privacy"][1])
     assert "not built yet" in found["privacy"][1]
@@ -55,7 +56,7 @@ def test_every_problem_is_said_at_once_with_its_line_and_the_nearest_word():
 
 
 def test_problems_across_keys_and_of_places_are_said():
-    text = BAD.replace("  prepair: []\n", "").replace(", adapt: {use: gradual}", "").split("training:")[0]
+    text = BAD.replace("  prepair: []\n", "").replace(", adapt: {use: lorra}", "").split("training:")[0]
     text = (
         text[: text.index("  prepare:")]
         + text[text.index("model:") :]

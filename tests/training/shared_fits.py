@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from charter import plugins
 from charter.data.columns import ROW, Columns
-from charter.models.adapters import adapted, full
+from charter.models.adapters import adapted, full, gradual
 from charter.models.base import find_base, load_tokenizer
 from charter.models.world import ALONE, joined
 from charter.privacy.plan import plain
@@ -30,6 +30,7 @@ FITS = {
     "economies": (LABELS, {"economies": True}),
     "a part that is never used": (PAIRS, {"weight_decay": 0.9}),
     "a loss in which examples meet": (NEAR, {}),
+    "gradual unfreezing": (LABELS, {}),
     "long": (LABELS, {"epochs": 15}),
 }
 
@@ -62,9 +63,11 @@ def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0):
     plan = plain(
         batch_size=16, micro_batch_size=parts, max_grad_norm=1.0, seed=settings.seed, whole=task.mixes
     )
-    model = adapted(found, task, full(), seed=settings.seed, max_length=32)
+    adapter = gradual(decay=0.8) if name == "gradual unfreezing" else full()
+    model = adapted(found, task, adapter, seed=settings.seed, max_length=32)
     done = fit(
         model, task, examples, None, settings, plan, work=work, logs=work / "logs", world=world,
+        layerwise=adapter.layerwise,
         checkpoint_seconds=checkpoint_seconds,
     )  # fmt: skip
     return done.model.state_dict()

@@ -100,7 +100,7 @@ def answer_files(
         DataError: a file can't be read or lacks the bundle's input column, or no row could be answered.
         CharterError: no such kind of output file, or it is one of those that are read.
     """
-    target = _target(files, out)
+    target = target_of(files, out, "-predictions")
     asked = Columns(inputs=answerer.columns.inputs, groups=keep, form=answerer.columns.form)
     read = read_files(files, asked, encoding=encoding)
     with bar("Answer the rows") as tell:
@@ -109,7 +109,7 @@ def answer_files(
     kept = read.frame.select(ROW, *keep)
     answers = answered.frame.join(kept, on=ROW, how="left", maintain_order="left")
     whole = pl.concat([answers, rejected], how="diagonal").sort(ROW)
-    _write(whole.rename({ROW: "row", PLACE: "place"}), target)
+    write_answers(whole.rename({ROW: "row", PLACE: "place"}), target)
     missed = whole["not_answered"].drop_nulls()
     show = console()
     show.print(f"{whole.height - len(missed)} of {whole.height} rows answered → {target}", soft_wrap=True)
@@ -126,8 +126,13 @@ def _cut(count: int, answerer: "Answerer") -> str:
     return f"  {count} {were} longer than {answerer.max_length} tokens: what stands beyond was not read"
 
 
-def _target(files: Sequence[Path], out: Path | None) -> Path:
-    target = out or files[0].with_name(f"{files[0].name.split('.')[0]}-predictions.parquet")
+def target_of(files: Sequence[Path], out: Path | None, ending: str) -> Path:
+    """Where the answers to files go: beside the first one, its name with an ending, unless told otherwise.
+
+    Raises:
+        CharterError: no such kind of file, no such folder, or a file that is read.
+    """
+    target = out or files[0].with_name(f"{files[0].name.split('.')[0]}{ending}.parquet")
     if target.suffix not in WRITERS:
         raise CharterError(f"{target}: can't write '{target.suffix}' files; there are {', '.join(WRITERS)}")
     if target.resolve() in [file.resolve() for file in files]:
@@ -137,7 +142,7 @@ def _target(files: Sequence[Path], out: Path | None) -> Path:
     return target
 
 
-def _write(answers: pl.DataFrame, target: Path) -> None:
+def write_answers(answers: pl.DataFrame, target: Path) -> None:
     """Write the answers whole: aside, then renamed over what stood there."""
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -9,6 +9,34 @@ from charter.cli.application import app
 from charter.errors import EXIT_NOT_VERIFIED, CharterError
 
 
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(help="the beginning of a text that a causal language model writes on; may be repeated"),
+]
+Prompts = Annotated[
+    list[Path] | None,
+    typer.Option(help="prompts: a file of any format that --file reads, in the column of the bundle's input"),
+]
+MaxTokens = Annotated[int | None, typer.Option(help="tokens that are written at most (default: 200)")]
+Temperature = Annotated[
+    float | None, typer.Option(help="0: always the likeliest token; higher: more varied (default: 0.8)")
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="draw from the likeliest tokens that have this probability together (default: 0.95)"),
+]
+Stop = Annotated[
+    list[str] | None, typer.Option(help="a word at which the text ends, left out of it; may be repeated")
+]
+Seed = Annotated[int | None, typer.Option(help="what is drawn depends on it (default: 7)")]
+Samples = Annotated[
+    int | None, typer.Option(min=1, help="texts per prompt, each with the next seed (default: 1)")
+]
+
+
+MOST = 5
+
+
 @app.command()
 def predict(
     bundle: Annotated[Path, typer.Argument(help="a released bundle")],
@@ -45,19 +73,52 @@ def predict(
     threads: Annotated[
         int | None, typer.Option(min=1, help="threads to compute with (default: all cores)")
     ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option("--most", "-k", min=1, help="tokens that are told for a mask in a text (default: 5)"),
+    ] = None,
+    prompt: Prompt = None,
+    prompts: Prompts = None,
+    max_tokens: MaxTokens = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    stop: Stop = None,
+    seed: Seed = None,
+    samples: Samples = None,
 ) -> None:
-    """Answer texts, or the rows of a file, with a released bundle."""
+    """Answer texts, or the rows of a file, with a released bundle; write texts on; fill in masked words."""
+    from charter.cli import writing
     from charter.cli.answering import answer_files, answer_texts, open_bundle, row_of
 
-    if sum(map(bool, (text, inputs, file))) != 1:
-        raise CharterError("give one of --text, --input or --file, once or more")
+    if sum(given is not None and given != [] for given in (text, inputs, file, prompt, prompts)) != 1:
+        raise CharterError(
+            "give one of --text, --input or --file, or for a model that writes texts --prompt or --prompts; once or more"
+        )
+    drawing = {
+        "max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "stop": tuple(stop or ()), "seed": seed,
+    }  # fmt: skip
+    settings = writing.settings_of(drawing)
+    if prompt is None and not prompts:
+        writing.check_unused({**drawing, "samples": samples})
+    if out is not None and not (file or prompts):
+        raise CharterError(
+            "--out is where the answers to --file or --prompts go; with one text they are shown here"
+        )
     answerer = open_bundle(bundle, key=key, allow_refused=allow_refused, engine=engine, threads=threads)
     if inputs:
         answer_texts(answerer, [row_of(inputs, answerer)], as_json=as_json)
+    elif text and writing.has_masks(answerer, text):
+        writing.fill_texts(answerer, text, as_json=as_json, most=most or MOST)
     elif text:
         answer_texts(answerer, text, as_json=as_json)
     elif file:
         answer_files(answerer, file, out, keep=tuple(keep or ()), encoding=encoding)
+    elif prompts:
+        writing.write_files(
+            answerer, prompts, out, settings, samples=samples or 1, as_json=as_json, encoding=encoding
+        )
+    elif prompt:
+        writing.write_prompts(answerer, prompt, settings, samples=samples or 1, as_json=as_json)
 
 
 @app.command()

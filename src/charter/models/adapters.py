@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from charter.errors import ModelError
+from charter.models.depth import Layerwise, by_depth
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,10 +22,14 @@ Model = Any  # a PreTrainedModel, or peft's wrapper of one
 
 @dataclass(frozen=True)
 class Adapter:
-    """apply: choose what trains (by `requires_grad`), perhaps adding weights. merge: a plain transformers model again."""
+    """apply: choose what trains (by `requires_grad`), perhaps adding weights. merge: a plain transformers model again.
+
+    layerwise: how learning differs by depth; None: everything that trains learns alike.
+    """
 
     apply: Callable[["PreTrainedModel"], Model]
     merge: Callable[[Model], "PreTrainedModel"]
+    layerwise: Layerwise | None = None
 
 
 def adapted(
@@ -75,6 +80,32 @@ def bias() -> Adapter:
         return model
 
     return Adapter(apply, lambda model: model)
+
+
+def gradual(
+    *,
+    decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="each layer's learning rate is so many times that of the one above it"),
+    ] = 0.95,
+    over: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of training after which every layer learns; until then the head first, then a layer more each "
+            "part, from the top; 0: all from the start",
+        ),
+    ] = 0.5,
+    at_once: Annotated[int, Field(ge=1, description="layers that begin to learn at once")] = 1,
+) -> Adapter:
+    """Every weight learns, upper layers sooner and faster: gradual unfreezing (Howard and Ruder 2018), rates decayed by layer."""
+
+    def apply(model: "PreTrainedModel") -> Model:
+        by_depth(model)  # says before any work that layers can't be told apart
+        return model
+
+    return Adapter(apply, lambda model: model, Layerwise(decay, over, at_once))
 
 
 def lora(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from charter.models.encoders import ENCODERS, Dropping, Encoder, Tokens
 from charter.models.heads import HEADS, Head
 from charter.models.packing import Packing
+from charter.models.vocabulary import Words, is_plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,10 +75,14 @@ def logits_at(forward: Any, inputs: "Mapping[str, Tensor]", where: "Tensor") -> 
 
     A padding-free pass computes its last layer and its head for those positions alone.
     """
+    return words_at(forward, inputs, where).logits()
+
+
+def words_at(forward: Any, inputs: "Mapping[str, Tensor]", where: "Tensor") -> Words:
+    """As `logits_at`, before the logits of a language model are computed where its last layer is known."""
     if isinstance(forward, PackedForward):
         return forward.at(where, **inputs)
-    logits: Tensor = forward(**inputs).logits[where]
-    return logits
+    return Words(forward(**inputs).logits[where])
 
 
 def _known(model: Any) -> str:
@@ -150,11 +155,15 @@ class PackedForward:
         input_ids: "Tensor",
         attention_mask: "Tensor",
         token_type_ids: "Tensor | None" = None,
-    ) -> "Tensor":
-        """(positions, outputs) at the places of `where` (batch, length), row by row; see `logits_at`."""
+    ) -> Words:
+        """What is said at the places of `where` (batch, length), row by row; see `words_at`."""
         packing = Packing.of(attention_mask)
         read = packing.pack(where).nonzero().flatten()
         types = None if token_type_ids is None else packing.pack(token_type_ids)
         tokens = Tokens(packing.pack(input_ids), types, input_ids, packing, read)
         hidden = self.encoder(self.model.base_model, tokens, self.dropping)
-        return self.head.logits(self.model, hidden.index_select(0, packing.tokens[read].argsort()))
+        hidden = hidden.index_select(0, packing.tokens[read].argsort())
+        words = None if self.head.words is None else self.head.words(self.model, hidden)
+        if words is None or words.layer is None or not is_plain(words.layer):
+            return Words(self.head.logits(self.model, hidden))
+        return words

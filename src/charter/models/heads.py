@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from charter.models.encoders import ENCODERS
+from charter.models.vocabulary import Words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,10 +17,12 @@ class Head:
     """one_each: it reads one state of each sequence, that of its first token or the mean; else those of any tokens.
 
     logits: (model, hidden (positions, width)) -> (positions, classes).
+    words: the same of a language model, before its last layer; None for other heads.
     """
 
     one_each: bool
     logits: Callable[[Any, "Tensor"], "Tensor"]
+    words: Callable[[Any, "Tensor"], Words] | None = None
 
 
 def _bert(model: Any, hidden: "Tensor") -> "Tensor":
@@ -54,31 +57,44 @@ def _electra_choices(model: Any, hidden: "Tensor") -> "Tensor":
     return model.classifier(model.sequence_summary(hidden[:, None]))  # type: ignore[no-any-return]
 
 
-def _bert_words(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.cls(hidden)  # type: ignore[no-any-return]
+def _bert_words(model: Any, hidden: "Tensor") -> Words:
+    head = model.cls.predictions
+    return Words(head.transform(hidden), head.decoder)
 
 
-def _lm_head(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.lm_head(hidden)  # type: ignore[no-any-return]
+def _roberta_words(model: Any, hidden: "Tensor") -> Words:
+    from torch.nn import functional as F
+
+    head = model.lm_head
+    return Words(head.layer_norm(F.gelu(head.dense(hidden))), head.decoder)
 
 
-def _electra_words(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.generator_lm_head(model.generator_predictions(hidden))  # type: ignore[no-any-return]
+def _gpt2_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(hidden, model.lm_head)
 
 
-def _distilbert_words(model: Any, hidden: "Tensor") -> "Tensor":
-    inner = model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
-    return model.vocab_projector(inner)  # type: ignore[no-any-return]
+def _electra_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(model.generator_predictions(hidden), model.generator_lm_head)
 
 
-def _modernbert_words(model: Any, hidden: "Tensor") -> "Tensor":
-    return model.decoder(model.head(hidden))  # type: ignore[no-any-return]
+def _distilbert_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(
+        model.vocab_layer_norm(model.activation(model.vocab_transform(hidden))), model.vocab_projector
+    )
+
+
+def _modernbert_words(model: Any, hidden: "Tensor") -> Words:
+    return Words(model.head(hidden), model.decoder)
 
 
 def _none(model: Any, hidden: "Tensor") -> "Tensor":
     """A base by itself: its last hidden states, which a task pools."""
     del model
     return hidden
+
+
+def _of_words(words: Callable[[Any, "Tensor"], Words]) -> Head:
+    return Head(False, lambda model, hidden: words(model, hidden).logits(), words)
 
 
 def _table() -> dict[str, Head]:
@@ -88,12 +104,12 @@ def _table() -> dict[str, Head]:
         found[f"{family}ForTokenClassification"] = Head(False, _tokens)
         found[f"{family}ForQuestionAnswering"] = Head(False, _answers)
         found[f"{family}ForMultipleChoice"] = Head(True, _electra_choices if family == "Electra" else _bert)
-        found[f"{family}ForMaskedLM"] = Head(False, _lm_head)
-    found["BertForMaskedLM"] = Head(False, _bert_words)
-    found["ElectraForMaskedLM"] = Head(False, _electra_words)
-    found["DistilBertForMaskedLM"] = Head(False, _distilbert_words)
-    found["ModernBertForMaskedLM"] = Head(False, _modernbert_words)
-    found["GPT2LMHeadModel"] = Head(False, _lm_head)
+        found[f"{family}ForMaskedLM"] = _of_words(_roberta_words)
+    found["BertForMaskedLM"] = _of_words(_bert_words)
+    found["ElectraForMaskedLM"] = _of_words(_electra_words)
+    found["DistilBertForMaskedLM"] = _of_words(_distilbert_words)
+    found["ModernBertForMaskedLM"] = _of_words(_modernbert_words)
+    found["GPT2LMHeadModel"] = _of_words(_gpt2_words)
     found["DistilBertForSequenceClassification"] = Head(True, _distilbert)
     found["DistilBertForTokenClassification"] = Head(False, _tokens)
     found["DistilBertForQuestionAnswering"] = Head(False, _distilbert_answers)

@@ -14,7 +14,7 @@ from charter.release.bundle import Bundle, read_bundle
 from charter.release.manifest import MANIFEST, ROOT_FORM, read_manifest
 from charter.release.record import RECORD, Record, read_record
 from charter.spec.metrics import HEADS_KEPT
-from charter.spec.model import Charter
+from charter.spec.model import MIXING_OBJECTIVES, Charter
 from charter.spec.places import base_folder
 from charter.tasks.task import Task
 
@@ -120,7 +120,8 @@ def why_no_head(charter: Charter, ancestor: Ancestor | None) -> str:
         return f"'{ancestor.name}' does task {task.use}, not {charter.task.use}"
     if charter.pretraining is not None:
         return "pretraining teaches the encoder without its head, which would no longer fit it"
-    if charter.task.options or before.task.options or before.training.objective is not None:
+    pooled = before.training.objective is not None and before.training.objective.use in MIXING_OBJECTIVES
+    if charter.task.options or before.task.options or pooled:
         return "a head that starts from descriptions, or reads the mean over a text's tokens, can't go on yet"
     return ""
 

@@ -23,6 +23,7 @@ from charter.models.world import ALONE, World
 from charter.pipeline.holding import held, held_options
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.teaching import Taught
 from charter.privacy.plan import plain
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_json
@@ -35,10 +36,11 @@ from charter.spec.use import Use
 from charter.tasks import restore
 from charter.tasks.objective import Objective
 from charter.tasks.task import Task
+from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 5
+VERSION = 6
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 FEW = 50
@@ -65,7 +67,8 @@ class Lessons:
     """What a model learns from: the task fitted to the training rows, and the rows encoded.
 
     descriptions: those of the classes, encoded, each with its class; None where the task has none.
-    unknown: share of the training texts' tokens that the base does not know.
+    unknown: share of the training texts' tokens that the base does not know. teaching: what a teacher says to the training
+    rows; None without one.
     """
 
     task: Task
@@ -74,6 +77,7 @@ class Lessons:
     validation: Validation | None
     descriptions: Examples | None
     unknown: float
+    teaching: Teaching | None = None
 
 
 @dataclass(frozen=True)
@@ -95,16 +99,17 @@ def train_model(
     *,
     settings: Training,
     world: World = ALONE,
+    taught: Taught | None = None,
     name: str = "train",
 ) -> Trained:
-    """Train the base on the training rows, by these settings. name: of the stage.
+    """Train the base on the training rows, by these settings. taught: by its teacher, if it has one. name: of the stage.
 
     Raises:
         ModelError, DataError: the base or the rows don't fit the task.
     """
 
     def make(files: Path, work: Path) -> None:
-        lessons = learn_from(charter, base, data, work)
+        lessons = learn_from(charter, base, data, work, taught)
         if lessons.unknown > MANY_UNKNOWN:
             run.note(
                 name,
@@ -126,7 +131,7 @@ def train_model(
         write_json(files / "history.json", list(fitted.history))
         write_findings(files / "findings.jsonl", _training_findings(fitted, lessons, data))
 
-    artifact = run.step(train_stage(charter, settings, base, data, world, name=name), make)
+    artifact = run.step(train_stage(charter, settings, base, data, world, taught, name=name), make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
     return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
@@ -150,10 +155,16 @@ def train_stage(
     base: Base,
     data: PreparedData,
     world: World = ALONE,
+    taught: Taught | None = None,
     *,
     name: str = "train",
 ) -> Stage:
-    """What a trained model is made from; how its settings were found does not matter."""
+    """What a trained model is made from; how its settings were found, and where its teacher lies, does not matter."""
+    objective = [
+        {key: one for key, one in use.items() if taught is None or key != "teacher"}
+        for use in resolved(_named(settings), "objective")
+    ]
+    teacher = {} if taught is None else {"teacher": taught.teacher.digest, "answers": taught.artifact.digest}
     return Stage(
         name,
         VERSION,
@@ -162,14 +173,14 @@ def train_stage(
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
             "training": settings.model_dump(mode="json", exclude={"objective", "precision", "search"}),
-            "objective": resolved(_named(settings), "objective"),
+            "objective": objective,
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,
             "processes": world.size,
             "roles": data.columns.as_json(),
             **held_options(charter, base),
         },
-        inputs={"rows": data.artifact.digest, "base": base.digest},
+        inputs={"rows": data.artifact.digest, "base": base.digest, **teacher},
         libraries=model_libraries(charter),
         seed=settings.seed,
     )
@@ -197,7 +208,9 @@ def _named(settings: Training) -> tuple[Use, ...]:
     return (settings.objective,) if settings.objective is not None else ()
 
 
-def learn_from(charter: Charter, base: Base, data: PreparedData, work: Path) -> Lessons:
+def learn_from(
+    charter: Charter, base: Base, data: PreparedData, work: Path, taught: Taught | None = None
+) -> Lessons:
     """The task with its classes, and the training and validation rows encoded: no other row's text is read.
 
     work: where a task that streams keeps the encoded training rows.
@@ -224,7 +237,8 @@ def learn_from(charter: Charter, base: Base, data: PreparedData, work: Path) -> 
         validation = Validation(encoded, validation_rows, data.columns)
     described = described_examples(task, tokenizer, length)
     unknown = unknown_share(tokenizer, train_examples.ids)
-    return Lessons(task, tokenizer, train_examples, validation, described, unknown)
+    teaching = None if taught is None else taught.teaching(task, data, train_examples, length)
+    return Lessons(task, tokenizer, train_examples, validation, described, unknown, teaching)
 
 
 def described_examples(task: Task, tokenizer: Any, max_length: int) -> Examples | None:
@@ -255,7 +269,7 @@ def fit_model(
     Raises:
         DataError: as `fit`; or a batch can't be computed in parts, as the settings ask.
     """
-    objective, examples = _objective(settings), lessons.train
+    objective, examples = _objective(settings, lessons), lessons.train
     on_vectors = objective is not None and objective.on_features
     if on_vectors and lessons.descriptions is not None:
         examples = joined(examples, lessons.descriptions)
@@ -277,10 +291,11 @@ def fit_model(
     updates = settings.epochs * plan.steps_per_epoch(len(examples))
     if on_vectors and 0 < updates < FEW_UPDATES:
         heard.on_note(f"only {updates} updates, which hardly move the encoder; raise training.epochs")
+    adapter = _adapter(charter)
     model = adapted(
         base,
         lessons.task,
-        _adapter(charter),
+        adapter,
         seed=settings.seed,
         max_length=charter.model.max_length,
         mean_pooled=on_vectors,
@@ -301,6 +316,7 @@ def fit_model(
         settings,
         plan,
         objective=objective,
+        layerwise=adapter.layerwise,
         half=is_half(settings),
         world=world,
         work=work,
@@ -312,10 +328,14 @@ def fit_model(
     )
 
 
-def _objective(settings: Training) -> Objective | None:
+def _objective(settings: Training, lessons: Lessons) -> Objective | None:
     """What training makes smaller, where it is not the task's own loss."""
     use = settings.objective
-    return None if use is None else plugins.make("objective", use.use, use.options)
+    return (
+        None
+        if use is None
+        else plugins.make("objective", use.use, use.options, lessons.task, lessons.teaching)
+    )
 
 
 def _even(batch_size: int, examples: int) -> int:

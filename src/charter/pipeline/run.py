@@ -23,6 +23,7 @@ from charter.pipeline.pretraining import begin_base
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.searching import check_search, search_settings
+from charter.pipeline.teaching import find_teacher, teach
 from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
 from charter.pipeline.weighing import weigh_form
 from charter.release.bundle import Contents, check_destination, pack
@@ -119,6 +120,7 @@ def run(
     check_search(charter)
     ancestor = open_ancestor(charter, folder)
     check_continual(charter, ancestor)
+    teacher = find_teacher(charter, folder)
     trackers = make_trackers(charter)
     answers = _datasheet(charter, folder)
     tell: OnProgress = on_progress or _silent
@@ -129,11 +131,20 @@ def run(
         went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), ancestor)
         data = went_on.data
         begun = begin_base(going, charter, folder, data, tell, world, ancestor=ancestor)
+        taught = teach(going, charter, teacher, data, tell)
         searched = search_settings(
-            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world
+            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world, taught
         )
         trained = train_model(
-            going, charter, begun.base, data, tell, tracking.record, settings=searched.settings, world=world
+            going,
+            charter,
+            begun.base,
+            data,
+            tell,
+            tracking.record,
+            settings=searched.settings,
+            world=world,
+            taught=taught,
         )
         tracking.catch_up(trained.history)
         exports = [
@@ -168,6 +179,8 @@ def run(
         origin = provenance(
             going, charter, data, trained, exports, begun.origin, lineage, answers=digests, left=left.facts
         )
+        if taught is not None:
+            origin["teacher"] = dict(taught.origin)
         origin["preparation_digest"] = value_digest(preparation)
         record = Record(
             charter=charter,

@@ -20,6 +20,7 @@ from charter.models.world import ALONE, World
 from charter.pipeline.learning import Heard, Lessons, fit_model, learn_from, model_libraries, train_stage
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.teaching import Taught
 from charter.runs.digest import frame_digest, value_digest
 from charter.runs.files import read_json, sync_folder, write_json
 from charter.runs.findings import Finding
@@ -71,6 +72,7 @@ def search_settings(
     on_progress: OnProgress,
     on_trial: Callable[[Trial], None],
     world: World = ALONE,
+    taught: Taught | None = None,
 ) -> Searched:
     """The best settings of the charter's search; its own where it asks for none.
 
@@ -85,7 +87,7 @@ def search_settings(
         raise DataError(
             "training.search needs validation rows, and data.split leaves none; give them, or take it out"
         )
-    searching = _Searching(run, charter, asked, base, data, on_progress, world)
+    searching = _Searching(run, charter, asked, base, data, on_progress, world, taught)
     trials: list[Trial] = []
     while len(trials) < asked.trials:
         values = suggest(
@@ -126,15 +128,21 @@ class _Searching:
         data: PreparedData,
         on_progress: OnProgress,
         world: World,
+        taught: Taught | None,
     ) -> None:
         self.run, self.charter, self.asked, self.base, self.data = run, charter, asked, base, data
-        self.on_progress, self.world = on_progress, world
+        self.on_progress, self.world, self.taught = on_progress, world, taught
 
     @cached_property
     def lessons(self) -> Lessons:
         """The rows, encoded when the first trial needs them."""
-        like = train_stage(self.charter, self.charter.training, self.base, self.data, self.world)
-        return learn_from(self.charter, self.base, self.data, self.run.store.work_folder(like.key))
+        like = self.like(self.charter.training)
+        work = self.run.store.work_folder(like.key)
+        return learn_from(self.charter, self.base, self.data, work, self.taught)
+
+    def like(self, settings: Training) -> Stage:
+        """The training that would have these settings."""
+        return train_stage(self.charter, settings, self.base, self.data, self.world, self.taught)
 
     def trial(self, values: Mapping[str, Any], before: Sequence[Trial]) -> Trial:
         """The trial of these settings after those before it: made, gone on with, or found."""
@@ -148,7 +156,7 @@ class _Searching:
         return read_trial(read_json(artifact.path / "trial.json"))
 
     def _stage(self, number: int, settings: Training, before: Sequence[Trial]) -> Stage:
-        like = train_stage(self.charter, settings, self.base, self.data, self.world)
+        like = self.like(settings)
         inputs, libraries = dict(like.inputs), model_libraries(self.charter)
         if self.asked.prune is not None:
             inputs["before"] = value_digest([one.outcome for one in before])
@@ -209,7 +217,7 @@ class _Searching:
         store = self.run.store
 
         def place(of: Training) -> str:
-            return train_stage(self.charter, of, self.base, self.data, self.world).key
+            return self.like(of).key
 
         if before is not None:
             _forget(store, place(_with(self.charter.training, before.values)))

@@ -377,6 +377,12 @@ def _start(record: Record) -> Iterator[str]:
         yield from (f"    - {_plain(label)}: {_plain(text)}" for label, text in described.items())
     if record.charter.training.objective is not None:
         yield f"- Objective of training: {record.charter.training.objective.use}."
+    teacher = record.provenance.get("teacher")
+    if teacher:
+        run = f", of run {teacher['run']}" if "run" in teacher else ""
+        doubt = "; it may have learned from rows that this model is judged on"
+        told = doubt if teacher.get("may_have_read_test_rows") else ""
+        yield f"- Its teacher: {_plain(str(teacher.get('name') or teacher['reference']))}{run}{told}."
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from charter import plugins
 from charter.spec.ancestors import continual_problems
+from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.limits import Limit
 from charter.spec.messages import told
@@ -310,6 +311,20 @@ def _objective(parts: Parts, say: Say) -> None:
             "objective contrastive teaches the encoder, and model.adapt head keeps that as it is: write training.epochs: 0 "
             "for a head fitted to its vectors as they are, or name another adapter",
         )
+    if (
+        contrasts
+        and adapt is not None
+        and adapt.use == "gradual"
+        and adapt.options.get("over", 0.5)
+        and updates
+    ):
+        say(
+            where,
+            "objective contrastive teaches the encoder, and model.adapt gradual begins with the head alone: add over: 0 to it, for "
+            "rates decayed by layer without waiting",
+        )
+    for path, because in distillation_problems(parts):
+        say(path, because)
     if updates == 0 and objective is None and not described:
         say(
             ("training", "epochs"),

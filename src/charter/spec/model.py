@@ -22,7 +22,7 @@ from charter.spec.data import Data
 from charter.spec.fields import Fraction, Name, Number, Section, Truth, Whole
 from charter.spec.limits import Limit, parse_limit
 from charter.spec.pretraining import Pretraining
-from charter.spec.training import Training
+from charter.spec.training import DISTILLATION, Training
 from charter.spec.use import Use
 
 
@@ -64,7 +64,7 @@ class Model(Section):
         description="learned from the texts that are pre-trained on: {use: wordpiece, size: 8000}, bpe, unigram or "
         "characters for a new model; {use: extended, size: 1000} adds words to the base's own",
     )
-    adapt: Use = Field(Use(use="full"), description="full, head, lora or bias")
+    adapt: Use = Field(Use(use="full"), description="full, head, lora, bias or gradual")
     max_length: Whole = Field(
         128, ge=8, le=8192, description="tokens a text is cut at; cut texts are counted"
     )
@@ -241,6 +241,11 @@ class Charter(Section):
             raise ValueError(
                 f"objective {objective.use} compares each example with the others of its batch, so no example's influence can "
                 "be bounded alone, and a privacy budget promises nothing; take one of the two out"
+            )
+        if self.privacy is not None and objective is not None and objective.use == DISTILLATION:
+            raise ValueError(
+                "objective distillation hands on what its teacher learned, and no teacher can be shown to have learned these rows "
+                "within this privacy budget; take one of the two out"
             )
         return self
 

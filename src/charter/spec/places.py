@@ -17,6 +17,7 @@ from charter.spec.agreement import RESERVED, Say, all_roles, published
 from charter.spec.ancestors import ancestor_problems
 from charter.spec.data import WHERE
 from charter.spec.datasheet import read_answers
+from charter.spec.distillation import named_teacher, taught_task
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
 from charter.spec.parts import Parts
@@ -39,6 +40,7 @@ def check_places(parts: Parts, folder: Path, say: Say) -> None:
     _evaluation_sets(parts, folder, say)
     _datasheet(parts, folder, say)
     _base(parts, folder, say)
+    _teacher(parts, folder, say)
     _architecture(parts, say)
     _reads_as_asked(parts, folder, say)
     key: str | None = parts.one("release", "sign")
@@ -315,6 +317,29 @@ def _base(parts: Parts, folder: Path, say: Say) -> None:
             ("model", "max_length"),
             f"found {length}; '{base}' reads at most {most} tokens: write {most} or less",
         )
+
+
+def _teacher(parts: Parts, folder: Path, say: Say) -> None:
+    """A teacher must be a folder, of a model of the same task."""
+    name = named_teacher(parts)
+    if name is None:
+        return
+    where, use = ("training", "objective", "teacher"), parts.one("task")
+    place = None if name.startswith("sample:") else base_folder(name, folder)
+    told = taught_task(place) if place is not None else None
+    if place is None:
+        needed = (
+            "a released bundle or a transformers folder is needed (relative ones start beside the charter)"
+        )
+        say(where, f"{found(name)}; {needed}")
+    elif told is not None and use is not None and told != use.use:
+        say(
+            where,
+            f"'{name}' was taught task {told[:40]}, not {use.use}; name a teacher of the same task",
+        )
+    elif told is None:
+        for because in _why_no_base(place):
+            say(where, because)
 
 
 def base_folder(base: str, folder: Path) -> Path | None:

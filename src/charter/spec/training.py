@@ -11,13 +11,17 @@ from charter.spec.use import Use
 CONTRASTED = ("classification", "text_pair_classification")
 """Built-in tasks whose classes the contrastive objective can draw apart."""
 
+DISTILLATION = "distillation"
+"""The objective that learns from a teacher."""
+
 
 class Training(Section):
     """How the model learns."""
 
     objective: Use | None = Field(
         None,
-        description="what training makes smaller; null: the task's own loss; contrastive: for few examples",
+        description="what training makes smaller; null: the task's own loss; contrastive: for few examples; distillation: what a "
+        "teacher answers",
     )
     epochs: Whole = Field(
         3,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from charter.data.batch import Batch, Examples
 from charter.data.pieces import Cut, Pieces, run_on
 from charter.errors import ModelError
-from charter.models.forward import logits_at
-from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel, wide
+from charter.models.forward import words_at
+from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel, surprise_of
 from charter.tasks.scoring import divided
 from charter.tasks.task import Head, ScoreName, Task
 
@@ -31,6 +31,7 @@ class CausalLanguageModelling(LanguageModel):
     """A document begins and ends with the tokenizer's end-of-text token; each of its tokens is foretold once."""
 
     name: str = "causal_language_modelling"
+    writes: ClassVar[bool] = True
 
     @property
     def head(self) -> Head:
@@ -69,21 +70,12 @@ class CausalLanguageModelling(LanguageModel):
 
     def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
         """Of all tokens of each sequence but the first."""
-        import torch
-        from torch.nn import functional as F
-
         ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"].bool()
         where = mask.clone()
         where[:, :-1] &= mask[:, 1:]
         where[:, -1] = False
-        logits = wide(logits_at(model, batch.inputs, where))
-        truth, owner = ids[:, 1:][where[:, :-1]], where.nonzero()[:, 0]
-        nats = F.cross_entropy(logits, truth, reduction="none")
-        surprise = nats.new_zeros(len(where)).index_add(0, owner, nats)
-        right = torch.zeros_like(surprise).index_add(
-            0, owner, (logits.argmax(dim=-1) == truth).to(nats.dtype)
-        )
-        return surprise, where.sum(dim=1), right.detach()
+        truth = ids[:, 1:][where[:, :-1]]
+        return surprise_of(words_at(model, batch.inputs, where), truth, where, batch)
 
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
         """Perplexity, the share of tokens found, and bits per byte, which compare across tokenizers."""

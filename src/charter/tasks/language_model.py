@@ -13,6 +13,7 @@ from charter.data.batch import Batch, Examples
 from charter.data.columns import ROW, Columns
 from charter.data.pieces import Cut, Frame, Pieces, documents_encoded, found_pieces, write_pieces
 from charter.errors import DataError
+from charter.models.vocabulary import Words
 from charter.tasks.baselines import Baseline
 from charter.tasks.scoring import divided
 from charter.tasks.task import Outputs, ScoreName, Task
@@ -183,8 +184,20 @@ def some_of(batch: Batch, part: slice) -> Batch:
     )
 
 
-def wide(logits: "Tensor") -> "Tensor":
-    """Logits in float32 at least: a sum over a vocabulary needs it."""
-    import torch
+def surprise_of(
+    words: Words, truth: "Tensor", where: "Tensor", batch: Batch
+) -> "tuple[Tensor, Tensor, Tensor]":
+    """As `LanguageModel.surprise`, of what is said where `where` (batch, length) is true, row by row.
 
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+    truth: (positions,).
+    """
+    owner, tokens = where.nonzero()[:, 0], where.sum(dim=1)
+    share = None
+    if (
+        batch.sizes is None
+    ):  # to be learned from, where each sequence is an example: `loss` below, times its weight
+        share = (batch.weights / tokens.clamp(min=1))[owner]
+    told = words.surprise(truth, share)
+    surprise = told.nats.new_zeros(len(where)).index_add(0, owner, told.nats)
+    right = surprise.new_zeros(len(where)).index_add(0, owner, told.found.to(surprise.dtype))
+    return surprise, tokens, right

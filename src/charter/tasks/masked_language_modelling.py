@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import polars as pl
 from pydantic import Field
@@ -10,8 +10,8 @@ from pydantic import Field
 from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
-from charter.models.forward import logits_at
-from charter.tasks.language_model import LanguageModel, wide
+from charter.models.forward import words_at
+from charter.tasks.language_model import LanguageModel, surprise_of
 from charter.tasks.masking import masking_of
 from charter.tasks.task import Head, Task
 
@@ -38,6 +38,7 @@ class MaskedLanguageModelling(LanguageModel):
     """The loss is the mean negative log-likelihood of the hidden tokens; each counts alike, whatever its document."""
 
     name: str = "masked_language_modelling"
+    fills: ClassVar[bool] = True
     probability: float = 0.15
     whole_words: bool = False
 
@@ -78,19 +79,10 @@ class MaskedLanguageModelling(LanguageModel):
 
     def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
         """Of the hidden tokens of each sequence."""
-        import torch
-        from torch.nn import functional as F
-
         assert batch.targets is not None
         where = batch.targets != IGNORED
-        logits = wide(logits_at(model, batch.inputs, where))
-        truth, owner = batch.targets[where], where.nonzero()[:, 0]
-        nats = F.cross_entropy(logits, truth, reduction="none")
-        surprise = nats.new_zeros(len(where)).index_add(0, owner, nats)
-        right = torch.zeros_like(surprise).index_add(
-            0, owner, (logits.argmax(dim=-1) == truth).to(nats.dtype)
-        )
-        return surprise, where.sum(dim=1), right.detach()
+        truth = batch.targets[where]
+        return surprise_of(words_at(model, batch.inputs, where), truth, where, batch)
 
     @property
     def options(self) -> Mapping[str, Any]:

@@ -33,6 +33,14 @@ class Objective(ABC):
         del examples
         return None
 
+    def begin(self, model: Any, *, seed: int) -> None:
+        """Before anything is learned: add to the model what only this objective learns beside its weights, drawn by `seed`."""
+        del model, seed
+
+    def end(self, model: Any) -> None:
+        """When all is learned: take away from the model what `begin` added."""
+        del model
+
     def conclude(self, model: Any, examples: Examples) -> None:
         """Before the model is scored or kept: fit to the examples what no update has taught it."""
         del model, examples

@@ -159,6 +159,10 @@ class Task(Objective):
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
     extends: ClassVar[bool] = False
     """Whether a fitted head of this task can go on, with more classes where there are: `extended`."""
+    writes: ClassVar[bool] = False
+    """Whether its model writes a text on, token by token."""
+    fills: ClassVar[bool] = False
+    """Whether its model finds hidden tokens by the text on both sides."""
     labels: tuple[str, ...]
     """The classes, () for a task without classes."""
 

@@ -13,6 +13,7 @@ import polars as pl
 from charter.data.batch import Examples
 from charter.data.columns import Columns
 from charter.errors import DataError, TrainingError
+from charter.models.depth import Layerwise
 from charter.models.device import pick_device
 from charter.models.inference import predict_outputs
 from charter.models.world import ALONE, World
@@ -61,7 +62,8 @@ class Fitted:
     """A fitted model (the kept checkpoint's weights) and how it got there.
 
     history: entries {"kind": "loss", step, loss, learning_rate} and {"kind": "evaluation", step, epoch, train_loss,
-    validation_loss, validation_score, score} in order; at step 0 without train_loss. best_step: the update whose weights
+    validation_loss, validation_score, score} in order; at step 0 without train_loss; where rates differ by depth, losses
+    with `rates`. best_step: the update whose weights
     are kept. seconds: over all sessions, interruptions left out.
     """
 
@@ -112,6 +114,7 @@ def fit(
     work: Path,
     logs: Path,
     objective: Objective | None = None,
+    layerwise: Layerwise | None = None,
     half: bool = False,
     world: World = ALONE,
     on_step: Callable[[FitProgress], None] | None = None,
@@ -145,7 +148,8 @@ def fit(
     per_epoch = plan.steps_per_epoch(len(examples))
     model.to(pick_device())
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
-        learned = _Learned(objective or task, examples)
+        learned = _Learned(objective or task, examples, layerwise)
+        learned.objective.begin(model, seed=settings.seed)
         session = _Session(model, task, learned, validation, settings, per_epoch, work, logs, interrupt)
         session.resume(on_note)
         try:
@@ -153,7 +157,7 @@ def fit(
             session.tell(on_record)
             if session.steps and not session.progress.stopped:
                 done, state = session.progress.step, session.optimizer.state_dict()
-                job = Job(model, learned.objective, examples, settings, plan, state, done, half)
+                job = Job(model, learned.objective, examples, settings, plan, state, done, half, layerwise)
                 job.hand_out(world)
                 with closing(updates(job, session.optimizer, world)) as loop:
                     for step in loop:
@@ -180,10 +184,11 @@ def fit(
 
 @dataclass(frozen=True)
 class _Learned:
-    """What is learned from which examples."""
+    """What is learned from which examples, and how that differs by depth."""
 
     objective: Objective
     examples: Examples
+    layerwise: Layerwise | None
 
 
 class _Session:
@@ -205,7 +210,7 @@ class _Session:
         self.learned = learned
         self.per_epoch, self.steps = per_epoch, settings.epochs * per_epoch
         self.work, self.interrupt = work, interrupt
-        self.optimizer = optimizers_of(model, settings)
+        self.optimizer = optimizers_of(model, settings, learned.layerwise)
         self.writer = _writer(logs)
         self.progress = _Progress()
         self.best: dict[str, Tensor] | None = None
@@ -245,7 +250,7 @@ class _Session:
         """Put an update on record."""
         self.progress.add(step)
         if step.step % max(self.steps // LOGGED_POINTS, 1) == 0 or step.step == self.steps:
-            _log_loss(self.progress, step.learning_rate, self.writer)
+            _log_loss(self.progress, step, self.writer)
 
     def tell(self, on_record: Callable[[Mapping[str, Any]], None] | None) -> None:
         """Tell the entries of the history that were not told yet."""
@@ -277,6 +282,7 @@ class _Session:
         kept = self.best if self.keep_best else None
         if kept is not None:
             load_learned(self.model, kept)
+        self.learned.objective.end(self.model)
         _check_finite(self.model)
         parameters = list(self.model.parameters())
         return Fitted(
@@ -352,14 +358,14 @@ def _evaluate(
     return False
 
 
-def _log_loss(progress: _Progress, learning_rate: float, writer: Any) -> None:
+def _log_loss(progress: _Progress, step: Step, writer: Any) -> None:
     loss = progress.loss_sum / progress.loss_count
     progress.loss_sum, progress.loss_count = 0.0, 0
-    progress.history.append(
-        {"kind": "loss", "step": progress.step, "loss": loss, "learning_rate": learning_rate}
-    )
-    writer.add_scalar("train/loss", loss, progress.step)
-    writer.add_scalar("train/learning_rate", learning_rate, progress.step)
+    by_depth = {"rates": list(step.rates)} if step.rates else {}
+    entry = {"kind": "loss", "step": step.step, "loss": loss, "learning_rate": step.learning_rate}
+    progress.history.append({**entry, **by_depth})
+    writer.add_scalar("train/loss", loss, step.step)
+    writer.add_scalar("train/learning_rate", step.learning_rate, step.step)
 
 
 def _writer(logs: Path) -> Any:

@@ -1,8 +1,8 @@
 """The one training loop: a generator of steps. The caller logs, evaluates, saves and stops."""
 
 import math
-from collections.abc import Callable, Generator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One update that was made. `step` counts from 1; `epoch` is how many passes are done after it, in parts."""
+    """One update that was made. `step` counts from 1; `epoch` is how many passes are done after it, in parts.
+
+    rates: the learning rate by depth, from the head down, 0 of what does not learn yet; () where all learn alike.
+    """
 
     step: int
     epoch: float
@@ -34,6 +37,7 @@ class Step:
     gradient_norm: float
     learning_rate: float
     examples: int
+    rates: tuple[float, ...] = ()
 
 
 def train(
@@ -90,9 +94,8 @@ def train(
             model.train()
             optimizer.zero_grad()
             rate = learning_rate(number)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            descent = plan.gradient(model, index, losses, world)
+            with _at_rest(optimizer.begin(rate, number / steps)):
+                descent = plan.gradient(model, index, losses, world)
             if not math.isfinite(descent.loss):
                 raise TrainingError(
                     f"the loss is no number any more at update {number + 1} of {steps}: "
@@ -101,11 +104,27 @@ def train(
             optimizer.step()
             step, epochs = number + 1, (number + 1) / per_epoch
             try:
-                yield Step(step, epochs, descent.loss, descent.gradient_norm, rate, len(index))
+                norm = descent.gradient_norm
+                yield Step(step, epochs, descent.loss, norm, rate, len(index), optimizer.rates)
             except GeneratorExit:
                 if step < steps:  # after the last update nobody waits for more
                     world.goes_on(False)
                 raise
+
+
+@contextmanager
+def _at_rest(resting: "Sequence[nn.Parameter]") -> Iterator[None]:
+    """Compute no gradient of these parameters, nor anything that only they would need.
+
+    Outside, they count as what learns, so that a checkpoint holds them at whatever update it is written.
+    """
+    for one in resting:
+        one.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for one in resting:
+            one.requires_grad_(True)
 
 
 def schedule(kind: str, *, peak: float, warmup: float, steps: int) -> Callable[[int], float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from charter.models.depth import Depth, Layerwise
 from charter.spec.training import Training
 
 if TYPE_CHECKING:
@@ -20,6 +21,24 @@ class Optimizers:
     def param_groups(self) -> list[dict[str, Any]]:
         """The groups of all parts."""
         return [group for part in self.parts for group in part.param_groups]
+
+    def begin(self, rate: float, share: float) -> "list[nn.Parameter]":
+        """Set every group's learning rate for an update; gives the parameters that don't learn yet.
+
+        rate: of the head. share: of all updates that were made before this one.
+        """
+        resting: list[nn.Parameter] = []
+        for group in self.param_groups:
+            rests = share < group.get("begins", 0.0)
+            group["lr"] = 0.0 if rests else rate * group.get("scale", 1.0)
+            resting += group["params"] if rests else []
+        return resting
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rate by depth, from the head down, 0 of what rests; () where all learn alike."""
+        rates = {group.get("depth", 0): float(group["lr"]) for group in self.param_groups}
+        return tuple(rates[depth] for depth in sorted(rates)) if len(rates) > 1 else ()
 
     def zero_grad(self) -> None:
         """Forget the gradients of the update before."""
@@ -59,28 +78,35 @@ def _fits(part: "torch.optim.Optimizer", state: dict[str, Any]) -> bool:
     )
 
 
-def optimizers_of(model: "nn.Module", settings: Training) -> Optimizers:
-    """AdamW (Loshchilov and Hutter 2019), fused; biases and norms are not decayed.
+def optimizers_of(model: "nn.Module", settings: Training, layerwise: Layerwise | None = None) -> Optimizers:
+    """AdamW (Loshchilov and Hutter 2019), fused; biases and norms are not decayed. layerwise: how depths differ.
 
     With `economies`, the word embedding is updated by row-lazy Adam (`torch.optim.SparseAdam`): the moments of a row move
     only when a batch reads it, and the rows are not decayed.
+
+    Raises:
+        ModelError: learning is to differ by depth, and the model's layers can't be told apart.
     """
     import torch
 
     embedding = _word_embedding(model) if settings.economies else None
-    lazy = [] if embedding is None else [embedding.weight]
     if embedding is not None:
         embedding.sparse = True
-    learning = [
-        one for one in model.parameters() if one.requires_grad and not any(one is row for row in lazy)
-    ]
-    groups = [
-        {"params": [one for one in learning if one.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [one for one in learning if one.ndim <= 1], "weight_decay": 0.0},
-    ]
-    filled = [group for group in groups if group["params"]]
-    dense = torch.optim.AdamW(filled, lr=settings.learning_rate, fused=True)
-    return Optimizers([dense, torch.optim.SparseAdam(lazy, lr=settings.learning_rate)] if lazy else [dense])
+    learning = tuple(one for one in model.parameters() if one.requires_grad)
+    depths = (Depth(learning),) if layerwise is None else layerwise.depths(model)
+    dense, lazy = [], []
+    for depth in depths:
+        alike = {"depth": depth.depth, "scale": depth.scale, "begins": depth.begins}
+        rows = [one for one in depth.parameters if embedding is not None and one is embedding.weight]
+        rest = [one for one in depth.parameters if not any(one is row for row in rows)]
+        dense += [
+            {"params": [one for one in rest if one.ndim > 1], "weight_decay": settings.weight_decay, **alike},
+            {"params": [one for one in rest if one.ndim <= 1], "weight_decay": 0.0, **alike},
+        ]
+        lazy += [{"params": rows, **alike}]
+    filled, lazily = ([group for group in groups if group["params"]] for groups in (dense, lazy))
+    adam = torch.optim.AdamW(filled, lr=settings.learning_rate, fused=True)
+    return Optimizers([adam, torch.optim.SparseAdam(lazily, lr=settings.learning_rate)] if lazily else [adam])
 
 
 def _word_embedding(model: Any) -> "nn.Embedding | None":

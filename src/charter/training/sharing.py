@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from charter.data.batch import Examples
 from charter.errors import DataError, TrainingError
+from charter.models.depth import Layerwise
 from charter.models.device import pick_device
 from charter.models.world import World
 from charter.privacy.plan import StepPlan
@@ -34,6 +35,7 @@ class Job:
     optimizer: dict[str, Any]
     done: int
     half: bool
+    layerwise: Layerwise | None = None
 
     def hand_out(self, world: World) -> None:
         """Tell the other processes; those of another machine need no file of this one."""
@@ -74,7 +76,7 @@ def follow(world: World) -> None:
     with held_back(forcible=False):
         while (job := world.tell()) is not None:
             model = job.model.to(pick_device())
-            optimizer = optimizers_of(model, job.settings)
+            optimizer = optimizers_of(model, job.settings, job.layerwise)
             optimizer.load_state_dict(job.optimizer)
             with suppress(TrainingError):  # the first process has found the same, and says so
                 for _ in updates(job, optimizer, world):

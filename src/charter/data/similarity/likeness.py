@@ -24,8 +24,8 @@ def likeness_of(rows: Rows, columns: Columns) -> "Likeness":
     if (
         kept is None or (kept.numbers(rows) < 0).any()
     ):  # of published parts some are looked at alone before all are
-        rows.parts.likeness = Likeness.read(rows, columns)
-    return rows.parts.likeness
+        rows.parts.likeness = kept = Likeness.read(rows, columns)
+    return kept
 
 
 class _Chosen(Texts):

@@ -121,7 +121,11 @@ def _curves(record: Record, say: Wording) -> list[object]:
     caption = say("validation_score", metric=say.metric(headline(record)))
     score = plots.scores(caption, record.history, say("update"))
     figures = [Figure(svg, said) for svg, said in ((loss, say("loss")), (score, caption)) if svg]
-    return [Pair(*figures)] if len(figures) == 2 else list(figures)
+    shown: list[object] = [Pair(*figures)] if len(figures) == 2 else list(figures)
+    if any("rates" in entry for entry in record.history):
+        rates = plots.rates(say("learning_rates"), record.history, say("update"))
+        shown += [Figure(rates, say("learning_rates"))] if rates else []
+    return shown
 
 
 def _times(record: Record, say: Wording) -> Table:
@@ -178,6 +182,11 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
         about = say("revision", **revision)
     about += f"; {say('head_kept')}" if base.get("head") else ""
     yield say("base"), Cell(charter.model.begins_with, about, "own")
+    teacher: Mapping[str, Any] = origin.get("teacher") or {}
+    if teacher:
+        doubt = [say("teacher_may_know")] if teacher.get("may_have_read_test_rows") else []
+        about = " · ".join([digest(teacher["digest"]), *doubt])
+        yield say("teacher"), Cell(str(teacher.get("name") or teacher["reference"]), about, "own")
     for name, export in (origin.get("exports") or {}).items():
         said = say("format_said", format=name, digest=str(export["digest"])[:DIGEST])
         size = f"{export['bytes'] / 1e6:.3g} MB" if "bytes" in export else ""

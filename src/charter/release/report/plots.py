@@ -129,9 +129,14 @@ def learning(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> s
 
 
 def rates(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
-    """The learning rate by update; "" where there is too little to draw."""
-    drawn = [(one["step"], one["learning_rate"]) for one in history if one["kind"] == "loss"]
-    return "" if len(drawn) < 2 else _curve(title, drawn, [], x_name)
+    """The learning rate by update, thin lines for layers below the head whose rates differ; "" with too little to draw."""
+    logged = [one for one in history if one["kind"] == "loss"]
+    drawn = [(one["step"], one["learning_rate"]) for one in logged]
+    below = [
+        [(one["step"], rate) for one, rate in zip(logged, by_depth, strict=True)]
+        for by_depth in list(zip(*(one.get("rates", ()) for one in logged), strict=True))[1:]
+    ]
+    return "" if len(drawn) < 2 else _curve(title, drawn, [], x_name, thin=below)
 
 
 def scores(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
@@ -146,6 +151,7 @@ def _curve(
     points: Sequence[tuple[float, float]],
     x_name: str,
     most: float | None = None,
+    thin: Sequence[Sequence[tuple[float, float]]] = (),
 ) -> str:
     width, height, top = 320, 190, 12
     last = max(step for step, _ in [*drawn, *points])
@@ -167,8 +173,9 @@ def _curve(
             line(left, up(value), left + width, up(value), "guide"),
             text(left - 7, up(value) + 4, f"{value:.2f}" if highest >= 0.1 else f"{value:.2g}", "end"),
         ]
-    path = " ".join(f"{at(step):.1f},{up(value):.1f}" for step, value in drawn)
-    body.append(f'<polyline points="{path}" class="curve"/>')
+    for curve, kind in (*((each, "curve thin") for each in thin), (drawn, "curve")):
+        path = " ".join(f"{at(step):.1f},{up(value):.1f}" for step, value in curve)
+        body.append(f'<polyline points="{path}" class="{kind}"/>')
     body += [dot(at(step), up(value), "check") for step, value in points]
     body += [
         text(at(0), top + height + 18, "0", "middle"),
