@@ -16,7 +16,8 @@ import yaml
 from pydantic import ValidationError
 
 from charter import spec
-from charter.errors import CharterFileError, DataError, ModelError
+from charter.cli import run_command
+from charter.errors import EXIT_NOT_VERIFIED, CharterFileError, DataError, ModelError
 from charter.pipeline import run
 from charter.release.report import render
 from charter.release.verification import verify
@@ -275,3 +276,13 @@ def test_under_privacy_nothing_is_stored_of_training_rows(first):
     )
     with pytest.raises(ValidationError, match="beside what a privacy budget covers"):
         Charter.model_validate(yaml.safe_load(text.replace("1.0e-5", "0.00001").replace("3.0e-3", "0.003")))
+
+
+def test_the_command_line_goes_on_from_a_bundle_and_verify_tells_the_lineage(first, capsys, monkeypatch):
+    monkeypatch.chdir(first)
+    write(first, "turned", "sample:minilm", epochs=1)
+    assert run_command(["run", "turned.yaml", "--continue", "release/nowhere"]) == EXIT_NOT_VERIFIED
+    assert "no released bundle" in capsys.readouterr().err
+    assert run_command(["run", "turned.yaml", "--continue", "release/first"]) == 0
+    assert run_command(["verify", "release/turned"]) == 0
+    assert "descends from 'first'" in " ".join(capsys.readouterr().out.split())
