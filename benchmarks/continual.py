@@ -40,7 +40,7 @@ data:
   public: true
 model: {{base: "sample:minilm", max_length: 64}}
 task: {{use: classification}}
-training: {{epochs: 2, learning_rate: 5.0e-5, keep: last, seed: {seed}}}
+training: {{epochs: 3, batch_size: 16, learning_rate: 2.0e-4, keep: last, seed: {seed}}}
 continual: {continual}
 audits: [{{use: performance, resamples: 1000}}]
 limits: [macro_f1 >= 0.0]
@@ -48,7 +48,7 @@ limits: [macro_f1 >= 0.0]
 
 
 def measure(quick: bool) -> Figures:
-    rows, memory, seeds = (600, 100, (7,)) if quick else (3000, 300, (7, 1, 2))
+    rows, memory, seeds = (500, 100, (7,)) if quick else (2500, 250, (7, 1, 2))
     found: dict[str, list[float]] = {}
     for seed in seeds:
         folder = Path(tempfile.mkdtemp(prefix="charter-continual-"))
