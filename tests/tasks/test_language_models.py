@@ -18,7 +18,7 @@ from charter.models.forward import forward_of
 from charter.privacy.plan import plain
 from charter.tasks.causal_language_modelling import CausalLanguageModelling
 from charter.tasks.masked_language_modelling import MaskedLanguageModelling
-from charter.tasks.masking import Masking, masking_of
+from charter.tasks.masking import Masking, masking_of, within_words
 from charter.training.loop import train
 
 COLUMNS = Columns(inputs={"text": "text"})
@@ -140,7 +140,10 @@ def test_an_update_is_that_of_the_mean_over_all_hidden_tokens(tiny_bert, tmp_pat
     plan = plain(batch_size=len(examples), micro_batch_size=2, max_grad_norm=None, seed=0)
 
     class Kept:
-        param_groups = ({"lr": 0.0},)
+        rates = ()
+
+        def begin(self, rate, share):
+            return []
 
         def zero_grad(self):
             model.zero_grad()
@@ -194,7 +197,7 @@ def gpt(tokenizer):
 def letters():
     from charter.models.tokenizers import characters
 
-    return characters(size=80).learn(TEXTS, True)
+    return characters(size=80).learn(lambda: TEXTS, True)
 
 
 def test_the_surprise_of_a_document_is_transformers_own(letters):
@@ -300,3 +303,39 @@ def test_a_language_models_own_head_goes_on_also_with_words_added(tiny_bert, tmp
         for name, weight in saved.cls.state_dict().items():
             torch.testing.assert_close(head[name][: len(weight)], weight)
     assert heads[1]["predictions.decoder.weight"].shape[0] == len(tokenizer)
+
+
+CHINESE = "酒店很好，房间干净；服务态度不好 the room 一二三"
+
+
+def test_words_of_chinese_are_hidden_whole_beside_those_of_other_scripts(tiny_bert):
+    tokenizer = load_tokenizer(tiny_bert)
+    ids = np.asarray(tokenizer(CHINESE + " zq")["input_ids"])
+    one = masking_of(tokenizer, probability=0.4, whole_words="chinese", seed=0)
+    tokens = tokenizer.convert_ids_to_tokens(ids)
+    begins = ~one.continues[ids] & ~within_words(one.signs[ids], np.diff(np.arange(len(ids)), prepend=-2) > 1)
+    words = ["".join(part) for part in np.split(tokens, np.flatnonzero(begins)[1:])]
+    assert {"酒店", "房间", "干净", "服务态度", "the", "room", "z##q"} <= set(words)
+    halves = set()
+    for seed in range(60):
+        chosen = replace(one, seed=seed)([ids], [0]).targets[0] != IGNORED
+        assert chosen.sum() == round(0.4 * (len(ids) - 2))
+        parts = [part.mean() for part in np.split(chosen, np.flatnonzero(begins)[1:])]
+        halves.add(sum(0 < part < 1 for part in parts))
+    assert max(halves) <= 1  # what is left over to reach the share
+
+
+def test_each_character_is_a_word_unless_chinese_is_asked_for(tiny_bert):
+    tokenizer = load_tokenizer(tiny_bert)
+    ids = np.asarray(tokenizer("酒店房间干净")["input_ids"])
+    one = masking_of(tokenizer, probability=0.3, whole_words=True, seed=0)
+    assert not one.continues[ids].any() and one.signs is None
+    alone = [replace(one, seed=seed)([ids], [0]).targets[0] != IGNORED for seed in range(40)]
+    assert any(chosen[1] != chosen[2] for chosen in alone)
+
+
+def test_words_of_chinese_need_a_tokenizer_of_characters(letters):
+    from charter.models.tokenizers import bpe
+
+    with pytest.raises(ModelError, match="whole_words: chinese is for a WordPiece tokenizer"):
+        masking_of(bpe(size=300).learn(TEXTS, False), probability=0.15, whole_words="chinese", seed=None)

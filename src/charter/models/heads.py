@@ -77,6 +77,10 @@ def _electra_words(model: Any, hidden: "Tensor") -> Words:
     return Words(model.generator_predictions(hidden), model.generator_lm_head)
 
 
+def _electra_replaced(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.discriminator_predictions(hidden)  # type: ignore[no-any-return]
+
+
 def _distilbert_words(model: Any, hidden: "Tensor") -> Words:
     return Words(
         model.vocab_layer_norm(model.activation(model.vocab_transform(hidden))), model.vocab_projector
@@ -106,6 +110,8 @@ def _table() -> dict[str, Head]:
         found[f"{family}ForMultipleChoice"] = Head(True, _electra_choices if family == "Electra" else _bert)
         found[f"{family}ForMaskedLM"] = _of_words(_roberta_words)
     found["BertForMaskedLM"] = _of_words(_bert_words)
+    found["BertForPreTraining"] = _of_words(_bert_words)
+    found["ElectraForPreTraining"] = Head(False, _electra_replaced)
     found["ElectraForMaskedLM"] = _of_words(_electra_words)
     found["DistilBertForMaskedLM"] = _of_words(_distilbert_words)
     found["ModernBertForMaskedLM"] = _of_words(_modernbert_words)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from charter import plugins
-from charter.data.batch import Examples, joined, unlabelled
+from charter.data.batch import IGNORED, Examples, joined, unlabelled
 from charter.data.text import encode_texts
 from charter.errors import DataError
 from charter.models.adapters import adapted
@@ -40,7 +40,9 @@ from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 6
+VERSION = 7
+ADAPTER = "adapter"
+"""The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 FEW = 50
@@ -124,8 +126,10 @@ def train_model(
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
-        merged = adapter.merge(fitted.model)
-        finished = lessons.task.finished(merged)
+        finished = lessons.task.finished(fitted.model)
+        if adapter.save is not None:
+            adapter.save(fitted.model, files / ADAPTER)
+        merged = lessons.task.parted(adapter.merge(fitted.model), files / "beside")
         save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
@@ -300,6 +304,7 @@ def fit_model(
         max_length=charter.model.max_length,
         mean_pooled=on_vectors,
     )
+    model = lessons.task.begun(model, settings.seed)
     if (on_vectors or lessons.descriptions is not None) and not pools_mean(model):
         heard.on_note(
             "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
@@ -387,7 +392,10 @@ def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) ->
     tokens = int(lessons.train.lengths.sum())
     read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
     per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
+    pairs = lessons.train.pairs
+    alone = [] if pairs is None else [float((pairs == IGNORED).sum())]
     return [
+        *(finding("pieces_without_pair", count, "pieces", "count") for count in alone),
         finding("tokens", tokens, "tokens", "count"),
         finding("tokens_per_second", per_second, "tokens per second", "tokens read over the wall clock"),
     ]

@@ -36,7 +36,7 @@ from charter.spec.model import Charter
 from charter.spec.use import Use
 
 PREPARE, APART, BEGIN, LEARN, JUDGE = "prepare texts", "keep apart", "begin", "pretrain", "judge base"
-VERSION = 1
+VERSION = 2
 AREA = "pretraining"
 
 
@@ -145,8 +145,7 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
     )
 
     def texts() -> Iterator[str]:
-        for chunk in data.chunks("train"):
-            yield from data.columns.texts(chunk)
+        yield from _texts_of(data, tokenization.megabytes, seed)
 
     def make(files: Path, work: Path) -> None:
         del work
@@ -156,7 +155,7 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
             tokenization.extend(texts(), base, tokenizer)
             save_model(base, tokenizer, place)
         elif model.architecture is not None and tokenization.learn is not None:
-            tokenizer = tokenization.learn(texts(), is_decoder(model.architecture.use))
+            tokenizer = tokenization.learn(texts, is_decoder(model.architecture.use))
             new_base(model.architecture, tokenizer, place, max_length=length, seed=seed)
         findings = tokenizer_findings(load_tokenizer(place), data)
         before = [] if found is None else tokenizer_findings(load_tokenizer(found.folder), data, of="base")
@@ -168,6 +167,18 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
     return Begun(
         base, findings, {"begun_from": "" if found is None else found.digest, "begun_digest": base.digest}
     )
+
+
+def _texts_of(data: PreparedData, megabytes: int | None, seed: int) -> Iterator[str]:
+    """The training texts; a random sample of about so many megabytes where they are more, the same each time."""
+    share = 1.0
+    if megabytes is not None:
+        size = sum(int(data.columns.texts(chunk).str.len_bytes().sum()) for chunk in data.chunks("train"))
+        share = min(megabytes * 1_000_000 / max(size, 1), 1.0)
+    random = np.random.default_rng(seed)
+    for chunk in data.chunks("train"):
+        drawn = pl.Series(random.random(chunk.height) < share)
+        yield from data.columns.texts(chunk).filter(drawn)
 
 
 MOST_JUDGED = 2_000
@@ -327,7 +338,8 @@ def _judged(
         del work
         tokenizer, columns = load_tokenizer(place), data.columns
         examples = trained.task.examples(rows, columns, tokenizer, charter.model.max_length)
-        outputs = predict_outputs(load_model(place, trained.task), trained.task, examples, on_batch=tell)
+        model = trained.task.rejoined(load_model(place, trained.task), trained.artifact.path / "beside")
+        outputs = predict_outputs(model, trained.task, examples, on_batch=tell)
         case = Case(
             of=learned.digest,
             task=trained.task,

@@ -9,7 +9,8 @@ from typing import Any
 from charter import plugins, spec
 from charter.audits.case import Answers
 from charter.errors import BundleError
-from charter.models.exports import check_installed
+from charter.models.base import Base
+from charter.models.exports import Exporter, check_installed
 from charter.models.world import ALONE, World
 from charter.pipeline.ancestry import open_ancestor
 from charter.pipeline.answering import answer_held_out, answer_nearest
@@ -44,6 +45,7 @@ from charter.runs.run import Event, Run, begin_run, charters_judged, judged_befo
 from charter.runs.store import Store
 from charter.spec.datasheet import read_answers
 from charter.spec.model import Charter
+from charter.tasks.task import Task
 
 
 @dataclass(frozen=True, repr=False)
@@ -131,6 +133,7 @@ def run(
         went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), ancestor)
         data = went_on.data
         begun = begin_base(going, charter, folder, data, tell, world, ancestor=ancestor)
+        _check_forms(charter, begun.base)
         taught = teach(going, charter, teacher, data, tell)
         searched = search_settings(
             going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world, taught
@@ -251,6 +254,15 @@ def _check_release(charter: Charter, place: Path, sign_with: Path | None, *, dra
         check_key(sign_with)
     for kept_all in (True, False) if draft else (True,):
         check_destination(_destination(charter, place, kept_all))
+
+
+def _check_forms(charter: Charter, base: Base) -> None:
+    """Find before any training what would keep this base from a form that is released."""
+    task: Task = plugins.make("task", charter.task.use, charter.task.options)
+    for name in charter.release.formats:
+        exporter: Exporter = plugins.make("exporter", name, {})
+        if exporter.check_base is not None:
+            exporter.check_base(base, task)
 
 
 def _tell_of_earlier(run: Run, bundle: Path) -> None:

@@ -13,6 +13,7 @@ from charter.release.report.origin import descriptions_of
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
 from charter.runs.findings import Finding
+from charter.spec.metrics import SENTENCE_PAIRS
 
 _EACH = ", top_k=None"
 PIPELINES: Mapping[str, str] = {
@@ -27,12 +28,14 @@ PIPELINES: Mapping[str, str] = {
     "multiple_choice": "multiple-choice",
     "token_classification": "token-classification",
     "masked_language_modelling": "fill-mask",
+    **dict.fromkeys(SENTENCE_PAIRS, "fill-mask"),
     "causal_language_modelling": "text-generation",
 }
 """The hub's name for each task that a plain transformers pipeline can do; a plug-in's task has none."""
 HOW_LONG: Mapping[str, str] = {
     "question_answering": "read in windows of {length} tokens, whole",
     "masked_language_modelling": "read in pieces of {length} tokens, whole",
+    **dict.fromkeys(SENTENCE_PAIRS, "read in pieces of {length} tokens, whole"),
     "causal_language_modelling": "read in pieces of {length} tokens, whole",
 }
 """How texts longer than the model reads were judged, where they were not cut."""
@@ -60,6 +63,11 @@ READ_AS: Mapping[str, str] = {
     "multiple_choice": "The text goes in once for each choice, as a pair with it; the highest of the logits names the answer.",
     "masked_language_modelling": "`charter predict` tells how surprised the model is by a text's own hidden tokens: its perplexity.",
     "causal_language_modelling": "`charter predict` tells how surprised the model is by a text's own tokens: its perplexity.",
+    **dict.fromkeys(
+        SENTENCE_PAIRS,
+        "The model has two heads, for hidden tokens and for pairs of segments (class 0: the second follows the first): transformers "
+        "opens both as `AutoModelForPreTraining`. `charter predict` tells a text's perplexity.",
+    ),
     "regression": "The score is the number itself, in the target's own units{shift}.",
 }
 """What plain transformers' outputs mean, where that is not plain from their names."""
@@ -84,11 +92,14 @@ SNIPPETS: Mapping[str, tuple[str, ...]] = {
             "print(vectors / vectors.norm(dim=-1, keepdim=True))",
         ),
     ),
-    "masked_language_modelling": (
-        "from transformers import pipeline",
-        "",
-        'fill = pipeline("fill-mask", model="FOLDER")',
-        'print(fill(f"... {fill.tokenizer.mask_token} ..."))',
+    **dict.fromkeys(
+        ("masked_language_modelling", *SENTENCE_PAIRS),
+        (
+            "from transformers import pipeline",
+            "",
+            'fill = pipeline("fill-mask", model="FOLDER")',
+            'print(fill(f"... {fill.tokenizer.mask_token} ..."))',
+        ),
     ),
     "multiple_choice": (
         "from transformers import AutoModelForMultipleChoice, AutoTokenizer",

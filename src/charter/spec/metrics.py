@@ -17,9 +17,12 @@ HEADLINES: Mapping[str, str] = {
     "ordinal": "quadratic_weighted_kappa",
     "masked_language_modelling": "token_accuracy",
     "multiple_choice": "accuracy",
+    "next_sentence_prediction": "token_accuracy",
     "question_answering": "answer_f1",
     "regression": "r2",
+    "replaced_token_detection": "detection_f1",
     "sentence_embedding": "ndcg_at_10",
+    "sentence_order_prediction": "token_accuracy",
     "sentence_similarity": "pearson",
     "token_classification": "micro_f1",
 }
@@ -32,7 +35,16 @@ EMBEDDINGS = ("sentence_embedding", "sentence_similarity")
 """Tasks that give vectors, and state no probabilities."""
 HEADS_KEPT = ("classification", "text_pair_classification")
 """Tasks whose heads can go on from a released bundle, also with more classes."""
-LANGUAGE_MODELS = ("causal_language_modelling", "masked_language_modelling")
+SENTENCE_PAIRS = ("next_sentence_prediction", "sentence_order_prediction")
+"""Tasks that learn from pairs of segments of texts, beside hidden tokens."""
+BEFORE_A_TASK = ("replaced_token_detection",)
+"""What teaches a base before a task and is no task by itself: it is judged with more than what is released."""
+LANGUAGE_MODELS = (
+    "causal_language_modelling",
+    "masked_language_modelling",
+    *SENTENCE_PAIRS,
+    *BEFORE_A_TASK,
+)
 """Tasks that learn from texts without labels, and state no probability of an answer."""
 WITHOUT_TARGET = ("sentence_embedding", *LANGUAGE_MODELS)
 WITHOUT_CLASSES = (*EMBEDDINGS, *LANGUAGE_MODELS)
@@ -48,6 +60,10 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "multiple_choice": ("accuracy",),
         "causal_language_modelling": ("token_accuracy", "perplexity", "bits_per_byte"),
         "masked_language_modelling": ("token_accuracy", "perplexity"),
+        "replaced_token_detection": (
+            "detection_f1", "detection_accuracy", "generator_perplexity", "generator_token_accuracy",
+        ),
+        **dict.fromkeys(SENTENCE_PAIRS, ("token_accuracy", "perplexity", "pair_accuracy")),
         "sentence_embedding": ("ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10"),
         "sentence_similarity": ("pearson", "spearman"),
         "question_answering": (
@@ -118,6 +134,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "pearson": (-1.0, 1.0),
     "spearman": (-1.0, 1.0),
     "perplexity": (1.0, inf),
+    "generator_perplexity": (1.0, inf),
     "bits_per_byte": (0.0, inf),
     "mae": (0.0, inf),
     "macro_mae": (0.0, inf),
@@ -130,6 +147,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 ERRORS = (
     *_PROBABILITIES,
     "perplexity",
+    "generator_perplexity",
     "bits_per_byte",
     "hamming_loss",
     "mae",

@@ -201,7 +201,8 @@ class Charter(Section):
     )
     task: Use = Field(
         description="what is predicted: classification, multi_label_classification, text_pair_classification, ordinal, "
-        "regression, token_classification, question_answering, multiple_choice; or sentence_embedding, sentence_similarity"
+        "regression, token_classification, question_answering, multiple_choice; or sentence_embedding, sentence_similarity; or "
+        "masked_language_modelling, next_sentence_prediction, sentence_order_prediction, causal_language_modelling"
     )
     training: Training = Field(Training(), description="how the model learns")
     federation: dict[str, Any] | None = Field(None, description="not built yet")

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,7 +11,7 @@ from charter.errors import MissingExtraError, Problem
 from charter.spec.agreement import lacks_validation
 from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
-from charter.spec.metrics import keeps_anything
+from charter.spec.metrics import SENTENCE_PAIRS, keeps_anything
 from charter.spec.model import Charter
 from charter.spec.parts import Parts
 from charter.spec.places import base_folder, evaluation_sets
@@ -153,6 +154,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     for at, use in enumerate(charter.data.prepare):
         if use.use == "keep_languages" and find_spec("fasttext") is None:
             said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
+    said += _segmenters(charter)
     if charter.data.engine == "ray" and find_spec("ray") is None:
         said.append((("data", "engine"), str(MissingExtraError("data.engine 'ray'", "ray"))))
     said += _formats(charter)
@@ -166,6 +168,18 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
         except MissingExtraError as error:
             said.append((("tracking", at), str(error)))
     return said
+
+
+def _segmenters(charter: Charter) -> Iterator[tuple[Path_, str]]:
+    """Libraries that find sentences and words, where what is learned needs them."""
+    asked: dict[Path_, Use] = {("task",): charter.task}
+    if charter.pretraining is not None:
+        asked["pretraining", "objective"] = charter.pretraining.objective
+    for path, use in asked.items():
+        if use.use in SENTENCE_PAIRS and find_spec("sentencex") is None:
+            yield path, str(MissingExtraError(use.use, "languages"))
+        if use.options.get("whole_words") == "chinese" and find_spec("rjieba") is None:
+            yield (*path, "whole_words"), str(MissingExtraError("whole_words: chinese", "languages"))
 
 
 def _formats(charter: Charter) -> list[tuple[Path_, str]]:

@@ -30,10 +30,18 @@ class Pretraining(Training):
         0.01, ge=0, le=1, description="share of unreadable texts above which the run stops"
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
-    held_out: Fraction = Field(0.05, description="share of texts that are judged on and never learned from")
+    held_out: Fraction = Field(
+        0.05,
+        description="share of texts that are never learned from: one half chooses the checkpoint, the other is judged on; of parts "
+        "that `source` names itself ({train: ..., validation: ..., test: ...}) none is taken",
+    )
+    tail: Truth = Field(
+        False, description="hold out the end of each text in place of whole texts: for few long texts"
+    )
     objective: Use = Field(
         Use(use="masked_language_modelling"),
-        description="what is learned: masked_language_modelling, causal_language_modelling",
+        description="what is learned: masked_language_modelling, next_sentence_prediction, sentence_order_prediction, "
+        "replaced_token_detection, causal_language_modelling",
     )
     max_length: Annotated[Whole, Field(ge=8, le=8192)] | None = Field(
         None, description="tokens of a piece that is learned from; default: model.max_length"
@@ -73,6 +81,7 @@ class Pretraining(Training):
                 similarity=Split().similarity,
                 column=None,
                 time=None,
+                tail=self.tail,
             ),
         )
 

@@ -227,6 +227,21 @@ class Task(Objective):
         del model
         return self
 
+    def begun(self, model: Any, seed: int) -> Any:
+        """The model with what learns beside it, new weights drawn by `seed`; most tasks have nothing beside it."""
+        del seed
+        return model
+
+    def parted(self, model: Any, folder: Path) -> Any:
+        """The model that is released, of what learned; what learned beside it is written to `folder`."""
+        del folder
+        return model
+
+    def rejoined(self, model: Any, folder: Path) -> Any:
+        """The released model with what `parted` wrote beside it, for judging."""
+        del folder
+        return model
+
     # Answering
 
     @abstractmethod

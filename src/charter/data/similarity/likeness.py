@@ -42,6 +42,10 @@ class _Chosen(Texts):
     def some(self, numbers: Integers) -> list[str]:
         return self.texts.some(self.numbers[numbers])
 
+    @property
+    def lengths(self) -> Integers:
+        return self.texts.lengths[self.numbers]
+
 
 @dataclass(frozen=True)
 class _Equal:

@@ -233,6 +233,13 @@ ENGLISH: Mapping[str, str] = {
     "method_of": "How: {method}.",
     "pretraining": "Pre-training",
     "objective_masked_language_modelling": "to find hidden words by the text on both sides (masked language modelling)",
+    "objective_next_sentence_prediction": "to find hidden words, and to tell whether one segment follows another (next-sentence "
+    "prediction)",
+    "objective_sentence_order_prediction": "to find hidden words, and to tell whether two segments stand in their order "
+    "(sentence-order prediction)",
+    "without_pair": "Pieces without a pair",
+    "without_pair_said": "{count}: of one sentence alone; hidden words are learned from them, and no pair",
+    "objective_replaced_token_detection": "to tell which words a small language model has replaced (replaced-token detection)",
     "objective_causal_language_modelling": "to foretell each word by those before it (causal language modelling)",
     "begins_with": "It began with",
     "new_model": "a new model of type {kind}, random weights",

@@ -234,6 +234,39 @@ METRICS: Mapping[str, Metric] = {
         "The share of hidden (or next) tokens that the model's first guess is right about.",
         "模型首选猜中的被遮盖（或下一个）词元所占比例。",
     ),
+    "pair_accuracy": Metric(
+        "Pairs told rightly",
+        "句对判断正确率",
+        "The share of pairs of segments of which the model tells rightly whether the second follows the first; half are right by "
+        "chance.",
+        "模型正确判断第二段是否紧接第一段的句对所占比例；随机猜测为一半。",
+    ),
+    "detection_f1": Metric(
+        "F1 of replaced tokens",
+        "替换词元 F1",
+        "How well the model finds the tokens that a small language model has replaced: few missed, few of the text's own accused.",
+        "模型找出被小语言模型替换的词元的能力：既少遗漏，也少误判原文词元。",
+    ),
+    "detection_accuracy": Metric(
+        "Tokens judged rightly",
+        "词元判断正确率",
+        "The share of all tokens of which the model tells rightly whether they were replaced. Most were not, so even a model that sees "
+        "nothing is mostly right.",
+        "模型正确判断是否被替换的词元所占比例。多数词元未被替换，因此即使毫无辨别力的模型此值也很高。",
+    ),
+    "generator_perplexity": Metric(
+        "Perplexity of the generator",
+        "生成器困惑度",
+        "How many equally likely tokens the small model that replaces words is as unsure between as it is on average.",
+        "负责替换词元的小模型平均相当于在多少个同样可能的词元之间犹豫。",
+        share=False,
+    ),
+    "generator_token_accuracy": Metric(
+        "Tokens found by the generator",
+        "生成器词元命中率",
+        "The share of hidden tokens that the small model's first guess is right about.",
+        "小模型首选猜中的被遮盖词元所占比例。",
+    ),
     "perplexity": Metric(
         "Perplexity",
         "困惑度",

@@ -11,6 +11,17 @@ from charter.release.selection import first
 from charter.runs.findings import Finding
 
 AREA = "pretraining"
+JUDGED = (
+    "perplexity",
+    "bits_per_byte",
+    "token_accuracy",
+    "pair_accuracy",
+    "detection_f1",
+    "detection_accuracy",
+    "generator_perplexity",
+    "generator_token_accuracy",
+)
+"""What is told of held-out texts, as far as it was measured."""
 
 
 def pretraining_sections(record: Record, say: Wording) -> Iterator[Section]:
@@ -57,7 +68,10 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
         )
         told = say("settings_said", batch=batch, rate=f"{asked.learning_rate:g}", schedule=schedule)
         yield say("settings"), Cell(told, say("epochs_said", count=asked.epochs))
-    for metric in ("perplexity", "bits_per_byte", "token_accuracy"):
+    alone = first(found, AREA, "pieces_without_pair")
+    if alone is not None and alone.value:
+        yield say("without_pair"), Cell(say("without_pair_said", count=say.count(alone.value)))
+    for metric in JUDGED:
         one = first(found, AREA, metric)
         if one is not None:
             value = say.missing(one) if one.value is None else number(one.value)
