@@ -144,8 +144,10 @@ def _is_packable(config: Any, head: Head) -> bool:
         config, "scale_attn_weights", True
     ):
         return False
+    if head.last and config.pad_token_id is None:
+        return False
     known = getattr(config, "classifier_pooling", "cls") in ("cls", "mean")
-    return not head.one_each or (known and getattr(config, "summary_type", "first") == "first")
+    return not head.one_each or head.last or (known and getattr(config, "summary_type", "first") == "first")
 
 
 def _averages(config: Any) -> bool:
@@ -176,10 +178,11 @@ class PackedForward:
         read: "Tensor | None" = None,
     ) -> Output:
         """As the model: inputs (batch, length), or (batch, choices, length) of one that chooses. read: see `read_at`."""
-        ids, packing = input_ids.flatten(0, -2), Packing.of(attention_mask.flatten(0, -2))
+        ids, mask = input_ids.flatten(0, -2), attention_mask.flatten(0, -2)
+        packing = Packing.of(mask)
         means = self.head.one_each and _averages(self.model.config)
         if self.head.one_each:
-            reads = None if means else packing.first
+            reads = None if means else self._ends(ids, mask, packing) if self.head.last else packing.first
         else:
             reads = None if read is None else packing.pack(read).nonzero().flatten()
         types = None if token_type_ids is None else packing.pack(token_type_ids.flatten(0, -2))
@@ -190,6 +193,16 @@ class PackedForward:
             return Output(packing.unpack(logits, at=reads))
         in_rows = packing.in_rows(logits)
         return Output(in_rows if input_ids.ndim == 2 else in_rows.view(input_ids.shape[:-1]))
+
+    def _ends(self, ids: "Tensor", mask: "Tensor", packing: Packing) -> "Tensor":
+        """(batch,) the last token of each packed sequence that is no padding token; its first where all are."""
+        import torch
+
+        rows, there = ids[packing.rows], mask[packing.rows].long()
+        real = there * (rows != self.model.config.pad_token_id)
+        last = (torch.arange(rows.shape[1], device=rows.device) * real).argmax(dim=1, keepdim=True)
+        before = there.cumsum(dim=1).gather(1, last).squeeze(1) - 1
+        return packing.first + before.clamp(min=0)
 
     def at(
         self,
