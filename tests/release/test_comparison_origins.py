@@ -51,8 +51,8 @@ def written(folder: Path):
     (folder / "texts.jsonl").write_text(lines, encoding="utf-8")
     rows = ["text,label"]
     for at in range(160):
-        words = rng.choices(FILL, k=7) + rng.choices(GOOD if number % 2 else BAD, k=2)
-        rows.append(f"{' '.join(words)},{'good' if number % 2 else 'bad'}")
+        words = rng.choices(FILL, k=7) + rng.choices(GOOD if at % 2 else BAD, k=2)
+        rows.append(f"{' '.join(words)},{'good' if at % 2 else 'bad'}")
     (folder / "reviews.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
