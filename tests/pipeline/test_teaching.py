@@ -177,6 +177,17 @@ def test_what_no_teacher_can_do_is_said_by_check(tiny_bert, folder, teacher, obj
     assert any(path.startswith(where) and words in said + path for path, said in found.items()), found
 
 
+@pytest.mark.parametrize("key", ["economies", "gradient_checkpointing", "compile"])
+def test_what_the_plain_pass_does_not_have_is_refused_beside_hidden_states(tiny_bert, folder, key):
+    path = write(folder, tiny_bert, objective="teacher: plain, hidden: 1")
+    plain_teacher(tiny_bert, path.parent / "plain", ("good", "bad"))
+    text = path.read_text(encoding="utf-8")
+    read(path)
+    path.write_text(text.replace("hidden: 1}", f"hidden: 1}}, {key}: true"), encoding="utf-8")
+    with pytest.raises(CharterFileError, match=f"training.{key}.*{key} does not change"):
+        read(path)
+
+
 def test_under_a_privacy_budget_a_teacher_is_refused(tiny_bert, folder):
     value = {
         "name": "a",

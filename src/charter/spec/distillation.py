@@ -12,6 +12,8 @@ from charter.spec.use import Use
 
 DISTILLED = ("classification", "text_pair_classification", "multi_label_classification", "regression")
 """Built-in tasks that a teacher can teach."""
+_OF_PASSES = ("economies", "gradient_checkpointing", "compile")
+"""Keys of `training` that change the padding-free pass."""
 _WHERE = ("training", "objective")
 
 
@@ -34,12 +36,13 @@ def distillation_problems(parts: Parts) -> Iterator[tuple[Path_, str]]:
         yield _WHERE, f"task {task.use} can't be distilled; {', '.join(DISTILLED)} can. Remove it"
     if task is not None and task.use == "regression" and "temperature" in objective.options:
         yield (*_WHERE, "temperature"), "a number has no probabilities to soften; remove the key"
-    if objective.options.get("hidden") and parts.one("training", "economies"):
-        yield (
-            ("training", "economies"),
-            "hidden states are compared in transformers' own forward pass, which has no economies; take this key out, or "
-            "training.objective.hidden",
-        )
+    for key in _OF_PASSES if objective.options.get("hidden") else ():
+        if parts.one("training", key):
+            yield (
+                ("training", key),
+                f"hidden states are compared in transformers' own forward pass, which {key} does not change; take this key out, or "
+                "training.objective.hidden",
+            )
     if parts.one("training", "epochs") == 0:
         yield ("training", "epochs"), "objective distillation learns by updates: write at least 1"
 
