@@ -17,7 +17,10 @@ from charter.spec.parts import Parts
 from charter.spec.places import base_folder, evaluation_sets
 from charter.spec.use import Use
 
-SUGGESTED = {"causal_language_modelling": "bits_per_byte", "masked_language_modelling": "perplexity"}
+SUGGESTED = {
+    "causal_language_modelling": "bits_per_byte",
+    **dict.fromkeys(("masked_language_modelling", *SENTENCE_PAIRS), "perplexity"),
+}
 """Task -> the score that a limit is best on, where it is not the headline."""
 SURPRISES = {"bits_per_byte": "2.0", "perplexity": "50"}
 """Scores that are better the lower they are, and a value to begin with."""
