@@ -31,7 +31,17 @@ if TYPE_CHECKING:
     from charter.serving.generation import Part
     from charter.spec.model import Charter
 
-__all__ = ["answer", "compare", "fill_in", "generate", "open_answerer", "open_bundle", "read", "run", "verify"]
+__all__ = [
+    "answer",
+    "compare",
+    "fill_in",
+    "generate",
+    "open_answerer",
+    "open_bundle",
+    "read",
+    "run",
+    "verify",
+]
 
 
 def read(path: str | Path) -> "Charter":

@@ -100,7 +100,9 @@ def predict(
     if prompt is None and not prompts:
         writing.check_unused({**drawing, "samples": samples})
     if out is not None and not (file or prompts):
-        raise CharterError("--out is where the answers to --file or --prompts go; with one text they are shown here")
+        raise CharterError(
+            "--out is where the answers to --file or --prompts go; with one text they are shown here"
+        )
     answerer = open_bundle(bundle, key=key, allow_refused=allow_refused, engine=engine, threads=threads)
     if inputs:
         answer_texts(answerer, [row_of(inputs, answerer)], as_json=as_json)

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from charter.serving.filling import Filled
     from charter.serving.generation import Settings, Written
 
-_UNSHOWN = {
-    code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"
-}
+_UNSHOWN = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """What a terminal would obey instead of showing it."""
 
 

@@ -225,4 +225,3 @@ def _begun(text: str, stop: Sequence[str]) -> int:
         if any(word.startswith(text[-size:]) for word in stop):
             return size
     return 0
-

@@ -1,12 +1,12 @@
 """The charter's section `pretraining`: what the base learns from texts without labels, before it learns the task."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from charter.spec.data import Column, Data, Source, Split
 from charter.spec.fields import Count, Fraction, Number, Truth, Whole
-from charter.spec.training import Training
+from charter.spec.training import Learning, Training
 from charter.spec.use import Use
 
 TEXT = "text"
@@ -22,7 +22,7 @@ def _share(value: Any) -> Any:
     return value
 
 
-class Pretraining(Training):
+class Pretraining(Learning):
     """What the base learns from texts without labels, before the task: further pre-training, or the first.
 
     How it learns is said by the same keys as in `training`.
@@ -51,7 +51,7 @@ class Pretraining(Training):
     objective: Use = Field(
         Use(use="masked_language_modelling"),
         description="what is learned: masked_language_modelling, next_sentence_prediction, sentence_order_prediction, "
-        "replaced_token_detection, causal_language_modelling",
+        "replaced_token_detection, simcse, causal_language_modelling",
     )
     max_length: Annotated[Whole, Field(ge=8, le=8192)] | None = Field(
         None, description="tokens of a piece that is learned from; default: model.max_length"
@@ -60,16 +60,6 @@ class Pretraining(Training):
     learning_rate: Annotated[Number, Field(gt=0, le=10)] = Field(
         1e-4, description="peak of the learning rate"
     )
-
-    @model_validator(mode="after")
-    def _whole_only(self) -> Self:
-        if self.search is not None:
-            raise ValueError("pretraining.search: settings are searched for the task; set them here")
-        if self.class_weights is not None:
-            raise ValueError(
-                "pretraining.class_weights: texts without labels have no classes; remove the key"
-            )
-        return self
 
     def data(self, name: str) -> Data:
         """The texts as a data section. name: of the data set."""
@@ -98,5 +88,4 @@ class Pretraining(Training):
     @property
     def training(self) -> Training:
         """How it learns."""
-        own = {name: getattr(self, name) for name in Training.model_fields if name != "objective"}
-        return Training(**own)
+        return Training(**{name: getattr(self, name) for name in Learning.model_fields})
