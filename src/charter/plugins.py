@@ -27,6 +27,7 @@ Kind = Literal[
     "tokenizer",
     "adapter",
     "objective",
+    "retention",
     "task",
     "audit",
     "exporter",
@@ -84,6 +85,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "contrastive": "charter.training.contrastive:contrastive",
             "distillation": "charter.training.distillation:distillation",
         },
+        "retention": {
+            "lwf": "charter.training.retention:lwf",
+            "ewc": "charter.training.retention:ewc",
+        },
         "task": {
             "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",
@@ -130,6 +135,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "tokenizer": (),
         "adapter": (),
         "objective": (),
+        "retention": (),
         "task": (),
         "audit": (
             "fairness",

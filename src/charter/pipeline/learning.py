@@ -20,6 +20,7 @@ from charter.models.device import pick_device, pick_half
 from charter.models.exports import save_model
 from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
+from charter.pipeline.holding import held, held_options
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.teaching import Taught
@@ -37,6 +38,7 @@ from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
+from charter.training.retention import Earlier
 
 VERSION = 7
 ADAPTER = "adapter"
@@ -182,6 +184,7 @@ def train_stage(
             "device": pick_device().type,
             "processes": world.size,
             "roles": data.columns.as_json(),
+            **held_options(charter, base),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest, **teacher},
         libraries=model_libraries(charter),
@@ -226,7 +229,11 @@ def learn_from(
         chunks = data.chunks("train")
         train_examples = task.encoded(chunks, data.columns, tokenizer, length, work / "pieces")
     else:
-        task = unfitted.fit(data.rows, data.columns)
+        task = (
+            unfitted.extended(data.rows, data.columns, base.head)
+            if base.head
+            else unfitted.fit(data.rows, data.columns)
+        )
         tokenizer = load_tokenizer(base.folder, words=task.reads_words)
         train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
     validation_rows = data.part("validation")
@@ -305,6 +312,9 @@ def fit_model(
             "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
             "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can"
         )
+    if base.head:
+        earlier = Earlier(model, lessons.task, lessons.train, len(base.head), None, work)
+        objective = held(charter, base, objective, earlier)
     return fit(
         model,
         lessons.task,

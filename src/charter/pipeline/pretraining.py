@@ -20,6 +20,7 @@ from charter.models.base import Base, find_base, load_base, load_tokenizer, unkn
 from charter.models.exports import save_model
 from charter.models.tokenizers import Tokenization
 from charter.models.world import World
+from charter.pipeline.ancestry import Ancestor, with_head
 from charter.pipeline.judging_bases import AREA, judge_base
 from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
@@ -49,15 +50,25 @@ class Begun:
 
 
 def begin_base(
-    run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress, world: World
+    run: Run,
+    charter: Charter,
+    folder: Path,
+    data: PreparedData,
+    on_progress: OnProgress,
+    world: World,
+    *,
+    ancestor: Ancestor | None = None,
 ) -> Begun:
     """Find or make the charter's base, and pre-train it where the charter says so. data: what the task learns from.
+
+    ancestor: the released bundle that the base is, where it is one.
 
     Raises:
         ModelError, DataError: the base can't be found or loaded; the texts can't be read, or don't fit it.
     """
     if charter.pretraining is None:
-        return _first_base(run, charter, folder, data)
+        begun = _first_base(run, charter, folder, data)
+        return replace(begun, base=with_head(begun.base, charter, ancestor, data))
     inner = pretraining_charter(charter)
     texts = _kept_apart(
         run, prepare_data(run, inner, folder, name=PREPARE), data, inner.data.split.similarity

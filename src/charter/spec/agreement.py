@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter import plugins
+from charter.spec.ancestors import continual_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.forms import form_problems
@@ -42,6 +43,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _objective(parts, say)
     _search(parts, say)
     check_texts(parts, say)
+    continual_problems(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 
@@ -420,4 +422,4 @@ def _measuring(parts: Parts) -> Measuring | None:
         return None
     training: Training | None = parts.one("training")
     described = training is not None and learns_from_descriptions(task, training)
-    return Measuring(audits, task.use, groups, described)
+    return Measuring(audits, task.use, groups, described, parts.stands("continual"))

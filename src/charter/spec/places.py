@@ -14,6 +14,7 @@ from typing import Any
 from charter import plugins
 from charter.errors import CharterError, CharterFileError, MissingExtraError
 from charter.spec.agreement import RESERVED, all_roles, published
+from charter.spec.ancestors import ancestor_problems
 from charter.spec.data import WHERE
 from charter.spec.datasheet import read_answers
 from charter.spec.distillation import named_teacher, taught_task
@@ -314,7 +315,11 @@ def _base(parts: Parts, folder: Path, say: Say) -> None:
     if base is None:
         return
     place = base_folder(base, folder)
-    for because in _why_no_base(place) if place is not None else _why_no_name(base):
+    problems = list(ancestor_problems(parts, place))
+    for path, because in problems:
+        say(path, because)
+    told = any(path == ("model", "base") for path, _ in problems)
+    for because in () if told else _why_no_base(place) if place is not None else _why_no_name(base):
         say(("model", "base"), because)
     if parts.one("model", "revision") is not None and (place is not None or base.startswith("sample:")):
         say(("model", "revision"), f"a revision is of a base on a hub, and '{base}' is none; remove the key")

@@ -7,6 +7,7 @@ from typing import Any
 from charter.release.datasheet import fact
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.lineage import lineage_tables
 from charter.release.report.metrics import METRICS, TERMS
 from charter.release.report.parts import (
     Cell,
@@ -168,7 +169,11 @@ def _times(record: Record, say: Wording) -> Table:
 def provenance_section(record: Record, say: Wording) -> Section:
     """Where the model comes from, and which charters were judged before."""
     origin = record.provenance
-    parts: list[object] = [Facts(list(_origin(record, say))), *_earlier(record, say)]
+    parts: list[object] = [
+        Facts(list(_origin(record, say))),
+        *lineage_tables(record, say),
+        *_earlier(record, say),
+    ]
     text = json.dumps(dict(origin), ensure_ascii=False, indent=1)
     parts.append(Fold(say("raw_provenance"), [Raw(say("raw_provenance"), text)]))
     return Section("provenance", say("provenance"), parts)
@@ -199,6 +204,7 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     if base.get("revision"):
         revision = {"revision": base["revision"], "digest": str(base.get("digest", ""))[:DIGEST]}
         about = say("revision", **revision)
+    about += f"; {say('head_kept')}" if base.get("head") else ""
     yield say("base"), Cell(charter.model.begins_with, about, "own")
     teacher: Mapping[str, Any] = origin.get("teacher") or {}
     if teacher:
