@@ -130,6 +130,7 @@ pretraining: {source: texts.jsonl, batch_size: 16, held_out: 0.2, learning_rate:
 task: {use: classification}
 training: {epochs: 1, batch_size: 16}
 audits: [{use: performance, minimum_n: 2}]
+limits: [accuracy >= 0.1]
 """
 
 
