@@ -126,7 +126,7 @@ model:
   architecture: {use: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32}
   tokenizer: {use: wordpiece, size: 300}
   max_length: 32
-pretraining: {source: texts.jsonl, batch_size: 16, held_out: 0.2, learning_rate: 1.0e-3, objective: {use: masked_language_modelling}}
+pretraining: {source: texts.jsonl, batch_size: 16, micro_batch_size: 8, held_out: 0.2, learning_rate: 1.0e-3}
 task: {use: classification}
 training: {epochs: 1, batch_size: 16}
 audits: [{use: performance, minimum_n: 2}]
