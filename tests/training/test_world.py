@@ -1,6 +1,8 @@
 """Processes started by torchrun train one model together: the weights of one process, and a killed one costs nothing."""
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,6 +13,8 @@ import pytest
 import shared_fits
 import torch
 from safetensors.torch import load_file
+
+from charter.pipeline import run
 
 SOURCE = Path(__file__).parents[2] / "src"
 CHARTER = """\
@@ -113,3 +117,45 @@ def test_a_run_whose_processes_are_all_told_to_end_keeps_its_updates_and_goes_on
     assert "goes on from update" in finished(started("-m", "charter", "run", "charter.yaml", folder=tmp_path))
     assert (tmp_path / "release" / "shared" / "model.safetensors").exists()
     assert len(list((tmp_path / "runs").glob("*/run.json"))) == 2
+
+
+TEXTS = """\
+name: shared
+data: {source: reviews.jsonl, inputs: {text: text}, target: label}
+model:
+  architecture: {use: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 32}
+  tokenizer: {use: wordpiece, size: 300}
+  max_length: 32
+pretraining: {source: texts.jsonl, batch_size: 16, micro_batch_size: 8, held_out: 0.2, learning_rate: 1.0e-3}
+task: {use: classification}
+training: {epochs: 1, batch_size: 16}
+audits: [{use: performance, minimum_n: 2}]
+limits: [accuracy >= 0.1]
+"""
+
+
+def test_two_processes_read_the_same_pieces_and_pre_train_the_weights_of_one(tmp_path):
+    dice = random.Random(4)
+    words = [f"word{at}" for at in range(60)]
+    rows = [
+        {"text": " ".join(dice.choices(words, k=dice.randint(3, 30))), "label": "ab"[at % 2]}
+        for at in range(260)
+    ]
+    (tmp_path / "reviews.jsonl").write_text("\n".join(map(json.dumps, rows[:80])), encoding="utf-8")
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows[80:])), encoding="utf-8")
+    (tmp_path / "charter.yaml").write_text(TEXTS, encoding="utf-8")
+    finished(started("-m", "charter", "run", "charter.yaml", "--store", "two", folder=tmp_path))
+    run(tmp_path / "charter.yaml", store=tmp_path / "one")
+    alone, shared = (pretrained(tmp_path / name) for name in ("one", "two"))
+    assert alone.keys() == shared.keys()
+    for key, tensor in alone.items():
+        torch.testing.assert_close(shared[key], tensor, rtol=1e-3, atol=2e-5, msg=key)
+
+
+def pretrained(store):
+    records = [
+        json.loads(one.read_text()) | {"folder": one.parent}
+        for one in store.glob("artefacts/*/artefact.json")
+    ]
+    place = next(one["folder"] for one in records if one["stage"] == "pretrain")
+    return load_file(place / "files" / "model" / "model.safetensors")
