@@ -51,8 +51,8 @@ def written(folder: Path):
     (folder / "texts.jsonl").write_text(lines, encoding="utf-8")
     rows = ["text,label"]
     for at in range(160):
-        words = rng.choices(FILL, k=7) + rng.choices(GOOD if number % 2 else BAD, k=2)
-        rows.append(f"{' '.join(words)},{'good' if number % 2 else 'bad'}")
+        words = rng.choices(FILL, k=7) + rng.choices(GOOD if at % 2 else BAD, k=2)
+        rows.append(f"{' '.join(words)},{'good' if at % 2 else 'bad'}")
     (folder / "reviews.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
@@ -167,7 +167,9 @@ def test_what_each_began_from_and_what_that_cost_lies_side_by_side(folder):
         if one.area == "pretraining" and one.metric == "tokens"
     )
     assert costs["pretraining_tokens"][2] == 2 * tokens
+    assert costs["pretraining_tokens"][1] == costs["pretraining_tokens"][3] == 0
     assert costs["training_tokens"][1] > 0
+    assert "teaching_seconds" not in compared(folder, "scratch", "based").costs()
     text = render_comparison(found)
     for words in ("Where each began", "a new model of type bert", "Asking the teacher", "is not counted"):
         assert words in text

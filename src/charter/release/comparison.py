@@ -167,17 +167,13 @@ class Comparison:
         """What each run cost, by those names in COSTS that any run tells; None where another does not."""
         each = [_costs(run) for run in self.runs]
         told = {name: tuple(one[name] for one in each) for name in COSTS}
+        shared = told["learning_seconds"] != told["training_seconds"]
         return {
             name: values
             for name, values in told.items()
-            if any(one is not None for one in values) and (name not in BESIDE or self._begin_apart)
+            if any(one is not None for one in values)
+            and (name not in BESIDE or (shared if name == "learning_seconds" else any(values)))
         }
-
-    @property
-    def _begin_apart(self) -> bool:
-        """Whether any run learned something before its task, or asked a teacher."""
-        each = [_costs(run) for run in self.runs]
-        return any(one[name] for one in each for name in ("pretraining_seconds", "teaching_seconds"))
 
     def limits(self) -> Mapping[str, tuple[Outcome | None, ...]]:
         """Each limit that any charter states and how it came out for each run; None where the run's charter has it not."""
@@ -341,7 +337,9 @@ def _costs(run: Compared) -> dict[str, float | None]:
         "teaching_seconds": taught,
         "learning_seconds": None if training is None else training + pretraining + taught,
         "training_tokens": _tokens_read(told.get("tokens"), record.history),
-        "pretraining_tokens": _tokens_read(read.get("tokens"), history) if before else 0.0,
+        "pretraining_tokens": _tokens_read(read.get("tokens"), history)
+        if record.charter.pretraining
+        else 0.0,
         "run_seconds": sum(seconds for _, seconds in stages) if stages else None,
         "answer_milliseconds": 1000 * answer / held_out if answer is not None and held_out else None,
         "energy_joules": told.get("energy_joules"),

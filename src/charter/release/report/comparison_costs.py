@@ -20,8 +20,7 @@ def begins_section(comparison: Comparison, say: Wording) -> Section:
         if any(name in one for one in each)
     ]
     headings = [Heading(say("cmp_began")), *(Heading(run.label, own=True) for run in comparison.runs)]
-    caption = say("cmp_of_each", what=say("cmp_began"))
-    return Section("begins", say("cmp_began"), [Table(caption, headings, rows)])
+    return Section("begins", say("cmp_began"), [Table(say("cmp_began"), headings, rows)])
 
 
 def _beginning(record: Record, say: Wording) -> dict[str, Cell]:
