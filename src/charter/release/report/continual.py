@@ -26,7 +26,7 @@ def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
             *_tasks(found, say),
             *parts,
         ]
-    yield Section("continual", say("continual"), parts)
+    yield Section("continual", say("continual" if found else "continual_left"), parts)
 
 
 def left_of(record: Record) -> Mapping[str, Any]:
@@ -42,7 +42,7 @@ def _tasks(found: Sequence[Finding], say: Wording) -> Iterator[Table]:
     headings = [Heading(say("continual_task")), Heading(say("rows"), number=True)]
     headings += [Heading(say.metric(name), number=True) for name in columns]
     rows = []
-    for name in (*names, ""):
+    for name in (*names, *([""] if len(names) != 1 else [])):  # the mean of one says the same again
         where = {EARLIER_TASK: name} if name else {}
         told = {metric: first(found, AREA, metric, **where) for metric in columns}
         lost = told["forgetting"]
