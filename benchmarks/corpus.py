@@ -139,9 +139,12 @@ def _zipf(n: int) -> Any:
     return np.cumsum(1 / (np.arange(n) + 2.7)) / np.sum(1 / (np.arange(n) + 2.7))
 
 
-ONSETS = " b c d f g h j k l m n p r s t v w st tr pr pl ch sh th br gr sp".split(" ")
-VOWELS = "a e i o u ea ou ai ee o".split()
-CODAS = "   n r s t l d m st nd ng ck".split(" ")
+ONSETS = (
+    "", "b", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "st", "tr", "pr", "pl", "ch", "sh",
+    "th", "br", "gr", "sp",
+)  # fmt: skip
+VOWELS = ("a", "e", "i", "o", "u", "ea", "ou", "ai", "ee", "o")
+CODAS = ("", "", "", "n", "r", "s", "t", "l", "d", "m", "st", "nd", "ng", "ck")
 
 
 def _word(dice: random.Random) -> str:
@@ -243,6 +246,7 @@ def charter_arm(place: Path) -> dict[str, Any]:
         nonlocal now, peak
         own = memory("self")["VmHWM"]
         peak = max(peak, own)
+        print(one.kind, one.stage, memory("self"), round(time.process_time()), file=sys.stderr)
         if one.kind == "made" and one.stage in STAGES:
             stages[f"{one.stage.replace(' ', '_')}.peak_memory_mb"] = own
             stages[f"{one.stage.replace(' ', '_')}.seconds"] = one.seconds

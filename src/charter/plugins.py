@@ -102,6 +102,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "regression": "charter.tasks.regression:regression",
             "replaced_token_detection": "charter.tasks.replaced_token_detection:replaced_token_detection",
             "sentence_embedding": "charter.tasks.sentence_embedding:sentence_embedding",
+            "simcse": "charter.tasks.simcse:simcse",
             "sentence_order_prediction": "charter.tasks.sentence_pairs:sentence_order_prediction",
             "sentence_similarity": "charter.tasks.sentence_similarity:sentence_similarity",
             "token_classification": "charter.tasks.token_classification:token_classification",

@@ -142,7 +142,7 @@ def test_an_update_is_that_of_the_mean_over_all_hidden_tokens(tiny_bert, tmp_pat
     class Kept:
         rates = ()
 
-        def begin(self, rate, share):
+        def begin(self, *_):
             return []
 
         def zero_grad(self):
@@ -213,6 +213,44 @@ def test_the_surprise_of_a_document_is_transformers_own(letters):
         loss = float(model(input_ids=ids, labels=ids).loss)
     assert told[0][1] == ids.shape[1] - 1
     assert told[0][0] == pytest.approx(loss * (ids.shape[1] - 1), rel=1e-5)
+
+
+def test_perplexity_and_bits_of_long_documents_are_those_of_transformers_losses(letters):
+    """Each piece is read by itself; the loss of all of them is that of their tokens, not the mean of their losses."""
+    model, task, length = gpt(letters), CausalLanguageModelling(), 16
+    rows = rows_of(TEXTS)
+    examples = task.examples(rows, COLUMNS, letters, length)
+    with torch.no_grad():
+        outputs = task.outputs(forward_of(model), examples.batch(np.arange(len(TEXTS))), examples)
+    scores = task.scores(task.tally(outputs, rows, COLUMNS).sum(axis=0))
+    nats, count = 0.0, 0
+    for text in TEXTS:
+        ids = [letters.eos_token_id, *letters(text)["input_ids"], letters.eos_token_id]
+        for start in range(0, len(ids) - 1, length - 1):
+            piece = torch.as_tensor([ids[start : start + length]])
+            with torch.no_grad():
+                loss = model(input_ids=piece, labels=piece).loss
+            nats, count = nats + float(loss) * (piece.shape[1] - 1), count + piece.shape[1] - 1
+    assert count > 250 and len(examples.ids) > len(TEXTS)
+    assert float(scores["perplexity", ""]) == pytest.approx(np.exp(nats / count), rel=1e-5)
+    size = sum(len(text.encode()) for text in TEXTS)
+    assert float(scores["bits_per_byte", ""]) == pytest.approx(nats / np.log(2) / size, rel=1e-5)
+    assert "pieces of at most 16 tokens" in task.reading(length)
+
+
+def test_the_surprise_of_hidden_tokens_is_transformers_own(tiny_bert):
+    from transformers import BertForMaskedLM
+
+    tokenizer, task = load_tokenizer(tiny_bert), MaskedLanguageModelling(probability=0.3)
+    torch.manual_seed(4)
+    model = BertForMaskedLM.from_pretrained(tiny_bert).eval()
+    examples = task.examples(rows_of(TEXTS), COLUMNS, tokenizer, 24)
+    batch = examples.batch(np.arange(len(TEXTS)))
+    with torch.no_grad():
+        told = task.outputs(forward_of(model), batch, examples)
+        loss = float(model(**batch.inputs, labels=batch.targets).loss)  # transformers' -100 is our IGNORED
+    nats, count = (sum(float(one[at]) for one in told) for at in (0, 1))
+    assert count == int((batch.targets != IGNORED).sum()) and nats / count == pytest.approx(loss, rel=1e-5)
 
 
 def test_perplexity_and_bits_are_of_the_sums(letters):
@@ -338,4 +376,4 @@ def test_words_of_chinese_need_a_tokenizer_of_characters(letters):
     from charter.models.tokenizers import bpe
 
     with pytest.raises(ModelError, match="whole_words: chinese is for a WordPiece tokenizer"):
-        masking_of(bpe(size=300).learn(TEXTS, False), probability=0.15, whole_words="chinese", seed=None)
+        masking_of(bpe(size=300).learn(lambda: TEXTS, False), probability=0.15, whole_words="chinese", seed=None)

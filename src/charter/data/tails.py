@@ -10,6 +10,10 @@ from charter.data.columns import PLACE, ROW, SPLIT, SplitName
 from charter.data.table import Table
 from charter.spec.data import Split
 
+SHORT, LONG, MANY = 500, 3_000, 40
+"""What is judged on is cut into passages: about MANY of a text, of so many characters at least and at most ..."""
+BEYOND = 500
+"""... that end with a line where one ends within so many characters more."""
 TEST = 0.15
 """The share of the test split where none is given; of the other splits nothing is held out then."""
 ORDER: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
@@ -19,7 +23,8 @@ def with_tails(table: Table, text: str, split: Split) -> Table:
     """Each text as the rows that it is cut into, their SPLIT said; a part without a character is no row.
 
     Of a text of n characters the first int(n * (1 - all shares held out)) are learned from (as nanoGPT's data/shakespeare_char
-    parts its file); then come validation, calibration and test. Records are numbered anew: each part is one.
+    parts its file); then come validation, calibration and test. The test part is cut into passages, since how sure a score is can be
+    told from several only. Records are numbered anew: each part is one.
     """
     found = [cut for row in table.frame.iter_rows(named=True) for cut in _cut(row, text, split)]
     rejects = table.rejects.rows(named=True)
@@ -42,9 +47,25 @@ def _cut(row: dict[str, Any], text: str, split: Split) -> Iterator[tuple[dict[st
         yield {**row, SPLIT: "train"}, 0
         return
     start = 0
-    for part, (name, end) in enumerate(zip(ORDER, _ends(len(whole), split), strict=True)):
+    *ends, last = zip(ORDER, _ends(len(whole), split), strict=True)
+    for part, (name, end) in enumerate(ends):
         if end > start:
             yield {**row, text: whole[start:end], PLACE: f"{row[PLACE]} ({name})", SPLIT: name}, part
+        start = end
+    for number, passage in enumerate(_passages(whole[start:]), start=1):
+        place = f"{row[PLACE]} ({last[0]} {number})"
+        yield {**row, text: passage, PLACE: place, SPLIT: last[0]}, len(ends) + number
+
+
+def _passages(text: str) -> Iterator[str]:
+    length = min(max(len(text) // MANY, SHORT), LONG)
+    start = 0
+    while start < len(text):
+        end = start + length
+        line = text.find("\n", end - 1, end + BEYOND) + 1
+        end = line or end
+        end = end if len(text) - end >= SHORT // 2 else len(text)
+        yield text[start:end]
         start = end
 
 

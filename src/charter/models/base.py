@@ -212,6 +212,19 @@ def attach(
     return model
 
 
+def has_own_head(base: Base, task: "Task") -> bool:
+    """Whether a base was saved with the whole head that a language model's task reads, so that `attach` goes on with it."""
+    import transformers
+
+    with quiet(), loading(f"model.base '{base.reference}'"):
+        config = transformers.AutoConfig.from_pretrained(
+            base.folder, trust_remote_code=False, local_files_only=True
+        )
+    auto = getattr(transformers, task.head.auto_model)
+    model = auto._model_mapping.get(type(config), None)
+    return model is not None and model.__name__ in (config.architectures or ())
+
+
 def load_base(base: Base) -> "PreTrainedModel":
     """The base as it was saved, with the head that a language model has; every weight of it from its files.
 

@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from charter.models.encoders import ENCODERS, Dropping, Encoder, Tokens
+from charter.errors import ModelError
+from charter.models.attention import attend
+from charter.models.encoders import ENCODERS, Dropping, Encoder, Through, Tokens, at_once
 from charter.models.heads import HEADS, Head
+from charter.models.layers import checkpoint_layers, through_of, uncompiled
 from charter.models.packing import Packing
 from charter.models.vocabulary import Words, is_plain
 
@@ -42,21 +45,37 @@ class Output:
         return self.logits[..., 1]
 
 
-def forward_of(model: Any, *, economies: bool = False) -> Any:
+def forward_of(
+    model: Any, *, economies: bool = False, checkpointing: bool = False, compiled: bool = False
+) -> Any:
     """How to call this model: padding-free where its architecture is known, else the model itself.
 
     model: a transformers model with a head, or peft's wrapper of one. Its own modules are called, in whatever mode
         (training or not), precision and device they are.
     economies: no dropout of attention weights, and coarser masks for the rest (see `charter.models.dropout`).
+    checkpointing, compiled: see `charter.models.layers.through_of`.
+
+    Raises:
+        ModelError: the architecture can't be checkpointed, or compiled.
+        TrainingError: this machine can't compile.
     """
     from charter.models.dropout import coarse
 
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     encoder, head = ENCODERS.get(_known(getattr(plain, "base_model", None))), HEADS.get(_known(plain))
     if encoder is None or head is None or not _is_packable(plain.config, head):
+        if compiled:
+            raise ModelError(
+                f"training.compile: {type(plain).__name__} is not run padding-free (see docs/training.md), and only such "
+                "models are compiled; remove it"
+            )
+        if checkpointing:
+            checkpoint_layers(model)
         return model
     drop = coarse if economies else _as_it_is
-    return PackedForward(plain, encoder, head, Dropping(drop, attention=not economies))
+    through = through_of(checkpointing=checkpointing, compiled=compiled)
+    attention = uncompiled(attend) if compiled else attend
+    return PackedForward(plain, encoder, head, Dropping(drop, not economies, attention), through)
 
 
 def read_at(forward: Any, inputs: "Mapping[str, Tensor]", read: "Tensor | None") -> Any:
@@ -125,8 +144,10 @@ def _is_packable(config: Any, head: Head) -> bool:
         config, "scale_attn_weights", True
     ):
         return False
+    if head.last and config.pad_token_id is None:
+        return False
     known = getattr(config, "classifier_pooling", "cls") in ("cls", "mean")
-    return not head.one_each or (known and getattr(config, "summary_type", "first") == "first")
+    return not head.one_each or head.last or (known and getattr(config, "summary_type", "first") == "first")
 
 
 def _averages(config: Any) -> bool:
@@ -146,6 +167,7 @@ class PackedForward:
     encoder: Encoder
     head: Head
     dropping: Dropping
+    through: Through = at_once
 
     def __call__(
         self,
@@ -156,20 +178,31 @@ class PackedForward:
         read: "Tensor | None" = None,
     ) -> Output:
         """As the model: inputs (batch, length), or (batch, choices, length) of one that chooses. read: see `read_at`."""
-        ids, packing = input_ids.flatten(0, -2), Packing.of(attention_mask.flatten(0, -2))
+        ids, mask = input_ids.flatten(0, -2), attention_mask.flatten(0, -2)
+        packing = Packing.of(mask)
         means = self.head.one_each and _averages(self.model.config)
         if self.head.one_each:
-            reads = None if means else packing.first
+            reads = None if means else self._ends(ids, mask, packing) if self.head.last else packing.first
         else:
             reads = None if read is None else packing.pack(read).nonzero().flatten()
         types = None if token_type_ids is None else packing.pack(token_type_ids.flatten(0, -2))
         tokens = Tokens(packing.pack(ids), types, ids, packing, reads)
-        hidden = self.encoder(self.model.base_model, tokens, self.dropping)
+        hidden = self.encoder(self.model.base_model, tokens, self.dropping, self.through)
         logits = self.head.logits(self.model, packing.mean(hidden) if means else hidden)
         if not self.head.one_each:
             return Output(packing.unpack(logits, at=reads))
         in_rows = packing.in_rows(logits)
         return Output(in_rows if input_ids.ndim == 2 else in_rows.view(input_ids.shape[:-1]))
+
+    def _ends(self, ids: "Tensor", mask: "Tensor", packing: Packing) -> "Tensor":
+        """(batch,) the last token of each packed sequence that is no padding token; its first where all are."""
+        import torch
+
+        rows, there = ids[packing.rows], mask[packing.rows].long()
+        real = there * (rows != self.model.config.pad_token_id)
+        last = (torch.arange(rows.shape[1], device=rows.device) * real).argmax(dim=1, keepdim=True)
+        before = there.cumsum(dim=1).gather(1, last).squeeze(1) - 1
+        return packing.first + before.clamp(min=0)
 
     def at(
         self,
@@ -206,7 +239,7 @@ class PackedForward:
         read = packing.pack(where).nonzero().flatten()
         types = None if token_types is None else packing.pack(token_types)
         tokens = Tokens(packing.pack(ids), types, ids, packing, read)
-        hidden = self.encoder(self.model.base_model, tokens, self.dropping)
+        hidden = self.encoder(self.model.base_model, tokens, self.dropping, self.through)
         return hidden.index_select(0, packing.tokens[read].argsort())
 
     def _words(self, states: "Tensor") -> Words:

@@ -15,6 +15,8 @@ from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
+from charter.runs.digest import value_digest
+from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.machine import machine
 from charter.runs.run import Run
@@ -22,7 +24,7 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
-AUDIT_VERSION = 5
+AUDIT_VERSION = 6
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",
@@ -57,6 +59,7 @@ def audit(
         temperature=exported.temperature,
         seed=charter.training.seed,
         beside=() if nearest is None else (nearest,),
+        reading=exported.task.reading(charter.model.max_length),
     )
     found: list[Finding] = []
     for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):
@@ -121,6 +124,7 @@ def provenance(
         },
         **({"ancestors": [dict(one) for one in ancestors]} if ancestors else {}),
         **({"pretraining": dict(pretraining)} if pretraining else {}),
+        "tokenizer": _tokenizer_digest(trained.artifact.path / "model" / "tokenizer.json"),
         **({"left": dict(left)} if left else {}),
         "trained_digest": trained.artifact.digest,
         "exports": {
@@ -144,6 +148,12 @@ def provenance(
         "judged_on": machine(),
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _tokenizer_digest(path: Path) -> str:
+    """The digest of a tokenizer, whatever length it was last asked to cut or pad texts to."""
+    apart = ("truncation", "padding")
+    return value_digest({key: one for key, one in read_json(path).items() if key not in apart})
 
 
 def _of_forms(exported: Sequence[Exported]) -> list[str]:

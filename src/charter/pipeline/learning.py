@@ -176,7 +176,9 @@ def train_stage(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": settings.model_dump(mode="json", exclude={"objective", "precision", "search"}),
+            "training": settings.model_dump(
+                mode="json", exclude={"objective", "precision", "search", "gradient_checkpointing"}
+            ),
             "objective": objective,
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,
@@ -386,10 +388,8 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
 
 
 def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) -> list[Finding]:
-    """Of what learns from texts: the tokens, and how many of them an update's second reads."""
-    if not lessons.task.streams:
-        return []
-    tokens = int(lessons.train.lengths.sum())
+    """The tokens of the training rows, and how many of them a second of training reads."""
+    tokens = int(lessons.train.tokens.sum())
     read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
     per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
     pairs = lessons.train.pairs

@@ -3,30 +3,28 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from charter import plugins
-from charter.audits.case import Answers, Case, FoldedTemperature
-from charter.audits.performance import performance
-from charter.data.columns import SPLIT, Columns
+from charter.data.columns import SPLIT
 from charter.data.pieces import documents_encoded
 from charter.data.preparations.languages import languages_of
 from charter.data.similarity.overlap import Reference
 from charter.data.similarity.shingles import text_keys
 from charter.errors import MissingExtraError
 from charter.models.architectures import is_decoder, new_base
-from charter.models.base import Base, find_base, load_base, load_model, load_tokenizer, unknown_share
+from charter.models.base import Base, find_base, load_base, load_tokenizer, unknown_share
 from charter.models.exports import save_model
-from charter.models.inference import predict_outputs
 from charter.models.tokenizers import Tokenization
 from charter.models.world import World
 from charter.pipeline.ancestry import Ancestor, with_head
-from charter.pipeline.learning import Trained, train_model
+from charter.pipeline.judging_bases import AREA, judge_base
+from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
-from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.progress import OnProgress
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -35,9 +33,8 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.spec.use import Use
 
-PREPARE, APART, BEGIN, LEARN, JUDGE = "prepare texts", "keep apart", "begin", "pretrain", "judge base"
+PREPARE, APART, BEGIN, LEARN = "prepare texts", "keep apart", "begin", "pretrain"
 VERSION = 2
-AREA = "pretraining"
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,8 @@ def begin_base(
     learned = replace(
         find_base(str(place), None, folder), reference=f"{base.reference}, pre-trained on {inner.data_id}"
     )
-    judged = _judged(run, inner, texts, trained, learned, on_progress)
+    kind: Literal["new", "found"] = "new" if charter.model.architecture is not None else "found"
+    judged = judge_base(run, inner, texts, trained, (base, learned), kind, on_progress)
     curve = Finding(
         AREA,
         "learning_curve",
@@ -105,6 +103,7 @@ def begin_base(
             "prepared_digest": texts.artifact.digest,
             "test_digest": texts.test_digest,
         },
+        "before_digest": base.digest,
         "pretrained_digest": trained.artifact.digest,
         "seed": inner.training.seed,
     }
@@ -309,47 +308,3 @@ def _kept_apart(run: Run, texts: PreparedData, data: PreparedData, similarity: f
 
 def _nobody(entry: Mapping[str, Any]) -> None:
     del entry
-
-
-def _judged(
-    run: Run,
-    charter: Charter,
-    data: PreparedData,
-    trained: Trained,
-    learned: Base,
-    on_progress: OnProgress,
-) -> list[Finding]:
-    """How surprised the pre-trained base is by texts that it has not learned from."""
-    rows, place = data.part("test"), trained.artifact.path / "model"
-    digest = frame_digest(rows)
-    stage = Stage(
-        JUDGE,
-        VERSION,
-        options={"max_length": charter.model.max_length, "task": trained.task.state()},
-        inputs={"model": learned.digest, "rows": digest},
-        libraries=("charter", "numpy", "tokenizers", "torch", "transformers"),
-        seed=charter.training.seed,
-    )
-
-    def tell(done: int, total: int) -> None:
-        on_progress(Progress(JUDGE, done, total))
-
-    def make(files: Path, work: Path) -> None:
-        del work
-        tokenizer, columns = load_tokenizer(place), data.columns
-        examples = trained.task.examples(rows, columns, tokenizer, charter.model.max_length)
-        model = trained.task.rejoined(load_model(place, trained.task), trained.artifact.path / "beside")
-        outputs = predict_outputs(model, trained.task, examples, on_batch=tell)
-        case = Case(
-            of=learned.digest,
-            task=trained.task,
-            columns=Columns(columns.inputs, form=columns.form),
-            train=rows.clear(),
-            answers={"test": Answers(rows, outputs, digest)},
-            temperature=FoldedTemperature(because="no temperature is fitted"),
-            seed=charter.training.seed,
-        )
-        found = [replace(one, area=AREA) for one in performance()(case) if one.area == "performance"]
-        write_findings(files / "findings.jsonl", found)
-
-    return read_findings(run.step(stage, make).path / "findings.jsonl")

@@ -143,9 +143,12 @@ def _verdicts(story: _Story, manifest: Manifest, own: bool) -> Iterator[Line]:
 
 
 def _ties(story: _Story, manifest: Manifest, digests: Mapping[str, str], *, judged: bool) -> Iterator[Line]:
-    """Whether there is evidence of every form, and of nothing else but the base that they were made from."""
-    base = (story.provenance.get("base") or {}).get("digest")
-    measured = {one.of for one in story.findings if one.split == "test" and one.of} - {base}
+    """Whether there is evidence of every form, and of nothing else but the base that they were made from, as it was and is."""
+    bases = {
+        (story.provenance.get("base") or {}).get("digest"),
+        (story.provenance.get("pretraining") or {}).get("before_digest"),
+    }
+    measured = {one.of for one in story.findings if one.split == "test" and one.of} - bases
     if manifest.format > 1 and dict(manifest.forms) != digests:
         yield Line(False, "the digests of the manifest's forms are not those of its files")
     if tuple(digests) != story.record.charter.release.formats:

@@ -23,6 +23,7 @@ HEADLINES: Mapping[str, str] = {
     "replaced_token_detection": "detection_f1",
     "sentence_embedding": "ndcg_at_10",
     "sentence_order_prediction": "token_accuracy",
+    "simcse": "ndcg_at_10",
     "sentence_similarity": "pearson",
     "token_classification": "micro_f1",
 }
@@ -37,8 +38,8 @@ HEADS_KEPT = ("classification", "text_pair_classification")
 """Tasks whose heads can go on from a released bundle, also with more classes."""
 SENTENCE_PAIRS = ("next_sentence_prediction", "sentence_order_prediction")
 """Tasks that learn from pairs of segments of texts, beside hidden tokens."""
-BEFORE_A_TASK = ("replaced_token_detection",)
-"""What teaches a base before a task and is no task by itself: it is judged with more than what is released."""
+BEFORE_A_TASK = ("replaced_token_detection", "simcse")
+"""What teaches a base before a task and is no task by itself: it is judged by other answers than what is released gives."""
 LANGUAGE_MODELS = (
     "causal_language_modelling",
     "masked_language_modelling",
@@ -60,6 +61,7 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "multiple_choice": ("accuracy",),
         "causal_language_modelling": ("token_accuracy", "perplexity", "bits_per_byte"),
         "masked_language_modelling": ("token_accuracy", "perplexity"),
+        "simcse": ("ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10", "alignment", "uniformity"),
         "replaced_token_detection": (
             "detection_f1", "detection_accuracy", "generator_perplexity", "generator_token_accuracy",
         ),
@@ -79,6 +81,14 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 """Audit -> task -> the scores measured over all rows and by each value of a group column."""
+OF_TOKENS = tuple(
+    metric
+    for metric in dict.fromkeys(
+        one for task in LANGUAGE_MODELS for one in OVERALL["performance"].get(task, ())
+    )
+    if metric != "bits_per_byte"
+)
+"""Scores of language models that count tokens, so that they compare between models of one tokenizer only."""
 _BY_CLASS = ("precision", "recall", "f1")
 PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {
@@ -135,6 +145,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "spearman": (-1.0, 1.0),
     "perplexity": (1.0, inf),
     "generator_perplexity": (1.0, inf),
+    "alignment": (0.0, 4.0),
+    "uniformity": (-8.0, 0.0),
     "bits_per_byte": (0.0, inf),
     "mae": (0.0, inf),
     "macro_mae": (0.0, inf),
@@ -148,6 +160,8 @@ ERRORS = (
     *_PROBABILITIES,
     "perplexity",
     "generator_perplexity",
+    "alignment",
+    "uniformity",
     "bits_per_byte",
     "hamming_loss",
     "mae",

@@ -109,8 +109,8 @@ class Model(Section):
         return f"a new {self.architecture.use}" if self.architecture is not None else ""
 
 
-MIXING = ("sentence_embedding",)
-"""Tasks in which the loss of an example depends on the others of its batch."""
+MIXING = ("sentence_embedding", "simcse")
+"""Tasks, and objectives of pre-training, in which the loss of an example depends on the others of its batch."""
 MIXING_OBJECTIVES = ("contrastive",)
 """Objectives in which it does."""
 
@@ -230,6 +230,12 @@ class Charter(Section):
             raise ValueError(
                 f"task {self.task.use} compares each example with the others of its batch, so no example's influence can be "
                 "bounded alone, and a privacy budget promises nothing; take one of the two out"
+            )
+        before = self.pretraining
+        if self.privacy is not None and before is not None and before.objective.use in MIXING:
+            raise ValueError(
+                f"pretraining.objective {before.objective.use} compares each text with the others of its batch, so no text's "
+                "influence can be bounded alone, and a privacy budget promises nothing; take one of the two out"
             )
         told = self.continual
         if self.privacy is not None and told is not None and (told.leaves or told.replay is not None):

@@ -273,7 +273,7 @@ def _architecture(parts: Parts, say: Say) -> None:
 _READS: Mapping[str, bool] = {
     "masked_language_modelling": False,
     "causal_language_modelling": True,
-    **dict.fromkeys((*SENTENCE_PAIRS, "replaced_token_detection"), False),
+    **dict.fromkeys((*SENTENCE_PAIRS, "replaced_token_detection", "simcse"), False),
 }
 """Language modelling -> whether it is for a decoder."""
 

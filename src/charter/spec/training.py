@@ -15,14 +15,9 @@ DISTILLATION = "distillation"
 """The objective that learns from a teacher."""
 
 
-class Training(Section):
-    """How the model learns."""
+class Learning(Section):
+    """How a model learns, of texts without labels too."""
 
-    objective: Use | None = Field(
-        None,
-        description="what training makes smaller; null: the task's own loss; contrastive: for few examples; distillation: what a "
-        "teacher answers",
-    )
     epochs: Whole = Field(
         3,
         ge=0,
@@ -46,7 +41,6 @@ class Training(Section):
     max_grad_norm: Annotated[Number, Field(gt=0)] | None = Field(
         1.0, description="gradient clipping; null: none"
     )
-    class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
     early_stopping: Count | None = Field(
         None, description="stop after so many evaluations without improvement on validation"
     )
@@ -65,8 +59,16 @@ class Training(Section):
         description="faster, slightly different training: no dropout of attention weights, coarser dropout masks, "
         "row-lazy Adam on the word embedding",
     )
+    gradient_checkpointing: Truth = Field(
+        False,
+        description="keep only each layer's input and compute the rest again on the way back: less memory, about a third "
+        "more time, the same weights",
+    )
+    compile: Truth = Field(
+        False,
+        description="compile the layers by torch.compile: pays on a GPU and in long runs, seldom on a CPU",
+    )
     seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
-    search: Search | None = Field(None, description="settings to try on validation; the best are kept")
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> Self:
@@ -84,6 +86,18 @@ class Training(Section):
                 f"micro_batch_size {self.micro_batch_size} is larger than batch_size {self.batch_size}"
             )
         return self
+
+
+class Training(Learning):
+    """How the model learns the task."""
+
+    objective: Use | None = Field(
+        None,
+        description="what training makes smaller; null: the task's own loss; contrastive: for few examples; distillation: what a "
+        "teacher answers",
+    )
+    class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
+    search: Search | None = Field(None, description="settings to try on validation; the best are kept")
 
 
 def learns_from_descriptions(task: Use, training: Training) -> bool:

@@ -68,6 +68,13 @@ class CausalLanguageModelling(LanguageModel):
         """
         return Blocks.run_on(_end_of_text(tokenizer), max_length)
 
+    def reading(self, max_length: int) -> str:
+        """How documents are cut: what stood before a piece is not seen in it, so a longer context would surprise less."""
+        return (
+            f"documents are read in pieces of at most {max_length} tokens, and each token is foretold from those before it in its "
+            "piece alone"
+        )
+
     def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
         """Pieces, of which all but the first token are foretold."""
         del max_length

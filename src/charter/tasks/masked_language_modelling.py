@@ -87,6 +87,13 @@ class MaskedLanguageModelling(LanguageModel):
         )
         return replace(told, hiding=masking)
 
+    def reading(self, max_length: int) -> str:
+        """How documents are cut, and how much of them is hidden."""
+        return (
+            f"documents are read in pieces of at most {max_length} tokens, of which {self.probability:.0%} are hidden, the same ones "
+            "each time, and found from the rest of their piece"
+        )
+
     def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
         """Of the hidden tokens of each sequence."""
         assert batch.targets is not None

@@ -227,6 +227,11 @@ class Task(Objective):
         del model
         return self
 
+    def reading(self, max_length: int) -> str:
+        """How texts are read, in a clause of the scores' method, where the scores depend on it; else nothing."""
+        del max_length
+        return ""
+
     def begun(self, model: Any, seed: int) -> Any:
         """The model with what learns beside it, new weights drawn by `seed`; most tasks have nothing beside it."""
         del seed

@@ -267,12 +267,34 @@ METRICS: Mapping[str, Metric] = {
         "The share of hidden tokens that the small model's first guess is right about.",
         "小模型首选猜中的被遮盖词元所占比例。",
     ),
+    "alignment": Metric(
+        "Alignment",
+        "对齐度",
+        "How far apart, squared, the vectors of what belongs together lie on average: 0 in one place, 2 unrelated; less is better.",
+        "相互对应的文本的向量之间距离平方的平均值：0 为重合，2 为无关；越小越好。",
+        share=False,
+    ),
+    "uniformity": Metric(
+        "Uniformity",
+        "均匀度",
+        "How evenly the vectors of different texts are spread, from 0 (all in one place) down to about -4 (evenly); less is better.",
+        "不同文本的向量分布得多均匀：从 0（全部重合）到约 -4（均匀分布）；越小越好。",
+        share=False,
+    ),
     "perplexity": Metric(
         "Perplexity",
         "困惑度",
         "How many equally likely tokens the model is as unsure between as it is on average; 1 is certain. It compares only "
         "between models with the same tokenizer.",
         "模型平均相当于在多少个同样可能的词元之间犹豫；1 表示完全确定。只能在词元划分相同的模型之间比较。",
+        share=False,
+    ),
+    "perplexity_ratio": Metric(
+        "Perplexity after over before",
+        "预训练前后困惑度之比",
+        "The perplexity of the pre-trained base over that of the base as it was, on the same tokens of the same texts; below 1 "
+        "pre-training helped.",
+        "预训练后的困惑度除以预训练前的困惑度，在相同文本的相同词元上测得；小于 1 表示预训练有帮助。",
         share=False,
     ),
     "bits_per_byte": Metric(
