@@ -17,6 +17,7 @@ from charter.tasks.multi_label_classification import MultiLabelClassification
 from charter.tasks.ordinal import Ordinal
 from charter.tasks.regression import Regression
 from charter.tasks.token_classification import TokenClassification
+from charter.training.distillation import Teaching
 
 CONTRAST = "training: {objective: {use: contrastive}}\n"
 PAIR = Columns(inputs={"x": "text", "y": "text"}, target="z")
@@ -412,5 +413,10 @@ def test_an_objective_that_mixes_examples_is_refused_under_a_privacy_budget():
 def test_whatever_mixes_examples_is_named_where_privacy_refuses_it(kind):
     named = {"task": MIXING, "objective": MIXING_OBJECTIVES}[kind]
     needed = {"distillation": {"teacher": "release/big"}}
-    mixing = [one for one in plugins.names(kind) if plugins.make(kind, one, needed.get(one, {})).mixes]
+    task = Classification(labels=("a", "b"))
+    given = {"distillation": (task, Teaching(np.zeros((0, 2), dtype=np.float32)))}
+    made = {
+        one: plugins.make(kind, one, needed.get(one, {}), *given.get(one, ())) for one in plugins.names(kind)
+    }
+    mixing = [name for name, one in made.items() if one.mixes]
     assert tuple(mixing) == named
