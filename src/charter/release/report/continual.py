@@ -70,7 +70,9 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
         yield say.metric("forward_transfer"), _value(forward, say)
     asked = record.charter.continual
     if found and asked is not None:
-        key = "continual_kept_none" if asked.keep is None else f"continual_kept_{asked.keep.use}"
+        again = first(found, AREA, "rows_replayed")
+        nothing = "continual_kept_replay" if again is not None and again.value else "continual_kept_none"
+        key = nothing if asked.keep is None else f"continual_kept_{asked.keep.use}"
         name = asked.keep.use if asked.keep is not None else ""
         yield say("continual_kept"), Cell(say(key) if say.has(key) else name)
     for metric in ("rows_replayed", "rows_kept_apart", "rows_known"):
