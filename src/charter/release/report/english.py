@@ -272,6 +272,20 @@ ENGLISH: Mapping[str, str] = {
     "stage_begin": "Make the new base",
     "stage_pretrain": "Pre-train",
     "stage_judge base": "Judge the pre-trained base",
+    "reading": "To read for yourself",
+    "reading_rule": (
+        "Held-out texts, drawn with seed {seed}, and what the model makes of them; everything is masked for personal data that is told by "
+        "its form. Examples are no evidence: the scores are."
+    ),
+    "reading_filled": "Hidden words, and what the model guesses",
+    "reading_text": "Text",
+    "reading_hidden": "Hidden",
+    "reading_guesses": "Guesses and their probabilities",
+    "reading_written": "What the model writes of itself (temperature 0.8, top-p 0.95)",
+    "reading_seed": "Seed",
+    "reading_alike": "Texts that the model finds alike (means of its last states, nothing taught it to compare)",
+    "reading_nearest": "The nearest of the others",
+    "reading_cosine": "Cosine",
     "learning": "How it learned",
     "loss": "Loss by update: the line is training, the points validation",
     "validation_score": "{metric} on the validation split by update",
