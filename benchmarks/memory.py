@@ -17,7 +17,7 @@ import numpy as np
 from harness import Figures, main
 from turns import THREADS, Turns, in_turns
 
-ARMS = ("transformers", "charter")
+ARMS = ("transformers", "charter", "transformers_checkpointing", "charter_checkpointing")
 LAYERS, WIDTH, HEADS, VOCABULARY = 4, 256, 4, 50_257
 LENGTH, AT_ONCE, UPDATES, QUICK_UPDATES = 256, 8, 40, 10
 SEED = 7
@@ -30,7 +30,7 @@ def measure(quick: bool) -> Figures:
         figures[f"{arm}.cpu_seconds_per_update"] = one["seconds"] / one["updates"]
         figures[f"{arm}.peak_memory_mb"] = one["peak_memory_mb"] - one["before_mb"]
         figures[f"{arm}.last_loss"] = one["loss"]
-    for ending in ("",):
+    for ending in ("", "_checkpointing"):
         ours, theirs = f"charter{ending}", f"transformers{ending}"
         figures[f"time_vs_transformers{ending}"] = found[ours]["seconds"] / found[theirs]["seconds"]
         figures[f"memory_vs_transformers{ending}"] = (
@@ -62,7 +62,7 @@ def _transformers(model: Any, tokens: Any, checkpointing: bool, turns: Turns) ->
     import torch
 
     if checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     order = np.random.default_rng([SEED, 0]).permutation(len(tokens))  # as a plain plan shuffles them
     turns.begin()

@@ -213,6 +213,18 @@ def test_replaced_tokens_are_learned_to_be_told_and_a_killed_run_ends_with_the_s
     assert run(again).released
 
 
+def test_vectors_of_texts_are_learned_and_a_killed_run_ends_with_the_same_weights(tiny_bert, folder):
+    result = killed_and_whole(write(folder, f'base: "{tiny_bert}"', "{use: simcse}"), folder)
+    assert result.released and verify(result.bundle, None).ok
+    assert 0 <= found(result, "ndcg_at_10").value <= 1
+    apart, spread = found(result, "alignment"), found(result, "uniformity")
+    assert 0 < apart.low < apart.value < 4 and -8 < spread.value < 0 and spread.low < spread.high
+    assert found(result, "truncated_texts").value > 0
+    told_in_both_languages(
+        result, ["SimCSE", "Alignment", "Uniformity", "parted in two halves"], ["SimCSE", "对齐度", "均匀度"]
+    )
+
+
 def test_a_base_of_both_heads_is_released_by_itself(folder, capsys):
     path = folder / "charter.yaml"
     path.write_text(
@@ -269,6 +281,7 @@ def test_a_base_of_both_heads_is_released_by_itself(folder, capsys):
             "{use: replaced_token_detection}",
             "'gpt2' is a decoder",
         ),
+        (NEW, "{use: simcse}\n  micro_batch_size: 4", "compares each text with the others"),
         (NEW, "{use: masked_language_modelling, whole_words: english}", "whole_words"),
         (NEW, "{use: next_sentence_predicton}", "Did you mean 'next_sentence_prediction'"),
     ],

@@ -142,7 +142,7 @@ def test_an_update_is_that_of_the_mean_over_all_hidden_tokens(tiny_bert, tmp_pat
     class Kept:
         rates = ()
 
-        def begin(self, rate, share):
+        def begin(self, *_):
             return []
 
         def zero_grad(self):
@@ -197,7 +197,7 @@ def gpt(tokenizer):
 def letters():
     from charter.models.tokenizers import characters
 
-    return characters(size=80).learn(TEXTS, True)
+    return characters(size=80).learn(lambda: TEXTS, True)
 
 
 def test_the_surprise_of_a_document_is_transformers_own(letters):
@@ -376,4 +376,6 @@ def test_words_of_chinese_need_a_tokenizer_of_characters(letters):
     from charter.models.tokenizers import bpe
 
     with pytest.raises(ModelError, match="whole_words: chinese is for a WordPiece tokenizer"):
-        masking_of(bpe(size=300).learn(TEXTS, False), probability=0.15, whole_words="chinese", seed=None)
+        masking_of(
+            bpe(size=300).learn(lambda: TEXTS, False), probability=0.15, whole_words="chinese", seed=None
+        )

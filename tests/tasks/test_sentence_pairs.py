@@ -254,7 +254,7 @@ def test_a_tokenizer_that_puts_nothing_between_two_texts_is_refused():
     from charter.models.tokenizers import characters
 
     with pytest.raises(ModelError, match="nothing between two texts"):
-        PairFrame.of(characters(size=80).learn(TEXTS, True), 32)
+        PairFrame.of(characters(size=80).learn(lambda: TEXTS, True), 32)
 
 
 def test_what_a_base_has_of_the_two_heads_goes_on(tiny_bert, tmp_path):

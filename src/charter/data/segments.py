@@ -1,6 +1,7 @@
 """Documents as sentences in pieces: what pairs of neighbouring segments are drawn from (Devlin et al. 2019, appendix A.2)."""
 
-import json
+import os
+import weakref
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,34 @@ from numpy.typing import NDArray
 from charter.data.columns import ROW, Columns
 from charter.data.pieces import documents_encoded
 from charter.data.sentences import sentences_of
-from charter.runs.files import read_json, sync_folder, write_json
+from charter.runs.files import machine_errors, read_json, sync_tree, write_json
 
 Integers = NDArray[np.int64]
 _FACTS, _IDS = "segments.json", "ids.bin"
 _ARRAYS = ("starts", "pieces", "documents", "rows")
+
+
+class TokenFile:
+    """The tokens in a file, read as they are asked for: of a mapped file all that was ever looked at counts as memory.
+
+    Raises:
+        OSError, ValueError: the file is not there, or holds not so many.
+    """
+
+    def __init__(self, path: Path, dtype: str, tokens: int) -> None:
+        self._path, self._dtype = path, np.dtype(dtype)
+        self._handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._handle)
+        if os.fstat(self._handle).st_size != tokens * self._dtype.itemsize:
+            raise ValueError(f"{path}: not all of its tokens are there")
+
+    def __getitem__(self, part: slice) -> NDArray[Any]:
+        start, size = int(part.start), self._dtype.itemsize
+        wanted = (int(part.stop) - start) * size
+        found = os.pread(self._handle, wanted, start * size)
+        if len(found) != wanted:
+            raise OSError(f"{self._path} ends too early")
+        return np.frombuffer(found, dtype=self._dtype)
 
 
 @dataclass(frozen=True)
@@ -32,7 +56,7 @@ class Segments:
     folder: where they are kept, read as they are needed; None for those in memory.
     """
 
-    ids: NDArray[Any]
+    ids: NDArray[Any] | TokenFile
     starts: Integers
     pieces: Integers
     documents: Integers
@@ -119,20 +143,20 @@ def write_segments(
     """Encode documents, chunk by chunk, into a folder that appears whole or not at all; those without any token are left out."""
     dtype = np.dtype("<u2" if len(tokenizer) <= 1 << 16 else "<u4")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / _FACTS).unlink(missing_ok=True)
     growing = _Growing()
-    with (folder / _IDS).open("wb") as stream:
-        for chunk in chunks:
-            texts = columns.texts(chunk).to_list()
-            encoded = sentences_encoded(texts, tokenizer, room)
-            for row, sentences in zip(chunk[ROW].to_list(), encoded, strict=True):
-                if lengths := [len(one) for one in sentences if len(one)]:
-                    stream.write(b"".join(one.astype(dtype).tobytes() for one in sentences))
-                    growing.add(row, lengths, room)
-        if growing.starts[-1] == 0:
-            stream.write(bytes(dtype.itemsize))  # an empty file can't be mapped
-    for name, values in growing.arrays().items():
-        np.save(folder / f"{name}.npy", values)
-    sync_folder(folder)
+    with machine_errors(folder):
+        with (folder / _IDS).open("wb") as stream:
+            for chunk in chunks:
+                texts = columns.texts(chunk).to_list()
+                encoded = sentences_encoded(texts, tokenizer, room)
+                for row, sentences in zip(chunk[ROW].to_list(), encoded, strict=True):
+                    if lengths := [len(one) for one in sentences if len(one)]:
+                        stream.write(b"".join(one.astype(dtype).tobytes() for one in sentences))
+                        growing.add(row, lengths, room)
+        for name in _ARRAYS:
+            (folder / f"{name}.bin").write_bytes(getattr(growing, name))
+        sync_tree(folder)
     write_json(folder / _FACTS, {"dtype": dtype.str})
     return _read(folder)
 
@@ -141,11 +165,11 @@ def found_segments(folder: Path) -> Segments | None:
     """The segments in a folder, where all of them were written."""
     try:
         return _read(folder)
-    except (OSError, KeyError, ValueError, json.JSONDecodeError):
+    except (OSError, KeyError, ValueError):
         return None
 
 
 def _read(folder: Path) -> Segments:
-    ids = np.memmap(folder / _IDS, dtype=np.dtype(read_json(folder / _FACTS)["dtype"]), mode="r")
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
-    return Segments(ids, **arrays, folder=folder)
+    dtype = read_json(folder / _FACTS)["dtype"]
+    arrays = {name: np.fromfile(folder / f"{name}.bin", dtype=np.int64) for name in _ARRAYS}
+    return Segments(TokenFile(folder / _IDS, dtype, int(arrays["starts"][-1])), **arrays, folder=folder)

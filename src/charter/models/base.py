@@ -15,6 +15,7 @@ from charter.data.pairs import PairedIds
 from charter.data.pieces import Pieces
 from charter.data.text import encode_texts
 from charter.errors import MissingExtraError, ModelError
+from charter.models.carrying import carry_head
 from charter.models.features import features_of
 from charter.models.folders import (
     PATTERNS,
@@ -41,11 +42,15 @@ LANGUAGE_HEADS = ("ForMaskedLM", "ForPreTraining", "LMHeadModel")
 
 @dataclass(frozen=True)
 class Base:
-    """A base model on disk. `digest` is of the files that are read."""
+    """A base model on disk. `digest` is of the files that are read.
+
+    head: the outputs of its own head that goes on with what is learned; none: it gets a new one.
+    """
 
     reference: str
     folder: Path
     digest: str
+    head: tuple[str, ...] = ()
 
 
 def find_base(reference: str, revision: str | None, folder: Path) -> Base:
@@ -143,7 +148,7 @@ def unknown_share(tokenizer: Any, ids: Sequence[NDArray[np.int64]]) -> float:
 def attach(
     base: Base, task: "Task", *, seed: int, max_length: int, mean_pooled: bool = False
 ) -> "PreTrainedModel":
-    """The base, every weight of it from its files, with the task's head: new and random by `seed`, or from descriptions.
+    """The base, every weight of it from its files, with the task's head: the base's own, new and random by `seed`, or from descriptions.
 
     mean_pooled: the head reads the mean over the tokens, where the architecture lets it (`charter.models.pooling`).
 
@@ -189,6 +194,11 @@ def attach(
                 f"model.base '{base.reference}': as a {type(model).__name__} it has weights that its files lack: "
                 f"{_listed(lacking)}"
             )
+        if base.head:
+            earlier = _loaded(
+                getattr(transformers, head.auto_model), base.folder, f"model.base '{base.reference}'"
+            )
+            carry_head(earlier, model, f"model.base '{base.reference}'")
         most = longest(model)
     if most is not None and max_length > most:
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")

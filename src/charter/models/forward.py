@@ -8,8 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from charter.models.encoders import ENCODERS, Dropping, Encoder, Tokens
+from charter.errors import ModelError
+from charter.models.attention import attend
+from charter.models.encoders import ENCODERS, Dropping, Encoder, Through, Tokens, at_once
 from charter.models.heads import HEADS, Head
+from charter.models.layers import checkpoint_layers, through_of, uncompiled
 from charter.models.packing import Packing
 from charter.models.vocabulary import Words, is_plain
 
@@ -42,21 +45,37 @@ class Output:
         return self.logits[..., 1]
 
 
-def forward_of(model: Any, *, economies: bool = False) -> Any:
+def forward_of(
+    model: Any, *, economies: bool = False, checkpointing: bool = False, compiled: bool = False
+) -> Any:
     """How to call this model: padding-free where its architecture is known, else the model itself.
 
     model: a transformers model with a head, or peft's wrapper of one. Its own modules are called, in whatever mode
         (training or not), precision and device they are.
     economies: no dropout of attention weights, and coarser masks for the rest (see `charter.models.dropout`).
+    checkpointing, compiled: see `charter.models.layers.through_of`.
+
+    Raises:
+        ModelError: the architecture can't be checkpointed, or compiled.
+        TrainingError: this machine can't compile.
     """
     from charter.models.dropout import coarse
 
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
     encoder, head = ENCODERS.get(_known(getattr(plain, "base_model", None))), HEADS.get(_known(plain))
     if encoder is None or head is None or not _is_packable(plain.config, head):
+        if compiled:
+            raise ModelError(
+                f"training.compile: {type(plain).__name__} is not run padding-free (see docs/training.md), and only such "
+                "models are compiled; remove it"
+            )
+        if checkpointing:
+            checkpoint_layers(model)
         return model
     drop = coarse if economies else _as_it_is
-    return PackedForward(plain, encoder, head, Dropping(drop, attention=not economies))
+    through = through_of(checkpointing=checkpointing, compiled=compiled)
+    attention = uncompiled(attend) if compiled else attend
+    return PackedForward(plain, encoder, head, Dropping(drop, not economies, attention), through)
 
 
 def read_at(forward: Any, inputs: "Mapping[str, Tensor]", read: "Tensor | None") -> Any:
@@ -148,6 +167,7 @@ class PackedForward:
     encoder: Encoder
     head: Head
     dropping: Dropping
+    through: Through = at_once
 
     def __call__(
         self,
@@ -167,7 +187,7 @@ class PackedForward:
             reads = None if read is None else packing.pack(read).nonzero().flatten()
         types = None if token_type_ids is None else packing.pack(token_type_ids.flatten(0, -2))
         tokens = Tokens(packing.pack(ids), types, ids, packing, reads)
-        hidden = self.encoder(self.model.base_model, tokens, self.dropping)
+        hidden = self.encoder(self.model.base_model, tokens, self.dropping, self.through)
         logits = self.head.logits(self.model, packing.mean(hidden) if means else hidden)
         if not self.head.one_each:
             return Output(packing.unpack(logits, at=reads))
@@ -219,7 +239,7 @@ class PackedForward:
         read = packing.pack(where).nonzero().flatten()
         types = None if token_types is None else packing.pack(token_types)
         tokens = Tokens(packing.pack(ids), types, ids, packing, read)
-        hidden = self.encoder(self.model.base_model, tokens, self.dropping)
+        hidden = self.encoder(self.model.base_model, tokens, self.dropping, self.through)
         return hidden.index_select(0, packing.tokens[read].argsort())
 
     def _words(self, states: "Tensor") -> Words:

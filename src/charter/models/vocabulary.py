@@ -57,7 +57,7 @@ class Words:
             return Surprise(
                 F.cross_entropy(wide, truth, reduction="none"), wide.detach().argmax(dim=-1) == truth
             )
-        given = (self.features, self.layer.weight, self.layer.bias)
+        given: tuple[Any, ...] = (self.features, self.layer.weight, self.layer.bias)
         if not torch.is_grad_enabled():  # a function of autograd can't see that
             given = tuple(None if one is None else one.detach() for one in given)
         return Surprise(*_function().apply(*given, truth, share))
@@ -220,7 +220,7 @@ def _function() -> Any:
                 for part in _parts(len(features), len(weight)):
                     gradient = layer.odds(read[part], truth[part]).backward(truth[part])
                     sums.add(gradient.mul_(upstream[part, None]), read[part])
-                by_weight, by_bias, factor = sums.weight, sums.bias, 1.0
+                by_weight, by_bias, factor = sums.weight, sums.bias, upstream.new_ones(())
             theirs = [
                 None if one is None else (one * factor).to(like.dtype)
                 for one, like in ((by_weight, weight), (by_bias, bias))

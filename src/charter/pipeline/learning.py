@@ -20,6 +20,7 @@ from charter.models.device import pick_device, pick_half
 from charter.models.exports import save_model
 from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
+from charter.pipeline.holding import held, held_options
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.teaching import Taught
@@ -37,13 +38,17 @@ from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
+from charter.training.retention import Earlier
 
-VERSION = 6
+VERSION = 8
+ADAPTER = "adapter"
+"""The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 FEW = 50
 """With fewer training rows per class, a head fitted to vectors, best from descriptions, is advised (docs/few-examples.md)."""
 DESCRIBE = "; best with every class described in a sentence: task.descriptions"
+PROCESSOR = "processor time of all threads of the first process, interruptions left out"
 FEW_UPDATES = 20
 """Fewer updates hardly move an encoder."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
@@ -122,8 +127,10 @@ def train_model(
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
+        finished = lessons.task.finished(fitted.model)
+        if adapter.save is not None:
+            adapter.save(fitted.model, files / ADAPTER)
         merged = lessons.task.parted(adapter.merge(fitted.model), files / "beside")
-        finished = lessons.task.finished(merged)
         save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
@@ -170,12 +177,15 @@ def train_stage(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": settings.model_dump(mode="json", exclude={"objective", "precision", "search"}),
+            "training": settings.model_dump(
+                mode="json", exclude={"objective", "precision", "search", "gradient_checkpointing"}
+            ),
             "objective": objective,
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,
             "processes": world.size,
             "roles": data.columns.as_json(),
+            **held_options(charter, base),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest, **teacher},
         libraries=model_libraries(charter),
@@ -220,7 +230,11 @@ def learn_from(
         chunks = data.chunks("train")
         train_examples = task.encoded(chunks, data.columns, tokenizer, length, work / "pieces")
     else:
-        task = unfitted.fit(data.rows, data.columns)
+        task = (
+            unfitted.extended(data.rows, data.columns, base.head)
+            if base.head
+            else unfitted.fit(data.rows, data.columns)
+        )
         tokenizer = load_tokenizer(base.folder, words=task.reads_words)
         train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
     validation_rows = data.part("validation")
@@ -299,6 +313,9 @@ def fit_model(
             "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
             "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can"
         )
+    if base.head:
+        earlier = Earlier(model, lessons.task, lessons.train, len(base.head), None, work)
+        objective = held(charter, base, objective, earlier)
     return fit(
         model,
         lessons.task,
@@ -359,6 +376,7 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
         finding("steps", fitted.steps, "updates", "count"),
         finding("best_step", fitted.best_step, "updates", chosen),
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
+        finding("processor_seconds", fitted.processor_seconds, "seconds", PROCESSOR),
         finding("truncated_texts", train.truncated, "rows", "count"),
         finding("unknown_tokens", lessons.unknown, "share", "share of the training texts' tokens"),
         *(
@@ -372,10 +390,8 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
 
 
 def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) -> list[Finding]:
-    """Of what learns from texts: the tokens, and how many of them an update's second reads."""
-    if not lessons.task.streams:
-        return []
-    tokens = int(lessons.train.lengths.sum())
+    """The tokens of the training rows, and how many of them a second of training reads."""
+    tokens = int(lessons.train.tokens.sum())
     read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
     per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
     pairs = lessons.train.pairs

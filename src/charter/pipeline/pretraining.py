@@ -20,6 +20,7 @@ from charter.models.base import Base, find_base, load_base, load_tokenizer, unkn
 from charter.models.exports import save_model
 from charter.models.tokenizers import Tokenization
 from charter.models.world import World
+from charter.pipeline.ancestry import Ancestor, with_head
 from charter.pipeline.judging_bases import AREA, judge_base
 from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
@@ -34,7 +35,7 @@ from charter.spec.model import Charter
 from charter.spec.use import Use
 
 PREPARE, APART, BEGIN, LEARN = "prepare texts", "keep apart", "begin", "pretrain"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -51,15 +52,25 @@ class Begun:
 
 
 def begin_base(
-    run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress, world: World
+    run: Run,
+    charter: Charter,
+    folder: Path,
+    data: PreparedData,
+    on_progress: OnProgress,
+    world: World,
+    *,
+    ancestor: Ancestor | None = None,
 ) -> Begun:
     """Find or make the charter's base, and pre-train it where the charter says so. data: what the task learns from.
+
+    ancestor: the released bundle that the base is, where it is one.
 
     Raises:
         ModelError, DataError: the base can't be found or loaded; the texts can't be read, or don't fit it.
     """
     if charter.pretraining is None:
-        return _first_base(run, charter, folder, data)
+        begun = _first_base(run, charter, folder, data)
+        return replace(begun, base=with_head(begun.base, charter, ancestor, data))
     inner = pretraining_charter(charter)
     texts = _kept_apart(
         run, prepare_data(run, inner, folder, name=PREPARE), data, inner.data.split.similarity
@@ -141,8 +152,7 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
     )
 
     def texts() -> Iterator[str]:
-        for chunk in data.chunks("train"):
-            yield from data.columns.texts(chunk)
+        yield from _texts_of(data, tokenization.megabytes, seed)
 
     def make(files: Path, work: Path) -> None:
         del work
@@ -152,7 +162,7 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
             tokenization.extend(texts(), base, tokenizer)
             save_model(base, tokenizer, place)
         elif model.architecture is not None and tokenization.learn is not None:
-            tokenizer = tokenization.learn(texts(), is_decoder(model.architecture.use))
+            tokenizer = tokenization.learn(texts, is_decoder(model.architecture.use))
             new_base(model.architecture, tokenizer, place, max_length=length, seed=seed)
         findings = tokenizer_findings(load_tokenizer(place), data)
         before = [] if found is None else tokenizer_findings(load_tokenizer(found.folder), data, of="base")
@@ -164,6 +174,18 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
     return Begun(
         base, findings, {"begun_from": "" if found is None else found.digest, "begun_digest": base.digest}
     )
+
+
+def _texts_of(data: PreparedData, megabytes: int | None, seed: int) -> Iterator[str]:
+    """The training texts; a random sample of about so many megabytes where they are more, the same each time."""
+    share = 1.0
+    if megabytes is not None:
+        size = sum(int(data.columns.texts(chunk).str.len_bytes().sum()) for chunk in data.chunks("train"))
+        share = min(megabytes * 1_000_000 / max(size, 1), 1.0)
+    random = np.random.default_rng(seed)
+    for chunk in data.chunks("train"):
+        drawn = pl.Series(random.random(chunk.height) < share)
+        yield from data.columns.texts(chunk).filter(drawn)
 
 
 MOST_JUDGED = 2_000

@@ -6,7 +6,9 @@ from typing import Any
 
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
+from charter.release.report.continual import continual_lines
 from charter.release.report.forms import forms_table
+from charter.release.report.lineage import lineage_lines
 from charter.release.report.origin import descriptions_of
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
@@ -173,6 +175,7 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
     yield from _formats(record)
     yield from _scores(record)
     yield from _groups(record)
+    yield from continual_lines(record)
     yield from _use(record, preparation, kind)
     yield from _origin(record)
 
@@ -367,6 +370,7 @@ def _begun(record: Record) -> Iterator[str]:
         yield f"- No base model: {model.begins_with}, random weights and a tokenizer learned from the texts."
     else:
         yield f"- Base model: `{model.base}`; its licence is its publisher's and is not recorded here."
+    yield from lineage_lines(record)
     if before is None:
         return
     texts = first(record.findings, "pretraining", "rows", split="train", of="texts")

@@ -22,6 +22,7 @@ from charter.release.manifest import (
     read_preparation,
 )
 from charter.release.record import Record, read_record
+from charter.release.report.lineage import lineage_told
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings
@@ -62,6 +63,7 @@ def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> l
         story = _read(folder, manifest)
         own = _made_by_this_version(story.record)
         lines = [*_identity(story, manifest, own), *_verdicts(story, manifest, own), *_files(story)]
+        lines += [Line(True, told) for told in lineage_told(story.provenance)]
         if words and own:
             lines += _words(story)
         elif words:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from charter.errors import CharterError
-from charter.spec.agreement import Say
 from charter.spec.document import Path_
 from charter.spec.metrics import BEFORE_A_TASK, SENTENCE_PAIRS
-from charter.spec.parts import Parts
+from charter.spec.model import MIXING
+from charter.spec.parts import Parts, Say
 from charter.spec.places import model_type
 from charter.spec.use import Use
 
@@ -62,7 +62,13 @@ def _before_a_task(parts: Parts, path: Path_, use: Use, say: Say) -> None:
             path,
             f"{use.use} teaches a base before a task, and is none by itself: name it in pretraining.objective",
         )
-    elif parts.one("pretraining", "economies"):
+    elif use.use in MIXING and parts.one("pretraining", "micro_batch_size") is not None:
+        say(
+            ("pretraining", "micro_batch_size"),
+            f"it cuts batches into parts, and {use.use} compares each text with the others of its whole batch; remove it, and lower "
+            "batch_size where memory is short",
+        )
+    elif use.use == "replaced_token_detection" and parts.one("pretraining", "economies"):
         say(
             ("pretraining", "economies"),
             f"they are not made with {use.use}, which learns two models at once; remove the key",

@@ -13,14 +13,15 @@ from typing import Any
 
 from charter import plugins
 from charter.errors import CharterError, CharterFileError, MissingExtraError
-from charter.spec.agreement import RESERVED, Say, all_roles, published
+from charter.spec.agreement import RESERVED, all_roles, published
+from charter.spec.ancestors import ancestor_problems
 from charter.spec.data import WHERE
 from charter.spec.datasheet import read_answers
 from charter.spec.distillation import named_teacher, taught_task
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
 from charter.spec.metrics import SENTENCE_PAIRS
-from charter.spec.parts import Parts
+from charter.spec.parts import Parts, Say
 from charter.spec.use import Use
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
@@ -140,8 +141,10 @@ def _evaluation_sets(parts: Parts, folder: Path, say: Say) -> None:
     """The sets must be there, and have the text columns named."""
     locations, table = _room("charter.data.sources.locations"), _room("charter.data.columns")
     reading = _room("charter.data.reading")
-    own = next(iter(parts.keys("data", "inputs")), "text")
-    for path, use, place in evaluation_sets(parts.each("data", "prepare")):
+    uses = {**parts.each("data", "prepare"), **parts.each("pretraining", "prepare")}
+    for path, use, place in evaluation_sets(uses):
+        own = next(iter(parts.keys("data", "inputs")), "text")
+        own = own if path[0] == "data" else parts.one("pretraining", "text")
         columns, name = use.options.get("columns") or {}, str(path[-1])
         column = columns.get(name, own) if isinstance(columns, dict) else None
         try:
@@ -270,7 +273,7 @@ def _architecture(parts: Parts, say: Say) -> None:
 _READS: Mapping[str, bool] = {
     "masked_language_modelling": False,
     "causal_language_modelling": True,
-    **dict.fromkeys((*SENTENCE_PAIRS, "replaced_token_detection"), False),
+    **dict.fromkeys((*SENTENCE_PAIRS, "replaced_token_detection", "simcse"), False),
 }
 """Language modelling -> whether it is for a decoder."""
 
@@ -312,7 +315,11 @@ def _base(parts: Parts, folder: Path, say: Say) -> None:
     if base is None:
         return
     place = base_folder(base, folder)
-    for because in _why_no_base(place) if place is not None else _why_no_name(base):
+    problems = list(ancestor_problems(parts, place))
+    for path, because in problems:
+        say(path, because)
+    told = any(path == ("model", "base") for path, _ in problems)
+    for because in () if told else _why_no_base(place) if place is not None else _why_no_name(base):
         say(("model", "base"), because)
     if parts.one("model", "revision") is not None and (place is not None or base.startswith("sample:")):
         say(("model", "revision"), f"a revision is of a base on a hub, and '{base}' is none; remove the key")

@@ -1,8 +1,8 @@
 """The charter's section `pretraining`: what the base learns from texts without labels, before it learns the task."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from charter.spec.data import Column, Data, Source, Split
 from charter.spec.fields import Count, Fraction, Number, Truth, Whole
@@ -10,6 +10,16 @@ from charter.spec.training import Learning, Training
 from charter.spec.use import Use
 
 TEXT = "text"
+
+
+def _share(value: Any) -> Any:
+    """Texts to be held out are no value of `held_out`."""
+    if isinstance(value, str | dict):
+        raise ValueError(
+            "a share, such as 0.05; texts of your own that are held out are named in "
+            "pretraining.source: {train: PLACE, validation: PLACE, test: PLACE}"
+        )
+    return value
 
 
 class Pretraining(Learning):
@@ -30,11 +40,18 @@ class Pretraining(Learning):
         0.01, ge=0, le=1, description="share of unreadable texts above which the run stops"
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
-    held_out: Fraction = Field(0.05, description="share of texts that are judged on and never learned from")
+    held_out: Annotated[Fraction, BeforeValidator(_share)] = Field(
+        0.05,
+        description="share of texts that are never learned from: one half chooses the checkpoint, the other is judged on; of parts "
+        "that `source` names itself ({train: ..., validation: ..., test: ...}) none is taken",
+    )
+    tail: Truth = Field(
+        False, description="hold out the end of each text in place of whole texts: for few long texts"
+    )
     objective: Use = Field(
         Use(use="masked_language_modelling"),
         description="what is learned: masked_language_modelling, next_sentence_prediction, sentence_order_prediction, "
-        "replaced_token_detection, causal_language_modelling",
+        "replaced_token_detection, simcse, causal_language_modelling",
     )
     max_length: Annotated[Whole, Field(ge=8, le=8192)] | None = Field(
         None, description="tokens of a piece that is learned from; default: model.max_length"
@@ -64,6 +81,7 @@ class Pretraining(Learning):
                 similarity=Split().similarity,
                 column=None,
                 time=None,
+                tail=self.tail,
             ),
         )
 

@@ -59,6 +59,15 @@ class Learning(Section):
         description="faster, slightly different training: no dropout of attention weights, coarser dropout masks, "
         "row-lazy Adam on the word embedding",
     )
+    gradient_checkpointing: Truth = Field(
+        False,
+        description="keep only each layer's input and compute the rest again on the way back: less memory, about a third "
+        "more time, the same weights",
+    )
+    compile: Truth = Field(
+        False,
+        description="compile the layers by torch.compile: pays on a GPU and in long runs, seldom on a CPU",
+    )
     seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
 
     @model_validator(mode="after")

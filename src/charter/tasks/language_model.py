@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charter.data.batch import Batch, Examples
 from charter.data.columns import ROW, Columns
-from charter.data.pieces import Cut, Frame, Pieces, documents_encoded, found_pieces, write_pieces
+from charter.data.pieces import Blocks, Cut, Frame, Pieces, documents_encoded, found_pieces, write_pieces
 from charter.errors import DataError
 from charter.models.vocabulary import Words
 from charter.tasks.baselines import Baseline
@@ -33,10 +33,12 @@ SHARED = 4
 class LanguageModel(Task):
     """A row is a document. Outputs are numbers (4 or more,): its surprise in nats, the tokens judged, those found, its bytes.
 
-    What is learned from are pieces of documents, each at most as long as the model reads, kept in a file.
+    What is learned from are pieces of documents, each at most as long as the model reads, kept in a file. mix_documents: blocks
+    of one document after the other instead, as long as the model reads; what is judged is a document by itself all the same.
     """
 
     labels: tuple[str, ...] = ()
+    mix_documents: bool = False
     headline: ClassVar[str] = "token_accuracy"
     streams: ClassVar[bool] = True
     chosen_by_loss: ClassVar[bool] = True
@@ -64,7 +66,8 @@ class LanguageModel(Task):
         """The pieces of documents as examples to learn from; they lie in `folder`, and are found there again."""
         pieces = found_pieces(folder)
         if pieces is None:
-            pieces = write_pieces(folder, chunks, columns, tokenizer, self.cut(tokenizer, max_length))
+            cut = (self.blocks if self.mix_documents else self.cut)(tokenizer, max_length)
+            pieces = write_pieces(folder, chunks, columns, tokenizer, cut)
         return self.lessons(pieces, tokenizer, max_length)
 
     def cut(self, tokenizer: Any, max_length: int) -> Cut:
@@ -74,6 +77,14 @@ class LanguageModel(Task):
             ModelError: there is no room for a text.
         """
         return Frame.of(tokenizer, max_length).pieces
+
+    def blocks(self, tokenizer: Any, max_length: int) -> Blocks:
+        """How documents that are mixed are cut into blocks: each between the special tokens that stand around a text.
+
+        Raises:
+            ModelError: as `cut`.
+        """
+        return Blocks.of_texts(Frame.of(tokenizer, max_length))
 
     def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
         """What is learned from pieces."""

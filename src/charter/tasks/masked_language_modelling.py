@@ -26,9 +26,17 @@ def masked_language_modelling(
     *,
     probability: Annotated[float, Field(gt=0, lt=1, description="share of tokens that are hidden")] = 0.15,
     whole_words: WholeWords = False,
+    mix_documents: Annotated[
+        bool,
+        Field(
+            description="learn from blocks of exactly max_length tokens, documents one after the other, which attend to one another"
+        ),
+    ] = False,
 ) -> Task:
     """Find hidden tokens by the text on both sides: how BERT and its kin are pre-trained."""
-    return MaskedLanguageModelling(probability=probability, whole_words=whole_words)
+    return MaskedLanguageModelling(
+        probability=probability, whole_words=whole_words, mix_documents=mix_documents
+    )
 
 
 @dataclass(frozen=True)
@@ -47,8 +55,12 @@ class MaskedLanguageModelling(LanguageModel):
 
     def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
         """Pieces of which something else is hidden each time."""
-        frame = Frame.of(tokenizer, max_length)
         masking = masking_of(tokenizer, probability=self.probability, whole_words=self.whole_words, seed=None)
+        if self.mix_documents:
+            counts = masking.counts(pieces.among(~masking.special), 0)
+        else:
+            frame = Frame.of(tokenizer, max_length)
+            counts = masking.counts(pieces.lengths, len(frame.before) + len(frame.after))
         return Examples(
             ids=pieces,
             targets=None,
@@ -56,7 +68,7 @@ class MaskedLanguageModelling(LanguageModel):
             truncated=0,
             pad_id=int(tokenizer.pad_token_id),
             hiding=masking,
-            counts=masking.counts(pieces.lengths, len(frame.before) + len(frame.after)),
+            counts=counts,
         )
 
     def examples(
@@ -92,4 +104,8 @@ class MaskedLanguageModelling(LanguageModel):
     @property
     def options(self) -> Mapping[str, Any]:
         """The options that the task was made with."""
-        return {"probability": self.probability, "whole_words": self.whole_words}
+        return {
+            "probability": self.probability,
+            "whole_words": self.whole_words,
+            "mix_documents": self.mix_documents,
+        }

@@ -53,6 +53,8 @@ def train(
     seed: int,
     class_weights: "Tensor | None" = None,
     economies: bool = False,
+    checkpointing: bool = False,
+    compiled: bool = False,
     half: bool = False,
     world: World = ALONE,
 ) -> Generator[Step]:
@@ -62,7 +64,7 @@ def train(
     `seed`, that number and the examples), so a run that goes on from a checkpoint ends with the same weights.
     `learning_rate` maps an update's number, from 0, to its rate. Between items the caller may evaluate, save, or stop.
     All processes of `world` make the same updates; when the caller of the first one stops, all stop.
-    economies: as in `forward_of`. half: the passes are computed in bfloat16 (autocast); weights and sums are not.
+    economies, checkpointing, compiled: as in `forward_of`. half: the passes are computed in bfloat16 (autocast); weights and sums are not.
 
     Raises:
         TrainingError: the loss is no finite number any more.
@@ -70,7 +72,7 @@ def train(
     import torch
 
     device = next(model.parameters()).device
-    forward = forward_of(model, economies=economies)
+    forward = forward_of(model, economies=economies, checkpointing=checkpointing, compiled=compiled)
     per_epoch = plan.steps_per_epoch(len(examples))
     update, whole, drawn = done, np.empty(0, dtype=np.int64), examples
 

@@ -60,6 +60,8 @@ def updates(job: Job, optimizer: Optimizers, world: World) -> Generator[Step]:
         done=job.done,
         seed=settings.seed,
         economies=settings.economies,
+        checkpointing=settings.gradient_checkpointing,
+        compiled=settings.compile,
         half=job.half,
         class_weights=_class_weights(
             job.objective, job.examples, settings, next(job.model.parameters()).device

@@ -7,6 +7,7 @@ from typing import Any
 from charter.release.datasheet import fact
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.lineage import lineage_tables
 from charter.release.report.metrics import METRICS, TERMS
 from charter.release.report.parts import (
     Cell,
@@ -92,6 +93,7 @@ def learning_section(record: Record, say: Wording) -> Section:
     if "unknown_tokens" in told:
         unknown = say("unknown_of", share=say.share(value["unknown_tokens"]))
         items.append((say("unknown"), Cell(unknown)))
+    items += cost_said(told, say)
     if value.get("classes_not_trained"):
         items.append((say("not_trained"), Cell(say.count(value["classes_not_trained"]))))
     parts = [*_curves(record, say), Facts(items), *_descriptions(record, say), _times(record, say)]
@@ -103,6 +105,14 @@ def batch_said(learning: Learning, say: Wording) -> str:
     if learning.tokens_per_batch is None:
         return say("batch_examples", count=say.count(learning.batch_size))
     return say("batch_tokens", count=say.count(learning.tokens_per_batch))
+
+
+def cost_said(told: Mapping[str, Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    """What learning took: time of the clock and of the processor. Energy is not measured, and not guessed."""
+    wall, processor = (told.get(name) for name in ("seconds", "processor_seconds"))
+    if wall is not None and processor is not None:
+        said = say("cost_said", processor=say.duration(processor.value or 0.0))
+        yield say("cost"), Cell(said, say("cost_of", wall=say.duration(wall.value or 0.0)))
 
 
 def _read(record: Record, told: Mapping[str, Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
@@ -168,7 +178,11 @@ def _times(record: Record, say: Wording) -> Table:
 def provenance_section(record: Record, say: Wording) -> Section:
     """Where the model comes from, and which charters were judged before."""
     origin = record.provenance
-    parts: list[object] = [Facts(list(_origin(record, say))), *_earlier(record, say)]
+    parts: list[object] = [
+        Facts(list(_origin(record, say))),
+        *lineage_tables(record, say),
+        *_earlier(record, say),
+    ]
     text = json.dumps(dict(origin), ensure_ascii=False, indent=1)
     parts.append(Fold(say("raw_provenance"), [Raw(say("raw_provenance"), text)]))
     return Section("provenance", say("provenance"), parts)
@@ -199,6 +213,7 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     if base.get("revision"):
         revision = {"revision": base["revision"], "digest": str(base.get("digest", ""))[:DIGEST]}
         about = say("revision", **revision)
+    about += f"; {say('head_kept')}" if base.get("head") else ""
     yield say("base"), Cell(charter.model.begins_with, about, "own")
     teacher: Mapping[str, Any] = origin.get("teacher") or {}
     if teacher:

@@ -5,7 +5,7 @@ from typing import Any
 
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.origin import batch_said
+from charter.release.report.origin import batch_said, cost_said
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import first
@@ -21,6 +21,10 @@ JUDGED = (
     "detection_accuracy",
     "generator_perplexity",
     "generator_token_accuracy",
+    "ndcg_at_10",
+    "recall_at_1",
+    "alignment",
+    "uniformity",
 )
 """What is told of held-out texts, as far as it was measured."""
 
@@ -67,6 +71,7 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
             "" if speed is None or speed.value is None else say("tokens_speed", speed=say.count(speed.value))
         )
         yield say("tokens"), Cell(say.count(tokens.value), said)
+    yield from cost_said({one.metric: one for one in found if not one.slice}, say)
     if asked is not None:
         schedule = say(f"schedule_{asked.schedule}")
         told = say(
@@ -76,6 +81,9 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     alone = first(found, AREA, "pieces_without_pair")
     if alone is not None and alone.value:
         yield say("without_pair"), Cell(say("without_pair_said", count=say.count(alone.value)))
+    judged = "" if asked is None else f"judged_by_{asked.objective.use}"
+    if say.has(judged):
+        yield say("judged_by"), Cell(say(judged))
     for metric in JUDGED:
         one = first(found, AREA, metric)
         if one is not None:

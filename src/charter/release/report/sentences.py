@@ -104,6 +104,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "the base has no head of its own for this objective, so before pre-training it foretells nothing",
         "基座没有用于该训练目标的输出头，因此预训练之前不作任何预测",
     ),
+    (
+        "processor time of all threads of the first process, interruptions left out",
+        "第一个进程所有线程的处理器时间，不计中断",
+    ),
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),
     ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),
@@ -319,6 +323,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     # comparisons of runs
     ("their tasks or their classes differ", "任务或类别不同"),
     ("their tasks differ", "任务不同"),
+    ("they hide tokens in different ways", "两者遮盖词元的方式不同"),
+    ("it counts tokens, and theirs are those of different tokenizers", "它按词元计算，而两者的分词器不同"),
     ("they were judged on different test rows", "评判所用的测试行不同"),
     ("the truth of the same rows differs between them", "同样的行在两者中的真实值不同"),
     ("what run {run} answered on each row is no longer in the store", "运行 {run} 对每行的回答已不在存储中"),
