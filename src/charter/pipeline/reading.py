@@ -65,7 +65,11 @@ def _filled(
         start, end = (int(one) for one in offsets[at])
         start += len(text[start:end]) - len(text[start:end].lstrip())
         hidden.append(np.where(np.arange(len(ids)) == at, tokenizer.mask_token_id, ids))
-        around = {"before": text[max(0, start - AROUND) : start], "after": text[end : end + AROUND]}
+        before, after = text[:start], text[end:]
+        around = {
+            "before": before if len(before) <= AROUND else f"…{before[-AROUND:]}",
+            "after": _begun(after, AROUND),
+        }
         shown.append({**around, "hidden": text[start:end]})
     told = guessed(model, tokenizer, hidden, most=GUESSES)
     return [
@@ -105,12 +109,17 @@ def _alike(folder: Path, tokenizer: Any, texts: Sequence[str], max_length: int) 
         return []
     return [
         {
-            "text": texts[at][:SHOWN],
-            "nearest": texts[int(row.argmax())][:SHOWN],
+            "text": _begun(texts[at], SHOWN),
+            "nearest": _begun(texts[int(row.argmax())], SHOWN),
             "similarity": float(row.max()),
         }
         for at, row in enumerate(near)
     ]
+
+
+def _begun(text: str, most: int) -> str:
+    """The beginning of a text, marked where it goes on."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 @dataclass(frozen=True)

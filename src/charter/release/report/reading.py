@@ -28,7 +28,7 @@ def _filled(items: Any, say: Wording) -> Table:
     headings = [Heading(say("reading_text")), Heading(say("reading_hidden")), Heading(say("reading_guesses"))]
     rows = []
     for one in items:
-        guesses = ", ".join(f"{guess['text']} {guess['probability']:.2f}" for guess in one["guesses"])
+        guesses = " · ".join(f"“{guess['text']}” {guess['probability']:.2f}" for guess in one["guesses"])
         text = f"{one['before']}{HIDDEN}{one['after']}"
         rows.append([Cell(text, kind="own"), Cell(one["hidden"], kind="own"), Cell(guesses, kind="own")])
     return Table(say("reading_filled"), headings, rows, stacked=True, title=say("reading_filled"))
@@ -51,4 +51,4 @@ def _alike(items: Any, say: Wording) -> Table:
         ]
         for one in items
     ]
-    return Table(say("reading_alike"), headings, rows, stacked=True, title=say("reading_alike"))
+    return Table(say("reading_alike"), headings, rows, title=say("reading_alike"))
