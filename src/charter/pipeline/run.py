@@ -17,11 +17,12 @@ from charter.pipeline.answering import answer_held_out, answer_nearest
 from charter.pipeline.continuing import check_continual, continued, go_on
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
-from charter.pipeline.learning import train_model
+from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.leaving import NOTHING, leave
 from charter.pipeline.preparing import PreparedData, prepare_data
-from charter.pipeline.pretraining import begin_base
+from charter.pipeline.pretraining import Begun, begin_base
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.searching import check_search, search_settings
 from charter.pipeline.teaching import find_teacher, teach
@@ -196,7 +197,7 @@ def run(
             history=trained.history,
             stages=tuple(going.record["stages"]),
             judged_before=before,
-            examples=_examples(charter, data, exports[0], answered[0].answers["test"]),
+            examples=_examples(charter, data, begun, trained, (exports[0], answered[0].answers["test"])),
             datasheet=answers,
         )
         page, bundle = render(record), None
@@ -228,12 +229,20 @@ def run(
 
 
 def _examples(
-    charter: Charter, data: PreparedData, exported: Exported, test: Answers
+    charter: Charter, data: PreparedData, begun: Begun, trained: Trained, first: tuple[Exported, Answers]
 ) -> dict[str, Any] | None:
-    """Misjudged test rows for the report, masked; None, and no row's text anywhere, unless the charter asks for them."""
+    """Misjudged test rows for the report, masked, and what a language model says; None unless the charter asks for them."""
     if charter.report.examples != "masked":
         return None
-    return misjudged(exported.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
+    task, seed, length = trained.task, charter.training.seed, charter.model.max_length
+    place, (exported, test) = trained.artifact.path / "model", first
+    said = begun.examples or language_examples(
+        place, task, test.rows, data.columns, max_length=length, seed=seed
+    )
+    return {
+        **misjudged(exported.task, data.columns, test.rows, test.outputs, seed=seed),
+        **({"language": dict(said)} if said else {}),
+    }
 
 
 def _datasheet(charter: Charter, folder: Path) -> dict[str, Any] | None:

@@ -64,7 +64,7 @@ class Fitted:
     history: entries {"kind": "loss", step, loss, learning_rate} and {"kind": "evaluation", step, epoch, train_loss,
     validation_loss, validation_score, score} in order; at step 0 without train_loss; where rates differ by depth, losses
     with `rates`. best_step: the update whose weights
-    are kept. seconds: over all sessions, interruptions left out.
+    are kept. seconds, processor_seconds: over all sessions, interruptions left out; the processor's are of this process alone.
     """
 
     model: Any
@@ -72,6 +72,7 @@ class Fitted:
     steps: int
     best_step: int
     seconds: float
+    processor_seconds: float
     parameters: int
     trainable_parameters: int
 
@@ -83,6 +84,7 @@ class _Progress:
     step: int = 0
     evaluated: int = -1
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     best_step: int = 0
     best_score: float = float("-inf")
     without_gain: int = 0
@@ -218,6 +220,7 @@ class _Session:
         self.scores_start = not self.steps or bool(task.head.descriptions) or learned.objective.fits_head
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
+        self.began_computing = time.process_time()
         self.told, self.saving = 0, 0.0
 
     def resume(self, on_note: Callable[[str], None] | None) -> None:
@@ -229,6 +232,7 @@ class _Session:
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress, self.best = _Progress(**saved.facts), saved.best
         self.began = time.monotonic() - self.progress.seconds
+        self.began_computing = time.process_time() - self.progress.processor_seconds
         if on_note is not None and self.progress.step < self.steps and not self.progress.stopped:
             on_note(f"goes on from update {self.progress.step} of {self.steps}")
 
@@ -236,6 +240,7 @@ class _Session:
         """Write a checkpoint."""
         began = time.monotonic()
         self.progress.seconds = began - self.began
+        self.progress.processor_seconds = time.process_time() - self.began_computing
         save_checkpoint(self.work, self.model, self.optimizer, self.best, vars(self.progress).copy())
         self.saved_at = time.monotonic()
         self.saving = self.saved_at - began
@@ -291,6 +296,7 @@ class _Session:
             steps=self.progress.step,
             best_step=self.progress.step if kept is None else self.progress.best_step,
             seconds=time.monotonic() - self.began,
+            processor_seconds=time.process_time() - self.began_computing,
             parameters=sum(one.numel() for one in parameters),
             trainable_parameters=sum(one.numel() for one in parameters if one.requires_grad),
         )
