@@ -47,6 +47,10 @@ class Pretraining(Training):
     def _whole_only(self) -> Self:
         if self.search is not None:
             raise ValueError("pretraining.search: settings are searched for the task; set them here")
+        if self.workers != 1 or self.engine != "torch":
+            raise ValueError(
+                "pretraining.workers, engine: those of training share pre-training too; set them there"
+            )
         if self.class_weights is not None:
             raise ValueError(
                 "pretraining.class_weights: texts without labels have no classes; remove the key"

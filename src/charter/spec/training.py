@@ -74,6 +74,19 @@ class Training(Section):
         False,
         description="compile the layers by torch.compile: pays on a GPU and in long runs, seldom on a CPU",
     )
+    sharding: Literal["full"] | None = Field(
+        None,
+        description="full: split weights, gradients and moments over the processes (FSDP2), for a model that doesn't fit one; "
+        "null: each process holds all",
+    )
+    workers: Count = Field(
+        1, description="processes that share every update; torchrun's own number goes before it"
+    )
+    engine: Literal["torch", "ray"] = Field(
+        "torch",
+        description="what starts the workers: torch on this machine, or ray (Ray Train) on a cluster, where a lost one costs "
+        "only time",
+    )
     seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
     search: Search | None = Field(None, description="settings to try on validation; the best are kept")
 
@@ -83,6 +96,15 @@ class Training(Section):
             raise ValueError(
                 f"batch_size {self.batch_size} and tokens_per_batch {self.tokens_per_batch} both say how large an "
                 "update's batch is; give one of them"
+            )
+        if self.engine == "ray" and self.workers == 1:
+            raise ValueError(
+                "engine: ray shares the training over several workers; set workers, or remove it"
+            )
+        if self.sharding is not None and self.economies:
+            raise ValueError(
+                "sharding: full and economies don't go together: the rows of a split embedding can't be updated alone; "
+                "choose one"
             )
         if (
             self.tokens_per_batch is None
