@@ -13,7 +13,7 @@ import pytest
 import charter
 from charter.cli import run_command
 
-WORDS = "the a room crew flight meal desk was found very clean cold kind slow today again and so".split()
+WORDS = "the a room crew flight meal desk was found very clean cold kind slow today again and so"
 HAN = list("酒店房间很好差干净服务态度冷热不了的是")
 NEW = {
     "causal": "architecture: {use: gpt2, n_embd: 32, n_layer: 1, n_head: 2}, tokenizer: {use: bpe, size: 300}",
@@ -35,7 +35,7 @@ release: {{formats: [safetensors, onnx]}}
 def text(generator, number):
     if number % 4 == 0:
         return "".join(generator.choices(HAN, k=20))
-    return " ".join(generator.choice(WORDS) for _ in range(generator.randint(4, 30)))
+    return " ".join(generator.choice(WORDS.split()) for _ in range(generator.randint(4, 30)))
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +149,14 @@ def test_masks_are_filled_as_transformers_fills_them(masked, capsys):
     assert guesses[0]["text"] in capsys.readouterr().out
 
 
-def test_each_mask_is_told_by_itself_and_chinese_is_filled_with_characters(masked, capsys):
+def test_each_mask_is_told_by_itself_also_in_chinese_and_by_a_graph(masked, capsys):
+    from transformers import pipeline
+
     (told,) = as_json(capsys, masked, "--text", "酒店[MASK]间很[MASK]")
     first, second = (mask["guesses"] for mask in told["masks"])
+    expected = pipeline("fill-mask", model=masked)("酒店[MASK]间很[MASK]", top_k=1)
+    assert [first[0]["token"], second[0]["token"]] == [one[0]["token_str"] for one in expected]
     assert len(first) == len(second) == 5
-    assert all(one["text"] in HAN for one in first)
     graph = charter.fill_in(masked, ["酒店[MASK]间很[MASK]"], engine="onnx")[0]
     assert [one.text for one in graph.masks[1]] == [one["text"] for one in second]
 

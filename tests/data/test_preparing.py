@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charter.audits.resampling import clusters
 from charter.data.columns import PLACE, ROW, SPLIT, Columns
-from charter.data.passes import prepare
+from charter.data.passes import prepare, prepare_rows
 from charter.data.preparations.duplicates import near_pairs
 from charter.data.reading import sample_rows
 from charter.data.rows import Rows
@@ -228,6 +228,18 @@ def test_duplicates_go_from_published_training_rows_only_and_the_leak_is_told():
     assert prepared.dropped[ROW].to_list() == [2]
     leak = next(f for f in divide(prepared.frame, COLUMNS, Split()).findings if f.metric == "leakage")
     assert (leak.value, leak.n) == (2.0, 5)
+
+
+def test_test_rows_stay_units_of_their_own_after_duplicates_of_published_training_rows_went():
+    texts = [f"some long text with number {i} {i * 7919}" for i in range(20)]
+    texts[1], texts[19] = texts[0], texts[0]
+    published = frame(texts).with_columns(pl.Series(SPLIT, ["train"] * 15 + ["test"] * 5))
+    prepared = prepare_rows([published], COLUMNS, [Use(use="drop_exact_duplicates")])
+    out = split_rows(prepared.rows, COLUMNS, Split())  # the same stored rows, as in a run
+    test = out.rows.collect().filter(pl.col(SPLIT) == "test")
+    assert len(set(clusters(test, None).tolist())) == 5
+    leak = next(f for f in out.findings if f.metric == "leakage" and f.slice["split"] == "test")
+    assert (leak.value, leak.n) == (1.0, 5)
 
 
 def test_leakage_counts_every_like_row_and_no_row_that_is_only_like_one_of_them():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,15 +19,18 @@ from charter.data.aside import Numbers, Texts
 from charter.data.columns import PLACE, ROW, SPLIT, UNIT, Columns
 from charter.data.passes import prepare_divided, prepare_rows
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
+from charter.data.reading import stream_source
 from charter.data.rows import Rows, rechunked
-from charter.data.similarity import setjoin
+from charter.data.similarity import grams, setjoin
 from charter.data.similarity.alike import joined_texts
 from charter.data.sources.delimited import _escaped, _restored
 from charter.errors import DataError
 from charter.pipeline.preparing import prepare_data
+from charter.runs import files
 from charter.runs.files import ROW_GROUP, write_table_of
 from charter.runs.run import begin_run
 from charter.runs.store import Store
+from charter.spec.data import Data
 from charter.spec.model import Charter
 from charter.spec.use import Use
 
@@ -216,8 +220,9 @@ def test_numbers_that_lie_aside_come_back_share_by_share(monkeypatch):
 def test_a_join_in_many_shares_and_blocks_finds_the_same_pairs(monkeypatch):
     texts = list(dict.fromkeys(row["text"] for row in records(400)))
     whole = joined_texts(texts, 0.7)
-    for name, value in (("SHARE_SIZE", 64), ("AT_ONCE", 32), ("BLOCK", 16), ("KEPT_GRAMS", 0)):
+    for name, value in (("SHARE_SIZE", 64), ("AT_ONCE", 32), ("KEPT_GRAMS", 0)):
         monkeypatch.setattr(setjoin, name, value)
+    monkeypatch.setattr(grams, "BLOCK", 16)
     pieces = joined_texts(texts, 0.7)
     assert len(whole.pairs) > 20
     assert sorted(map(tuple, pieces.pairs.tolist())) == sorted(map(tuple, whole.pairs.tolist()))
@@ -235,6 +240,35 @@ def test_a_table_written_in_pieces_is_the_same_file(tmp_path):
     write_table_of(tmp_path / "many.parquet", rechunked(frame.iter_slices(999), 1_000))
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "many.parquet").read_bytes()
     assert pl.read_parquet(tmp_path / "one.parquet").equals(frame)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 400])
+def test_a_group_of_a_table_is_bounded_in_bytes_whatever_the_pieces(tmp_path, monkeypatch, piece):
+    monkeypatch.setattr(files, "GROUP_BYTES", 1_000)
+    frame = pl.DataFrame({"text": ["x" * (at % 300) if at != 77 else "y" * 5_000 for at in range(400)]})
+    write_table_of(tmp_path / "one.parquet", [frame])
+    write_table_of(tmp_path / "many.parquet", frame.iter_slices(piece))
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "many.parquet").read_bytes()
+    assert pl.read_parquet(tmp_path / "one.parquet").equals(frame)
+    whole = pyarrow.parquet.ParquetFile(tmp_path / "one.parquet")
+    sizes = [
+        sum(map(len, whole.read_row_group(at)["text"].to_pylist())) for at in range(whole.num_row_groups)
+    ]
+    assert sorted(sizes)[-1] == 5_000 and sorted(sizes)[-2] <= 1_000 and len(sizes) < 100
+
+
+def test_large_records_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "CHUNK_BYTES", 5_000)
+    texts = ["z" * (900 * (at % 4)) + str(at) for at in range(50)]
+    pl.DataFrame({"text": texts}).write_ndjson(tmp_path / "a.jsonl")
+    pl.DataFrame({"text": texts}).write_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.txt").write_text("\n".join(texts), encoding="utf-8")
+    for source in ("a.jsonl", "a.parquet", "lines:a.txt"):
+        data = Data.model_validate({"source": source, "inputs": {"text": "text"}})
+        frames = [read.frame for read in stream_source(data, tmp_path)]
+        assert pl.concat(frames)["text"].to_list() == texts
+        assert len(frames) > 5
+        assert max(one["text"].str.len_bytes().sum() for one in frames) < 5_000 + 2_800
 
 
 def rows(count: int = 9) -> pl.DataFrame:

@@ -34,7 +34,15 @@ CONFIGS = {
 UNKNOWN = {
     "deberta-v2": SMALL,
     "albert": {**SMALL, "embedding_size": 16},
-    "gpt2": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 40, "pad_token_id": 0},
+    "openai-gpt": {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 40, "pad_token_id": 0},
+}
+GPT2 = {
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 2,
+    "n_positions": 40,
+    "pad_token_id": 0,
+    "classifier_dropout": 0.0,
 }
 HEADS = ["SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", ""]
 
@@ -43,7 +51,7 @@ def made(kind, head, dropout=0.0, **changed):
     """A random model in float64; `dropout` everywhere."""
     ids = {"bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
     config = transformers.AutoConfig.for_model(
-        kind, **{**(CONFIGS | UNKNOWN)[kind], **ids, **changed}, vocab_size=60, num_labels=3
+        kind, **{**(CONFIGS | UNKNOWN | {"gpt2": GPT2})[kind], **ids, **changed}, vocab_size=60, num_labels=3
     )
     if head == "QuestionAnswering":
         config.num_labels = 2
@@ -113,6 +121,22 @@ def test_outputs_and_gradients_are_those_of_transformers(kind, head, training):
 def test_a_head_that_reads_the_mean_is_as_in_transformers():
     for head in ("SequenceClassification", "MultipleChoice"):
         assert_same(made("modernbert", head, classifier_pooling="mean"), batch("modernbert"))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification", ""])
+def test_decoders_that_judge_texts_are_those_of_transformers(head, training):
+    assert_same(made("gpt2", head).train(training), batch("gpt2"))
+
+
+def test_a_decoder_reads_the_last_token_that_is_no_padding_also_where_a_text_holds_one():
+    inputs = batch("gpt2")
+    inputs["input_ids"][0, 4:9] = 0  # padding tokens that the text itself ends with
+    inputs["input_ids"][1, 0] = 0
+    inputs["input_ids"][4, 0] = 0  # nothing but one
+    assert_same(made("gpt2", "SequenceClassification"), inputs)
+    lacking = made("gpt2", "SequenceClassification", pad_token_id=None)
+    assert forward_of(lacking) is lacking
 
 
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])

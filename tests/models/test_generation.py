@@ -86,7 +86,7 @@ def test_an_architecture_that_keeps_nothing_reads_all_anew_each_time():
             super().__init__()
             self.inner = decoder()
 
-        def forward(self, input_ids, attention_mask, use_cache):
+        def forward(self, input_ids, attention_mask, use_cache):  # noqa: ARG002
             return type("Told", (), {"logits": self.inner(input_ids).logits})
 
     told = written(Forgetful(), IDS, Sampling(temperature=0), count=12)

@@ -137,6 +137,30 @@ def test_a_base_is_pre_trained_before_it_learns_the_task_and_the_report_says_so(
     assert not untold
 
 
+def test_a_base_with_a_head_of_its_own_is_judged_before_too_on_the_same_tokens(tiny_bert, folder):
+    import shutil
+
+    first = run(write(folder, f'base: "{tiny_bert}"', epochs=1))
+    (untold,) = [one for one in first.findings if dict(one.slice) == {"base": "before"}]
+    assert untold.value is None and "no head of its own for this objective" in untold.because
+    learned = next(
+        one.parent
+        for one in (folder / "runs" / "artefacts").glob("*/files/model/config.json")
+        if "BertForMaskedLM" in one.read_text(encoding="utf-8")
+    )
+    shutil.copytree(learned, folder / "again")
+    path = write(folder, 'base: "again"', epochs=1)
+    result = run(path, store=folder / "other")
+    before = found(result, "perplexity", base="before")
+    assert before.value == found(first, "perplexity").value  # the same weights, the same tokens hidden
+    assert before.low < before.value < before.high
+    ratio = found(result, "perplexity_ratio")
+    assert ratio.value == pytest.approx(found(result, "perplexity").value / before.value, rel=1e-6)
+    assert ratio.low < ratio.value < ratio.high and "on the same tokens; paired" in ratio.method
+    assert "预训练前后困惑度之比" in render(result.record, language="zh")
+    assert all(translated(one.method) for one in (before, ratio)) and translated(untold.because)
+
+
 def test_nothing_that_the_task_is_judged_on_is_learned_from_before(tiny_bert, folder):
     reviews = (folder / "reviews.csv").read_text(encoding="utf-8").splitlines()[1:]
     rows = [json.dumps({"text": line.rpartition(",")[0]}) for line in reviews]
@@ -316,7 +340,7 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head, capsys
         ("pretraining: {source: texts.jsonl, objective: {use: masked_langage_modelling}}", "Did you mean"),
         (
             "pretraining: {source: texts.jsonl, class_weights: balanced}",
-            "texts without labels have no classes",
+            "pretraining.class_weights: unknown key",
         ),
     ],
 )

@@ -27,6 +27,28 @@ def test_a_charter_without_limits_is_told_that_it_proves_nothing():
     assert "never released" in notes_of(VALID)["limits"][1]
 
 
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [
+        ("causal_language_modelling", "bits_per_byte <= "),
+        ("masked_language_modelling", "perplexity <= "),
+        ("regression", "r2 >= "),
+        ("classification", "macro_f1 >= "),
+    ],
+)
+def test_the_limit_that_is_suggested_is_one_of_the_task(task, metric):
+    charter = VALID.replace("{use: classification}", f"{{use: {task}}}")
+    if task.endswith("language_modelling"):
+        charter = charter.replace(", target: sentiment", "")
+    if task.startswith("causal"):
+        new = "model: {architecture: {use: gpt2, n_layer: 1}, tokenizer: {use: bpe}}"
+        charter = charter.replace('model: {base: "sample:minilm"}', new)
+    said = notes_of(charter)["limits"][1]
+    assert f"such as {metric}" in said
+    suggested = said.split("such as ")[1].split(":")[0]
+    assert notes_of(charter + f"limits: [{suggested}]\n").keys() <= {"model.base"}
+
+
 def test_a_risk_whose_evidence_no_audit_gives_is_told_with_its_line():
     line, said = notes_of(VALID + "purpose:\n  risk: high\nlimits: [macro_f1 >= 0.5]\n")["purpose.risk"]
     assert line == 6

@@ -18,7 +18,7 @@ from charter.models.forward import forward_of
 from charter.privacy.plan import plain
 from charter.tasks.causal_language_modelling import CausalLanguageModelling
 from charter.tasks.masked_language_modelling import MaskedLanguageModelling
-from charter.tasks.masking import Masking, masking_of
+from charter.tasks.masking import Masking, masking_of, within_words
 from charter.training.loop import train
 
 COLUMNS = Columns(inputs={"text": "text"})
@@ -140,7 +140,10 @@ def test_an_update_is_that_of_the_mean_over_all_hidden_tokens(tiny_bert, tmp_pat
     plan = plain(batch_size=len(examples), micro_batch_size=2, max_grad_norm=None, seed=0)
 
     class Kept:
-        param_groups = ({"lr": 0.0},)
+        rates = ()
+
+        def begin(self, *_):
+            return []
 
         def zero_grad(self):
             model.zero_grad()
@@ -194,7 +197,7 @@ def gpt(tokenizer):
 def letters():
     from charter.models.tokenizers import characters
 
-    return characters(size=80).learn(TEXTS, True)
+    return characters(size=80).learn(lambda: TEXTS, True)
 
 
 def test_the_surprise_of_a_document_is_transformers_own(letters):
@@ -210,6 +213,44 @@ def test_the_surprise_of_a_document_is_transformers_own(letters):
         loss = float(model(input_ids=ids, labels=ids).loss)
     assert told[0][1] == ids.shape[1] - 1
     assert told[0][0] == pytest.approx(loss * (ids.shape[1] - 1), rel=1e-5)
+
+
+def test_perplexity_and_bits_of_long_documents_are_those_of_transformers_losses(letters):
+    """Each piece is read by itself; the loss of all of them is that of their tokens, not the mean of their losses."""
+    model, task, length = gpt(letters), CausalLanguageModelling(), 16
+    rows = rows_of(TEXTS)
+    examples = task.examples(rows, COLUMNS, letters, length)
+    with torch.no_grad():
+        outputs = task.outputs(forward_of(model), examples.batch(np.arange(len(TEXTS))), examples)
+    scores = task.scores(task.tally(outputs, rows, COLUMNS).sum(axis=0))
+    nats, count = 0.0, 0
+    for text in TEXTS:
+        ids = [letters.eos_token_id, *letters(text)["input_ids"], letters.eos_token_id]
+        for start in range(0, len(ids) - 1, length - 1):
+            piece = torch.as_tensor([ids[start : start + length]])
+            with torch.no_grad():
+                loss = model(input_ids=piece, labels=piece).loss
+            nats, count = nats + float(loss) * (piece.shape[1] - 1), count + piece.shape[1] - 1
+    assert count > 250 and len(examples.ids) > len(TEXTS)
+    assert float(scores["perplexity", ""]) == pytest.approx(np.exp(nats / count), rel=1e-5)
+    size = sum(len(text.encode()) for text in TEXTS)
+    assert float(scores["bits_per_byte", ""]) == pytest.approx(nats / np.log(2) / size, rel=1e-5)
+    assert "pieces of at most 16 tokens" in task.reading(length)
+
+
+def test_the_surprise_of_hidden_tokens_is_transformers_own(tiny_bert):
+    from transformers import BertForMaskedLM
+
+    tokenizer, task = load_tokenizer(tiny_bert), MaskedLanguageModelling(probability=0.3)
+    torch.manual_seed(4)
+    model = BertForMaskedLM.from_pretrained(tiny_bert).eval()
+    examples = task.examples(rows_of(TEXTS), COLUMNS, tokenizer, 24)
+    batch = examples.batch(np.arange(len(TEXTS)))
+    with torch.no_grad():
+        told = task.outputs(forward_of(model), batch, examples)
+        loss = float(model(**batch.inputs, labels=batch.targets).loss)  # transformers' -100 is our IGNORED
+    nats, count = (sum(float(one[at]) for one in told) for at in (0, 1))
+    assert count == int((batch.targets != IGNORED).sum()) and nats / count == pytest.approx(loss, rel=1e-5)
 
 
 def test_perplexity_and_bits_are_of_the_sums(letters):
@@ -300,3 +341,41 @@ def test_a_language_models_own_head_goes_on_also_with_words_added(tiny_bert, tmp
         for name, weight in saved.cls.state_dict().items():
             torch.testing.assert_close(head[name][: len(weight)], weight)
     assert heads[1]["predictions.decoder.weight"].shape[0] == len(tokenizer)
+
+
+CHINESE = "酒店很好，房间干净；服务态度不好 the room 一二三"
+
+
+def test_words_of_chinese_are_hidden_whole_beside_those_of_other_scripts(tiny_bert):
+    tokenizer = load_tokenizer(tiny_bert)
+    ids = np.asarray(tokenizer(CHINESE + " zq")["input_ids"])
+    one = masking_of(tokenizer, probability=0.4, whole_words="chinese", seed=0)
+    tokens = tokenizer.convert_ids_to_tokens(ids)
+    begins = ~one.continues[ids] & ~within_words(one.signs[ids], np.diff(np.arange(len(ids)), prepend=-2) > 1)
+    words = ["".join(part) for part in np.split(tokens, np.flatnonzero(begins)[1:])]
+    assert {"酒店", "房间", "干净", "服务态度", "the", "room", "z##q"} <= set(words)
+    halves = set()
+    for seed in range(60):
+        chosen = replace(one, seed=seed)([ids], [0]).targets[0] != IGNORED
+        assert chosen.sum() == round(0.4 * (len(ids) - 2))
+        parts = [part.mean() for part in np.split(chosen, np.flatnonzero(begins)[1:])]
+        halves.add(sum(0 < part < 1 for part in parts))
+    assert max(halves) <= 1  # what is left over to reach the share
+
+
+def test_each_character_is_a_word_unless_chinese_is_asked_for(tiny_bert):
+    tokenizer = load_tokenizer(tiny_bert)
+    ids = np.asarray(tokenizer("酒店房间干净")["input_ids"])
+    one = masking_of(tokenizer, probability=0.3, whole_words=True, seed=0)
+    assert not one.continues[ids].any() and one.signs is None
+    alone = [replace(one, seed=seed)([ids], [0]).targets[0] != IGNORED for seed in range(40)]
+    assert any(chosen[1] != chosen[2] for chosen in alone)
+
+
+def test_words_of_chinese_need_a_tokenizer_of_characters(letters):
+    from charter.models.tokenizers import bpe
+
+    with pytest.raises(ModelError, match="whole_words: chinese is for a WordPiece tokenizer"):
+        masking_of(
+            bpe(size=300).learn(lambda: TEXTS, False), probability=0.15, whole_words="chinese", seed=None
+        )

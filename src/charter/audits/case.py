@@ -42,6 +42,7 @@ class Case:
     of: the digest of the audited model (each export has its own).
     task: fitted. `train` holds the training rows, from which baselines learn.
     beside: baselines that were made before, on the test rows, besides those that the task makes of `train`.
+    reading: how texts were read, in a clause of the scores' method, where the scores depend on it.
     answers: by split; `test` is always there, `validation` and `calibration` where the split has rows.
     """
 
@@ -53,6 +54,7 @@ class Case:
     temperature: FoldedTemperature
     seed: int
     beside: Sequence[Baseline] = ()
+    reading: str = ""
 
 
 Audit = Callable[[Case], list[Finding]]

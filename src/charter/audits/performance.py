@@ -46,9 +46,16 @@ def performance(
         told = case.task.baselines(case.train, test.rows, case.columns, others=others, seed=case.seed)
         for baseline in (*told, *case.beside):
             found += _beside(case, model, baseline, how)
-        return found
+        return [_as_read(one, case.reading) for one in found]
 
     return measure
+
+
+def _as_read(one: Finding, reading: str) -> Finding:
+    """A score whose method also says how texts were read."""
+    if not reading or one.area != "performance" or one.value is None:
+        return one
+    return replace(one, method=f"{one.method}; {reading}")
 
 
 def _neither_learned_nor_tested(case: Case) -> pl.DataFrame:

@@ -109,6 +109,13 @@ def run(
     draft: Annotated[
         bool, typer.Option("--draft", help="pack the model even when a limit is not kept, marked as refused")
     ] = False,
+    continue_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--continue",
+            help="a released bundle that the model goes on from, keeping what it knows (section continual)",
+        ),
+    ] = None,
     store: StoreOption = None,
     release_to: Annotated[
         Path | None, typer.Option(help="where bundles go (default: release/ beside the charter)")
@@ -135,6 +142,7 @@ def run(
                 store=store,
                 release_to=release_to,
                 draft=draft,
+                continue_from=continue_from,
                 on_event=view.event,
                 on_progress=view.progress,
                 world=world,

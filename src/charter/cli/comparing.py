@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TONES = {"kept": "green", "good": "green", "broken": "red", "none": "yellow", "code": "cyan"}
 NOTED = ("number", "kept", "broken", "none")
 """Kinds of cells whose smaller line the terminal shows too."""
-IN_TERMINAL = ("scores", "differences", "limits", "cost", "charters")
+IN_TERMINAL = ("scores", "differences", "limits", "begins", "cost", "charters")
 """The sections that the terminal shows; classes, groups and methods stand on the page."""
 
 

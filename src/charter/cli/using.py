@@ -8,7 +8,6 @@ import typer
 from charter.cli.application import app
 from charter.errors import EXIT_NOT_VERIFIED, CharterError
 
-
 Prompt = Annotated[
     list[str] | None,
     typer.Option(help="the beginning of a text that a causal language model writes on; may be repeated"),

@@ -103,6 +103,11 @@ class Texts:
             self._ends = [self._bounds]
         return self._bounds
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(n,) how many bytes each text has."""
+        return np.diff(self.bounds)
+
     def __len__(self) -> int:
         return len(self.bounds) - 1
 

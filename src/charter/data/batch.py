@@ -42,6 +42,9 @@ class Batch:
     weights: (batch,) weight of each example's loss; 1 where nothing else is asked.
     sizes: (batch,) how many sequences each example has, in order; None where each has one.
     read: (batch, length) where the model's output is read; None: everywhere.
+    pairs: (batch,) the class of the pair of texts that each sequence holds, IGNORED where it holds one text; None without pairs.
+    beside_weights: (batch,) how much an example's mean loss of a second kind counts beside its first, so that an update has the mean
+    over all decisions of that kind; None where there is no second kind.
     """
 
     inputs: Mapping[str, "Tensor"]
@@ -50,6 +53,8 @@ class Batch:
     weights: "Tensor"
     sizes: "Tensor | None" = None
     read: "Tensor | None" = None
+    pairs: "Tensor | None" = None
+    beside_weights: "Tensor | None" = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ class Examples:
     hiding: hides something of each sequence when a batch is made, whose targets are that; None: nothing is hidden.
     counts: (n,) how many targets each example has, where each target counts alike in the loss of an update; None: each
     example does.
+    pairs: (n,) the class of the pair of texts that each sequence holds, IGNORED where it holds one. None: there are no pairs.
+    beside: (n,) how many decisions of a second kind each example has (whether a pair is one, which tokens were replaced), where
+    each counts alike in the loss of an update; None: there is no second kind.
+    anew: (seed, epoch) -> the examples as they are drawn for that epoch, as many, of the same rows; None: always the same.
     """
 
     ids: Sequence[Integers]
@@ -77,13 +86,16 @@ class Examples:
     rows: Integers
     truncated: int
     pad_id: int
-    types: tuple[Integers, ...] | None = None
+    types: Sequence[Integers] | None = None
     firsts: tuple[Integers, ...] | None = None
     sizes: Integers | None = None
     places: tuple[Integers, ...] | None = None
     nothing: tuple[int, ...] | None = None
     hiding: Hiding | None = None
     counts: Integers | None = None
+    pairs: Integers | None = None
+    beside: Integers | None = None
+    anew: "Callable[[int, int], Examples] | None" = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,8 +118,11 @@ class Examples:
         found: Integers = how.reduceat(each, np.r_[0, np.cumsum(self.sizes)[:-1]])
         return found
 
-    def batch(self, index: Integers, weights: NDArray[np.float32] | None = None) -> Batch:
-        """The examples at `index` as one batch, padded on the right to its longest sequence."""
+    def batch(self, index: Integers, update: Integers | None = None) -> Batch:
+        """The examples at `index` as one batch, padded on the right to its longest sequence.
+
+        update: all examples of the update that these are some of, which their weights are relative to; None: they are all.
+        """
         import torch
 
         places = self.sequences(index)
@@ -123,17 +138,38 @@ class Examples:
         }
         if self.types is not None:
             inputs["token_type_ids"] = self._padded(self.types, places, length, 0)
-        equal = np.ones(len(index), dtype=np.float32)
+        whole = index if update is None else update
+        weights = self._weights(index, whole)
         return Batch(
             inputs={name: torch.from_numpy(array) for name, array in inputs.items()},
             targets=self._targets(index, length)
             if hidden is None
             else torch.from_numpy(self._padded(hidden.targets, all_of_them, length, IGNORED)),
             index=torch.from_numpy(np.asarray(index, dtype=np.int64)),
-            weights=torch.from_numpy(equal if weights is None else weights),
+            weights=torch.from_numpy(weights.astype(np.float32)),
             sizes=None if self.sizes is None else torch.from_numpy(self.sizes[index]),
             read=None if self.firsts is None else torch.from_numpy(self._read(index, length)),
+            pairs=None if self.pairs is None else torch.from_numpy(self.pairs[places]),
+            beside_weights=None
+            if self.beside is None
+            else torch.from_numpy(self._beside_weights(self.beside, index, whole, weights)),
         )
+
+    def _weights(self, index: Integers, update: Integers) -> NDArray[np.float64]:
+        """(index,) the weight of each example in the mean over an update: as many as it has targets, where these count alike."""
+        if self.counts is None:
+            return np.ones(len(index))
+        found: NDArray[np.float64] = self.counts[index] / max(float(self.counts[update].mean()), 1e-12)
+        return found
+
+    @staticmethod
+    def _beside_weights(
+        beside: Integers, index: Integers, update: Integers, weights: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """(index,) what makes the update's mean one over its decisions, once an example's loss is multiplied by its weight."""
+        usual = max(float(beside[update].mean()), 1e-12)
+        found = np.divide(beside[index] / usual, weights, out=np.zeros(len(index)), where=weights > 0)
+        return found.astype(np.float32)
 
     def _read(self, index: Integers, length: int) -> NDArray[np.bool_]:
         assert self.firsts is not None

@@ -16,6 +16,7 @@ from charter.data.sources.files import absent
 from charter.data.sources.joining import plan_join
 from charter.data.sources.locations import find_location, headers_of
 from charter.data.table import REJECTS, Asked, Table
+from charter.data.tails import with_tails
 from charter.errors import DataError
 from charter.runs.digest import value_digest
 from charter.spec.data import Data
@@ -100,7 +101,7 @@ def _tables(data: Data, folder: Path, asked: Asked) -> Iterator[Table]:
             if split is not None:
                 frame = table.frame.drop(SPLIT, strict=False).with_columns(pl.lit(split).alias(SPLIT))
                 table = replace(table, frame=frame)
-            yield table
+            yield with_tails(table, asked.columns.text, data.split) if data.split.tail else table
 
 
 def _coded(frame: pl.DataFrame, subject: str | None, codes: dict[str, str]) -> pl.DataFrame:

@@ -234,7 +234,9 @@ def _fill_missing(frame: pl.DataFrame, columns: Columns, split: Split, units: ND
     """Given splits as they are; parts that they lack, taken from the training rows where a fraction is asked for."""
     present = set(frame[SPLIT].unique().to_list())
     asked: dict[SplitName, float] = {
-        name: fraction for name in HELD_OUT if name not in present and (fraction := getattr(split, name))
+        name: fraction
+        for name in HELD_OUT
+        if not split.tail and name not in present and (fraction := getattr(split, name))
     }
     names: list[str] = frame[SPLIT].to_list()
     if asked:
@@ -261,6 +263,10 @@ def _hint(frame: pl.DataFrame, units: NDArray[np.int64], split: Split, missing: 
     """What can be done about a split without rows."""
     if not frame.height:
         return "no row came this far: look at data.max_rows (whole subjects are drawn) and at what data.prepare drops"
+    if split.tail:
+        return (
+            "the texts are too short for their ends to be held out: hold out whole texts (split.tail: false)"
+        )
     if given:
         return (
             f"give split.{missing} as a fraction of the training rows"

@@ -1,16 +1,19 @@
 """What a source gives: the rows of one file or data set, before their columns are checked; and the rejected ones."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
 import polars as pl
 
 from charter.data.columns import PLACE, ROW, Columns
+from charter.runs.files import text_bytes
 
 CHUNK_ROWS = 8_192
-"""About so many records a source gives at once; what comes out must not depend on it."""
+CHUNK_BYTES = 1 << 23
+"""About so many records, and so many bytes of text, a source gives at once; what comes out must not depend on it."""
 
 REJECTS = {ROW: pl.Int64, PLACE: pl.String, "reason": pl.String, "type": pl.String, "length": pl.Int64}
 """A row that could not be read: never its value, only where, why, of what type and how long."""
@@ -83,6 +86,20 @@ class Source:
     headers: Callable[[str, Path, Asked], list[Header]] | None = None
     check: Callable[[str, Path], None] | None = None
     volatile: bool = False
+
+
+def slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """A table in pieces of CHUNK_ROWS rows and CHUNK_BYTES bytes of text at most (one row may have more); at least one piece."""
+    ends = np.cumsum(text_bytes(frame))
+    start = 0
+    while start < frame.height:
+        before = int(ends[start - 1]) if start else 0
+        end = max(int(np.searchsorted(ends, before + CHUNK_BYTES, side="right")), start + 1)
+        end = min(end, start + CHUNK_ROWS)
+        yield frame[start:end]
+        start = end
+    if not frame.height:
+        yield frame
 
 
 def table_of(

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -25,11 +26,13 @@ class Adapter:
     """apply: choose what trains (by `requires_grad`), perhaps adding weights. merge: a plain transformers model again.
 
     layerwise: how learning differs by depth; None: everything that trains learns alike.
+    save: writes what was added beside the base, where that is a part of its own.
     """
 
     apply: Callable[["PreTrainedModel"], Model]
     merge: Callable[[Model], "PreTrainedModel"]
     layerwise: Layerwise | None = None
+    save: Callable[[Model, Path], None] | None = None
 
 
 def adapted(
@@ -144,7 +147,12 @@ def lora(
         except ValueError as error:
             raise ModelError(f"model.adapt lora: {str(error).splitlines()[0][:300]}") from None
 
-    return Adapter(apply, lambda model: model.merge_and_unload())
+    def save(model: Model, folder: Path) -> None:
+        from charter.models.peft_adapters import save_adapter
+
+        save_adapter(model, folder)
+
+    return Adapter(apply, lambda model: model.merge_and_unload(), save=save)
 
 
 def _has_conv1d(model: "PreTrainedModel") -> bool:

@@ -34,6 +34,13 @@ def is_decoder(model_type: str) -> bool:
     return model_type in causal and model_type not in masked
 
 
+PAIRED = ("albert", "bert", "big_bird", "ernie", "megatron-bert", "mobilebert")
+"""Types with a head that tells of a pair of texts, beside the one for hidden words, and token types for the two."""
+
+DETECTING = ("electra",)
+"""Types with a head that tells of each token whether it was replaced."""
+
+
 def config_class(model_type: str) -> Any:
     """The config class of a type such as `bert`.
 

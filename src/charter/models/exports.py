@@ -1,6 +1,6 @@
 """Exporters: the forms a trained model is released in, each opened by an engine of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from charter.data.batch import Examples
+    from charter.models.base import Base
     from charter.tasks.task import Task
 
 
@@ -21,6 +22,8 @@ class Exportable:
 
     examples: a seeded sample of the training rows, encoded without targets; real inputs for tracing, for parity checks
     and for an integer form to fit its ranges on. Held-out rows are never among them.
+    base, revision, adapter: what it was made from, as the charter names it, and the folder of what was learned beside it; None
+    where nothing was.
     """
 
     model: "PreTrainedModel"
@@ -29,6 +32,9 @@ class Exportable:
     examples: "Examples"
     max_length: int
     seed: int
+    base: "Base | None" = None
+    revision: str | None = None
+    adapter: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Exporter:
     fold: (folder, task, temperature) divides by it what the written form answers, in the file itself.
     reads_rows: whether training rows decide what is written (tracing and checking do not).
     libraries, extra: the distributions it needs, and the extra of Charter that brings them.
+    open_on: of a form that is no whole model: as `open`, with the places where its base may lie.
+    check_base: finds before any training what would keep a base from being one for it; raises ModelError.
     """
 
     export: Callable[[Exportable, Path], dict[str, Any]]
@@ -48,6 +56,14 @@ class Exporter:
     reads_rows: bool = False
     libraries: tuple[str, ...] = ()
     extra: str = ""
+    open_on: "Callable[[Path, Task, int | None, Sequence[Path]], Any] | None" = None
+    check_base: "Callable[[Base, Task], None] | None" = None
+
+    def opened(self, folder: Path, task: "Task", threads: int | None, places: Sequence[Path] = ()) -> Any:
+        """What the task calls as its model. places: where the base may lie, of a form that needs one."""
+        if self.open_on is None:
+            return self.open(folder, task, threads)
+        return self.open_on(folder, task, threads, places)
 
 
 def check_installed(name: str, exporter: Exporter) -> None:

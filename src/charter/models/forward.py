@@ -104,7 +104,30 @@ def words_at(forward: Any, inputs: "Mapping[str, Tensor]", where: "Tensor") -> W
     """As `logits_at`, before the logits of a language model are computed where its last layer is known."""
     if isinstance(forward, PackedForward):
         return forward.at(where, **inputs)
-    return Words(forward(**inputs).logits[where])
+    return Words(_said(forward(**inputs), "logits", "prediction_logits")[where])
+
+
+@dataclass(frozen=True)
+class PairOutput:
+    """What a model with heads for words and for pairs says: of the words at some positions, and (batch, 2) of each pair."""
+
+    words: Words
+    pairs: "Tensor"
+
+
+def pairs_at(forward: Any, inputs: "Mapping[str, Tensor]", where: "Tensor") -> PairOutput:
+    """As `words_at`, with what it says of each sequence's pair; the first token of a sequence is never in `where`."""
+    if isinstance(forward, PackedForward):
+        return forward.with_pairs(where, **inputs)
+    told = forward(**inputs)
+    pairs = _said(told, "seq_relationship_logits", "sop_logits")
+    return PairOutput(Words(_said(told, "prediction_logits")[where]), pairs)
+
+
+def _said(told: Any, *names: str) -> "Tensor":
+    """The output of a model, or of a graph of it, that has one of these names."""
+    found: Tensor = next(one for name in names if (one := getattr(told, name, None)) is not None)
+    return found
 
 
 def _known(model: Any) -> str:
@@ -124,8 +147,10 @@ def _is_packable(config: Any, head: Head) -> bool:
         config, "scale_attn_weights", True
     ):
         return False
+    if head.last and config.pad_token_id is None:
+        return False
     known = getattr(config, "classifier_pooling", "cls") in ("cls", "mean")
-    return not head.one_each or (known and getattr(config, "summary_type", "first") == "first")
+    return not head.one_each or head.last or (known and getattr(config, "summary_type", "first") == "first")
 
 
 def _averages(config: Any) -> bool:
@@ -156,10 +181,11 @@ class PackedForward:
         read: "Tensor | None" = None,
     ) -> Output:
         """As the model: inputs (batch, length), or (batch, choices, length) of one that chooses. read: see `read_at`."""
-        ids, packing = input_ids.flatten(0, -2), Packing.of(attention_mask.flatten(0, -2))
+        ids, mask = input_ids.flatten(0, -2), attention_mask.flatten(0, -2)
+        packing = Packing.of(mask)
         means = self.head.one_each and _averages(self.model.config)
         if self.head.one_each:
-            reads = None if means else packing.first
+            reads = None if means else self._ends(ids, mask, packing) if self.head.last else packing.first
         else:
             reads = None if read is None else packing.pack(read).nonzero().flatten()
         types = None if token_type_ids is None else packing.pack(token_type_ids.flatten(0, -2))
@@ -181,6 +207,16 @@ class PackedForward:
         )  # so that embeddings and head are gathered
         return hidden
 
+    def _ends(self, ids: "Tensor", mask: "Tensor", packing: Packing) -> "Tensor":
+        """(batch,) the last token of each packed sequence that is no padding token; its first where all are."""
+        import torch
+
+        rows, there = ids[packing.rows], mask[packing.rows].long()
+        real = there * (rows != self.model.config.pad_token_id)
+        last = (torch.arange(rows.shape[1], device=rows.device) * real).argmax(dim=1, keepdim=True)
+        before = there.cumsum(dim=1).gather(1, last).squeeze(1) - 1
+        return packing.first + before.clamp(min=0)
+
     def at(
         self,
         where: "Tensor",
@@ -190,13 +226,38 @@ class PackedForward:
         token_type_ids: "Tensor | None" = None,
     ) -> Words:
         """What is said at the places of `where` (batch, length), row by row; see `words_at`."""
-        packing = Packing.of(attention_mask)
+        return self._words(self._states(where, input_ids, attention_mask, token_type_ids))
+
+    def with_pairs(
+        self,
+        where: "Tensor",
+        *,
+        input_ids: "Tensor",
+        attention_mask: "Tensor",
+        token_type_ids: "Tensor | None" = None,
+    ) -> PairOutput:
+        """See `pairs_at`."""
+        both = where.clone()
+        both[:, 0] = True
+        states = self._states(both, input_ids, attention_mask, token_type_ids)
+        first = both.nonzero()[:, 1] == 0
+        pooled = self.model.base_model.pooler(states[first][:, None])
+        return PairOutput(self._words(states[~first]), self.model.cls.seq_relationship(pooled))
+
+    def _states(
+        self, where: "Tensor", ids: "Tensor", mask: "Tensor", token_types: "Tensor | None"
+    ) -> "Tensor":
+        """(positions, width) the encoder's last states where `where` is true, row by row."""
+        packing = Packing.of(mask)
         read = packing.pack(where).nonzero().flatten()
-        types = None if token_type_ids is None else packing.pack(token_type_ids)
-        tokens = Tokens(packing.pack(input_ids), types, input_ids, packing, read)
+        types = None if token_types is None else packing.pack(token_types)
+        tokens = Tokens(packing.pack(ids), types, ids, packing, read)
         hidden = self._encoded(tokens)
-        hidden = hidden.index_select(0, packing.tokens[read].argsort())
-        words = None if self.head.words is None else self.head.words(self.model, hidden)
+        return hidden.index_select(0, packing.tokens[read].argsort())
+
+    def _words(self, states: "Tensor") -> Words:
+        """What is said of states (positions, width), before the last layer where that is known and plain."""
+        words = None if self.head.words is None else self.head.words(self.model, states)
         if words is None or words.layer is None or not is_plain(words.layer):
-            return Words(self.head.logits(self.model, hidden))
+            return Words(self.head.logits(self.model, states))
         return words

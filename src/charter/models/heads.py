@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Head:
     """one_each: it reads one state of each sequence, that of its first token or the mean; else those of any tokens.
 
+    last: of each sequence it reads the last token that is no padding token, as decoders do.
     logits: (model, hidden (positions, width)) -> (positions, classes).
     words: the same of a language model, before its last layer; None for other heads.
     """
@@ -23,6 +24,7 @@ class Head:
     one_each: bool
     logits: Callable[[Any, "Tensor"], "Tensor"]
     words: Callable[[Any, "Tensor"], Words] | None = None
+    last: bool = False
 
 
 def _bert(model: Any, hidden: "Tensor") -> "Tensor":
@@ -57,6 +59,10 @@ def _electra_choices(model: Any, hidden: "Tensor") -> "Tensor":
     return model.classifier(model.sequence_summary(hidden[:, None]))  # type: ignore[no-any-return]
 
 
+def _score(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.score(hidden)  # type: ignore[no-any-return]
+
+
 def _bert_words(model: Any, hidden: "Tensor") -> Words:
     head = model.cls.predictions
     return Words(head.transform(hidden), head.decoder)
@@ -75,6 +81,10 @@ def _gpt2_words(model: Any, hidden: "Tensor") -> Words:
 
 def _electra_words(model: Any, hidden: "Tensor") -> Words:
     return Words(model.generator_predictions(hidden), model.generator_lm_head)
+
+
+def _electra_replaced(model: Any, hidden: "Tensor") -> "Tensor":
+    return model.discriminator_predictions(hidden)  # type: ignore[no-any-return]
 
 
 def _distilbert_words(model: Any, hidden: "Tensor") -> Words:
@@ -106,10 +116,14 @@ def _table() -> dict[str, Head]:
         found[f"{family}ForMultipleChoice"] = Head(True, _electra_choices if family == "Electra" else _bert)
         found[f"{family}ForMaskedLM"] = _of_words(_roberta_words)
     found["BertForMaskedLM"] = _of_words(_bert_words)
+    found["BertForPreTraining"] = _of_words(_bert_words)
+    found["ElectraForPreTraining"] = Head(False, _electra_replaced)
     found["ElectraForMaskedLM"] = _of_words(_electra_words)
     found["DistilBertForMaskedLM"] = _of_words(_distilbert_words)
     found["ModernBertForMaskedLM"] = _of_words(_modernbert_words)
     found["GPT2LMHeadModel"] = _of_words(_gpt2_words)
+    found["GPT2ForSequenceClassification"] = Head(True, _score, last=True)
+    found["GPT2ForTokenClassification"] = Head(False, _tokens)
     found["DistilBertForSequenceClassification"] = Head(True, _distilbert)
     found["DistilBertForTokenClassification"] = Head(False, _tokens)
     found["DistilBertForQuestionAnswering"] = Head(False, _distilbert_answers)

@@ -123,4 +123,6 @@ def on_device(batch: Batch, device: "torch.device") -> Batch:
         targets=None if batch.targets is None else moved(batch.targets),
         weights=moved(batch.weights),
         read=None if batch.read is None else moved(batch.read),
+        pairs=None if batch.pairs is None else moved(batch.pairs),
+        beside_weights=None if batch.beside_weights is None else moved(batch.beside_weights),
     )

@@ -1,6 +1,6 @@
 """Whether a graph answers as the model it was made from, at other shapes than the one it was traced at."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,10 @@ class Parity:
         return {"largest_difference": self.largest, "shapes": [list(shape) for shape in self.shapes]}
 
 
-def check_parity(graph: "Graph", given: "Exportable") -> Parity:
-    """Compare the graph with its model at several shapes, padded and not.
+def check_parity(
+    graph: "Graph | Callable[..., Any]", given: "Exportable", *, what: str = "a graph"
+) -> Parity:
+    """Compare the graph, or another form of a model, with its model at several shapes, padded and not.
 
     Raises:
         ModelError: somewhere they differ by more than float32's rounding.
@@ -54,7 +56,7 @@ def check_parity(graph: "Graph", given: "Exportable") -> Parity:
             difference = float((found[name] - truth).abs().max()) / size if shape == truth.shape else np.inf
             if not difference <= TOLERANCE:
                 raise ModelError(
-                    f"{type(given.model).__name__} can't be released as a graph: at {batch} texts of {length} tokens its "
+                    f"{type(given.model).__name__} can't be released as {what}: at {batch} texts of {length} tokens its "
                     f"'{name}' differ from the model's by {difference:.2g}. Take this format out of release.formats"
                 )
             largest = max(largest, difference)

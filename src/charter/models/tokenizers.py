@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,25 @@ if TYPE_CHECKING:
 Size = Annotated[
     int, Field(ge=64, le=1_000_000, description="how many tokens it has at most, special ones included")
 ]
+BYTES = 256
+ByteSize = Annotated[
+    int,
+    Field(
+        ge=BYTES + 4,
+        le=1_000_000,
+        description="how many tokens it has at most: the 256 bytes, special ones and pieces",
+    ),
+]
+Megabytes = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=100_000,
+        description="learn from a random sample of about so many megabytes where the texts are more: what is counted is held in memory",
+    ),
+]
+Texts = Callable[[], Iterable[str]]
+"""Texts, told anew at each call."""
 UNKNOWN, PADDING, BEGIN, END, MASK = "[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"
 DOCUMENT = "<|endoftext|>"
 """What stands between documents for a decoder."""
@@ -27,25 +47,27 @@ class Tokenization:
     """How a tokenizer is learned from texts: a new one, or a base's own that is extended.
 
     learn: (texts, whether it is a decoder's) -> a tokenizer of transformers'. extend: (texts, the base, its tokenizer) changes
-    both, and tells the tokens that were added. One of the two is None.
+    both, and tells the tokens that were added. One of the two is None. megabytes: about so much text is to be learned from at most.
     """
 
-    learn: Callable[[Iterable[str], bool], Any] | None = None
+    learn: Callable[[Texts, bool], Any] | None = None
     extend: Callable[[Iterable[str], "PreTrainedModel", Any], Sequence[str]] | None = None
+    megabytes: int | None = None
 
 
 def wordpiece(
     *,
     size: Size = 8000,
     lowercase: Annotated[bool, Field(description="read texts in lower case, without accents")] = False,
+    megabytes: Megabytes = 50,
 ) -> Tokenization:
     """WordPiece, as BERT has it (Schuster and Nakajima 2012): words from the left in the longest pieces known.
 
-    Each Chinese character is a word of its own.
+    Each Chinese character is a word of its own. Where there are more different characters than tokens, the rarest are unknown.
     """
 
-    def learn(texts: Iterable[str], decoder: bool) -> Any:
-        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    def learn(texts: Texts, decoder: bool) -> Any:
+        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
         made = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
         made.normalizer = normalizers.BertNormalizer(
@@ -53,18 +75,16 @@ def wordpiece(
         )
         made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         made.decoder = decoders.WordPiece()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=size, special_tokens=_specials(decoder), show_progress=False
-        )
-        return _learned(made, trainer, texts, decoder)
+        specials = _specials(decoder)
+        return _finished(_learn_words(made, texts, size, specials), decoder)
 
-    return Tokenization(learn=learn)
+    return Tokenization(learn=learn, megabytes=megabytes)
 
 
-def bpe(*, size: Size = 8000) -> Tokenization:
+def bpe(*, size: ByteSize = 8000, megabytes: Megabytes = 50) -> Tokenization:
     """Byte pairs, as GPT-2 and RoBERTa have them (Sennrich et al. 2016; Radford et al. 2019): no text is unknown."""
 
-    def learn(texts: Iterable[str], decoder: bool) -> Any:
+    def learn(texts: Texts, decoder: bool) -> Any:
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
         made = Tokenizer(models.BPE())
@@ -78,13 +98,13 @@ def bpe(*, size: Size = 8000) -> Tokenization:
         )
         return _learned(made, trainer, texts, decoder)
 
-    return Tokenization(learn=learn)
+    return Tokenization(learn=learn, megabytes=megabytes)
 
 
-def unigram(*, size: Size = 8000) -> Tokenization:
+def unigram(*, size: Size = 8000, megabytes: Megabytes = 50) -> Tokenization:
     """Unigram pieces, as SentencePiece has them (Kudo 2018), of text in compatibility form (NFKC)."""
 
-    def learn(texts: Iterable[str], decoder: bool) -> Any:
+    def learn(texts: Texts, decoder: bool) -> Any:
         from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
         made = Tokenizer(models.Unigram())
@@ -96,13 +116,13 @@ def unigram(*, size: Size = 8000) -> Tokenization:
         )
         return _learned(made, trainer, texts, decoder)
 
-    return Tokenization(learn=learn)
+    return Tokenization(learn=learn, megabytes=megabytes)
 
 
-def characters(*, size: Size = 8000) -> Tokenization:
+def characters(*, size: Size = 8000, megabytes: Megabytes = 50) -> Tokenization:
     """Each character a token, the rarest ones unknown."""
 
-    def learn(texts: Iterable[str], decoder: bool) -> Any:
+    def learn(texts: Texts, decoder: bool) -> Any:
         from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
         made = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
@@ -113,7 +133,7 @@ def characters(*, size: Size = 8000) -> Tokenization:
         )
         return _learned(made, trainer, texts, decoder)
 
-    return Tokenization(learn=learn)
+    return Tokenization(learn=learn, megabytes=megabytes)
 
 
 def extended(
@@ -142,14 +162,75 @@ def _specials(decoder: bool, *, unknown: bool = True) -> list[str]:
     return [*own, UNKNOWN] if unknown else own
 
 
-def _learned(made: "Tokenizer", trainer: Any, texts: Iterable[str], decoder: bool) -> Any:
+def _learned(made: "Tokenizer", trainer: Any, texts: Texts, decoder: bool) -> Any:
+    _train(made, trainer, texts)
+    return _finished(made, decoder)
+
+
+def _train(made: "Tokenizer", trainer: Any, texts: Texts) -> None:
+    try:
+        made.train_from_iterator(_told(texts()), trainer)
+    except OSError:
+        raise  # the texts can't be read
+    except Exception as error:  # the library's own kind; a vocabulary too small for the alphabet, for one
+        raise DataError(f"model.tokenizer: {str(error)[:200]}; raise its size") from None
+
+
+def _learn_words(made: "Tokenizer", texts: Texts, size: int, specials: list[str]) -> "Tokenizer":
+    """Learn WordPiece's vocabulary, of at most `size`, the same each time.
+
+    The library numbers what continues a word (`##s`) in the order of a hash table, and breaks ties by those numbers. Here a first
+    pass finds them, and the second is given them in their order.
+    """
+    from tokenizers import Tokenizer, models, trainers
+
+    def trained(most: int, begins: list[str], alphabet: list[str] | None) -> dict[str, int]:
+        limit: dict[str, Any] = (
+            {} if alphabet is None else {"initial_alphabet": alphabet, "limit_alphabet": len(alphabet)}
+        )
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=most, special_tokens=begins, show_progress=False, **limit
+        )
+        _train(made, trainer, texts)
+        return made.get_vocab()
+
+    found = trained(0, specials, None).keys() - set(specials)
+    inside = {one for one in found if len(one) > 1}
+    alphabet = None
+    if len(specials) + len(found) > size:
+        counts: Counter[str] = Counter()
+        for text in texts():
+            counts.update(made.normalizer.normalize_str(text))
+        alphabet = _commonest(counts, found, size - len(specials))
+        inside = {one for one in inside if one[-1] in alphabet}
+    known = trained(size, [*specials, *sorted(inside)], alphabet)
+    learned = Tokenizer(
+        models.WordPiece(known, unk_token=UNKNOWN)
+    )  # to `made` all that was given is a special token
+    learned.normalizer, learned.pre_tokenizer, learned.decoder = (
+        made.normalizer,
+        made.pre_tokenizer,
+        made.decoder,
+    )
+    learned.add_special_tokens(specials)
+    return learned
+
+
+def _commonest(counts: Counter[str], found: AbstractSet[str], room: int) -> list[str]:
+    """The commonest characters that there is room for, each with what it is inside of a word."""
+    kept = []
+    for one in sorted((one for one in found if len(one) == 1), key=lambda one: (-counts[one], one)):
+        room -= 1 + (f"##{one}" in found)
+        if room < 0:
+            break
+        kept.append(one)
+    return kept
+
+
+def _finished(made: "Tokenizer", decoder: bool) -> Any:
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    try:
-        made.train_from_iterator(_told(texts), trainer)
-    except Exception as error:  # the library's own kind; a vocabulary too small for the alphabet, for one
-        raise DataError(f"model.tokenizer: {str(error)[:200]}; raise its size") from None
     if made.get_vocab_size() <= len(_specials(decoder)):
         raise DataError("the texts hold nothing that a tokenizer could be learned from")
     known = made.get_vocab()

@@ -93,7 +93,7 @@ def answer_held_out(
 
     def make(files: Path, work: Path) -> None:
         del work
-        model = exported.exporter.open(exported.folder, exported.task, None)
+        model = exported.opened(None)
         tokenizer = load_tokenizer(exported.folder)
         total = sum(rows.height for rows in parts.values())
         done = 0

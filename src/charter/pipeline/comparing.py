@@ -60,7 +60,8 @@ def compare(
     pairs = [_pair(place, found, answered, how) for place in range(1, len(found))]
     names = labels([one.record for one in found])
     compared = [Compared(name, one.record, _size(one)) for name, one in zip(names, found, strict=True)]
-    return Comparison(tuple(compared), adjusted(pairs))
+    whole = Comparison(tuple(compared), tuple(pairs))
+    return Comparison(whole.runs, adjusted([whole.meaningful(pair) for pair in pairs]))
 
 
 def find_judged(reference: str | Path, store: Store) -> Found:

@@ -19,7 +19,7 @@ from charter.data.columns import SplitName
 from charter.models.base import load_model, load_tokenizer
 from charter.models.exports import Exportable, Exporter
 from charter.models.inference import predict_outputs
-from charter.pipeline.learning import Trained, model_libraries
+from charter.pipeline.learning import ADAPTER, Trained, model_libraries
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
 from charter.runs.digest import folder_digest, folder_files, frame_digest
@@ -44,7 +44,8 @@ class Exported:
 
     `digest` is of the form's own files, as they lie in a bundle: findings are tied to the weights by it. `task` is
     settled: it holds the thresholds or intervals that fit this form's very outputs.
-    facts: how the temperature was fitted; written: what the exporter found out; bytes: the size of the files.
+    facts: how the temperature was fitted; written: what the exporter found out; bytes: the size of the files; base: the folder
+    of the base that it was made from.
     """
 
     artifact: Artifact
@@ -56,6 +57,11 @@ class Exported:
     temperature: FoldedTemperature
     facts: Mapping[str, Any]
     written: Mapping[str, Any]
+    base: Path
+
+    def opened(self, threads: int | None) -> Any:
+        """What its task calls as its model."""
+        return self.exporter.opened(self.folder, self.task, threads, (self.base,))
 
     @property
     def bytes(self) -> int:
@@ -89,6 +95,11 @@ def export_model(
             "calibrated": calibrated,
             "max_length": charter.model.max_length,
             "roles": data.columns.as_json(),
+            **(
+                {}
+                if exporter.open_on is None
+                else {"base": trained.base.reference, "revision": charter.model.revision}
+            ),
         },
         inputs={
             "model": trained.artifact.digest,
@@ -110,7 +121,7 @@ def export_model(
         folder = files / "model"
         given = _exportable(charter, data, trained)
         write_json(files / "written.json", exporter.export(given, folder))
-        model = exporter.open(folder, trained.task, None)
+        model = exporter.opened(folder, trained.task, None, (trained.base.folder,))
         held_out = _Answering(model, given.tokenizer, charter.model.max_length, data, trained.task, tell)
         facts: dict[str, Any] = {"value": 1.0, "because": "no calibration audit is asked for"}
         if calibrated:
@@ -141,6 +152,7 @@ def export_model(
         FoldedTemperature(**known),
         facts,
         written,
+        trained.base.folder,
     )
 
 
@@ -151,7 +163,18 @@ def _exportable(charter: Charter, data: PreparedData, trained: Trained) -> Expor
     rows = data.part("train")
     sample = rows.sample(min(MOST_ROWS, rows.height), seed=seed, shuffle=True)
     examples = trained.task.examples(sample, data.columns, tokenizer, length, with_targets=False)
-    return Exportable(model, tokenizer, trained.task, examples, length, seed)
+    adapter = trained.artifact.path / ADAPTER
+    return Exportable(
+        model,
+        tokenizer,
+        trained.task,
+        examples,
+        length,
+        seed,
+        base=trained.base,
+        revision=charter.model.revision,
+        adapter=adapter if adapter.is_dir() else None,
+    )
 
 
 class _Answering:

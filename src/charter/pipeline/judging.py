@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from charter import plugins
@@ -14,6 +15,8 @@ from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
+from charter.runs.digest import value_digest
+from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.machine import machine
 from charter.runs.run import Run
@@ -21,7 +24,7 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
-AUDIT_VERSION = 5
+AUDIT_VERSION = 6
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",
@@ -56,6 +59,7 @@ def audit(
         temperature=exported.temperature,
         seed=charter.training.seed,
         beside=() if nearest is None else (nearest,),
+        reading=exported.task.reading(charter.model.max_length),
     )
     found: list[Finding] = []
     for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):
@@ -90,10 +94,15 @@ def provenance(
     trained: Trained,
     exported: Sequence[Exported],
     pretraining: Mapping[str, Any],
+    ancestors: Sequence[Mapping[str, Any]] = (),
+    *,
+    answers: Mapping[str, str] = MappingProxyType({}),
+    left: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Where a released model comes from: versions, seeds, digests, time, and the hardware that trained it.
 
-    pretraining: what its base was made from, where it was not as it was found.
+    pretraining: what its base was made from, where it was not as it was found. ancestors: the bundles that it descends
+    from, the nearest first. answers: the digest of what each form answered. left: what goes into the bundle for later models.
 
     A trained model that is reused may have been made on another machine; `judged_on` is this one.
     """
@@ -111,8 +120,12 @@ def provenance(
             "reference": charter.model.begins_with,
             "revision": charter.model.revision,
             "digest": trained.base.digest,
+            **({"head": "kept"} if trained.base.head else {}),
         },
+        **({"ancestors": [dict(one) for one in ancestors]} if ancestors else {}),
         **({"pretraining": dict(pretraining)} if pretraining else {}),
+        "tokenizer": _tokenizer_digest(trained.artifact.path / "model" / "tokenizer.json"),
+        **({"left": dict(left)} if left else {}),
         "trained_digest": trained.artifact.digest,
         "exports": {
             one.format: {
@@ -120,6 +133,7 @@ def provenance(
                 "temperature": dict(one.facts),
                 "written": dict(one.written),
                 "bytes": one.bytes,
+                "answers": answers.get(one.format, ""),
             }
             for one in exported
         },
@@ -134,6 +148,12 @@ def provenance(
         "judged_on": machine(),
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _tokenizer_digest(path: Path) -> str:
+    """The digest of a tokenizer, whatever length it was last asked to cut or pad texts to."""
+    apart = ("truncation", "padding")
+    return value_digest({key: one for key, one in read_json(path).items() if key not in apart})
 
 
 def _of_forms(exported: Sequence[Exported]) -> list[str]:

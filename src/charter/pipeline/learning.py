@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from charter import plugins
-from charter.data.batch import Examples, joined, unlabelled
+from charter.data.batch import IGNORED, Examples, joined, unlabelled
 from charter.data.text import encode_texts
 from charter.errors import DataError
 from charter.models.adapters import adapted
@@ -20,6 +20,7 @@ from charter.models.device import pick_device, pick_half
 from charter.models.exports import save_model
 from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
+from charter.pipeline.holding import held, held_options
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.teaching import Taught
@@ -37,8 +38,11 @@ from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
+from charter.training.retention import Earlier
 
-VERSION = 6
+VERSION = 7
+ADAPTER = "adapter"
+"""The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
 """More tokens than this that the base does not know are told at once."""
 FEW = 50
@@ -124,8 +128,10 @@ def train_model(
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
         fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
         adapter = _adapter(charter)
-        merged = adapter.merge(fitted.model)
-        finished = lessons.task.finished(merged)
+        finished = lessons.task.finished(fitted.model)
+        if adapter.save is not None:
+            adapter.save(fitted.model, files / ADAPTER)
+        merged = lessons.task.parted(adapter.merge(fitted.model), files / "beside")
         save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
@@ -178,6 +184,7 @@ def train_stage(
             "device": pick_device().type,
             "processes": world.size,
             "roles": data.columns.as_json(),
+            **held_options(charter, base),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest, **teacher},
         libraries=model_libraries(charter),
@@ -222,7 +229,11 @@ def learn_from(
         chunks = data.chunks("train")
         train_examples = task.encoded(chunks, data.columns, tokenizer, length, work / "pieces")
     else:
-        task = unfitted.fit(data.rows, data.columns)
+        task = (
+            unfitted.extended(data.rows, data.columns, base.head)
+            if base.head
+            else unfitted.fit(data.rows, data.columns)
+        )
         tokenizer = load_tokenizer(base.folder, words=task.reads_words)
         train_examples = task.examples(data.part("train"), data.columns, tokenizer, length)
     validation_rows = data.part("validation")
@@ -295,11 +306,15 @@ def fit_model(
         max_length=charter.model.max_length,
         mean_pooled=on_vectors,
     )
+    model = lessons.task.begun(model, settings.seed)
     if (on_vectors or lessons.descriptions is not None) and not pools_mean(model):
         heard.on_note(
             "this base can't be made to read the mean over a text's tokens, so texts are compared by what its head reads, which "
             "is worse; a BERT, RoBERTa, ELECTRA, DistilBERT or ModernBERT can"
         )
+    if base.head:
+        earlier = Earlier(model, lessons.task, lessons.train, len(base.head), None, work)
+        objective = held(charter, base, objective, earlier)
     return fit(
         model,
         lessons.task,
@@ -373,13 +388,14 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
 
 
 def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) -> list[Finding]:
-    """Of what learns from texts: the tokens, and how many of them an update's second reads."""
-    if not lessons.task.streams:
-        return []
-    tokens = int(lessons.train.lengths.sum())
+    """The tokens of the training rows, and how many of them a second of training reads."""
+    tokens = int(lessons.train.tokens.sum())
     read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
     per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
+    pairs = lessons.train.pairs
+    alone = [] if pairs is None else [float((pairs == IGNORED).sum())]
     return [
+        *(finding("pieces_without_pair", count, "pieces", "count") for count in alone),
         finding("tokens", tokens, "tokens", "count"),
         finding("tokens_per_second", per_second, "tokens per second", "tokens read over the wall clock"),
     ]

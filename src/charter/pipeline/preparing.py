@@ -43,7 +43,7 @@ from charter.spec.model import Charter
 from charter.spec.use import Use
 from charter.tasks.task import Task
 
-VERSION = 6
+VERSION = 7
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 
@@ -67,15 +67,16 @@ class PreparedData:
         return pl.read_parquet(self.file)
 
     def part(self, split: str) -> pl.DataFrame:
-        """The rows of one split, in the order of the source, in memory."""
-        return self.scan(split).collect()
+        """The rows of one split, in the order of the source, in memory; of the others a group at a time."""
+        none = pl.DataFrame(schema=pl.read_parquet_schema(self.file))
+        return pl.concat([none, *self.chunks(split)], rechunk=True)
 
     def chunks(self, split: str | None = None) -> Iterator[pl.DataFrame]:
         """The rows (of one split), group by group of the table: few enough to be held."""
         rows = pyarrow.parquet.ParquetFile(self.file)
-        for batch in rows.iter_batches(batch_size=table.CHUNK_ROWS):
-            frame = pl.DataFrame(pl.from_arrow(batch))
-            yield frame if split is None else frame.filter(pl.col(SPLIT) == split)
+        for group in range(rows.num_row_groups):
+            frame = pl.DataFrame(pl.from_arrow(rows.read_row_group(group)))
+            yield from table.slices(frame if split is None else frame.filter(pl.col(SPLIT) == split))
 
     def scan(self, split: str | None = None) -> pl.LazyFrame:
         """The rows (of one split), read when they are collected, and of those only the columns that are asked for."""
@@ -246,7 +247,7 @@ class _Reading:
             for read in stream_source(self.data, self.folder, columns=self.columns):
                 self.account.add(read)
                 stream.write(rejects_text(read.rejects))
-                yield from read.frame.iter_slices(table.CHUNK_ROWS) if read.frame.height else (read.frame,)
+                yield from table.slices(read.frame)
         shutil.copyfile(self.kept, self.shown)
         check_rejects(self.account, self.data.max_bad_rows, self.shown)
 

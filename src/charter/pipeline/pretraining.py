@@ -3,29 +3,28 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 
 from charter import plugins
-from charter.audits.case import Answers, Case, FoldedTemperature
-from charter.audits.performance import performance
-from charter.data.columns import SPLIT, Columns
+from charter.data.columns import SPLIT
 from charter.data.pieces import documents_encoded
 from charter.data.preparations.languages import languages_of
 from charter.data.similarity.overlap import Reference
 from charter.data.similarity.shingles import text_keys
 from charter.errors import MissingExtraError
 from charter.models.architectures import is_decoder, new_base
-from charter.models.base import Base, find_base, load_base, load_model, load_tokenizer, unknown_share
+from charter.models.base import Base, find_base, load_base, load_tokenizer, unknown_share
 from charter.models.exports import save_model
-from charter.models.inference import predict_outputs
 from charter.models.tokenizers import Tokenization
 from charter.models.world import World
-from charter.pipeline.learning import Trained, train_model
+from charter.pipeline.ancestry import Ancestor, with_head
+from charter.pipeline.judging_bases import AREA, judge_base
+from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
-from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.progress import OnProgress
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -34,9 +33,8 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.spec.use import Use
 
-PREPARE, APART, BEGIN, LEARN, JUDGE = "prepare texts", "keep apart", "begin", "pretrain", "judge base"
-VERSION = 1
-AREA = "pretraining"
+PREPARE, APART, BEGIN, LEARN = "prepare texts", "keep apart", "begin", "pretrain"
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,25 @@ class Begun:
 
 
 def begin_base(
-    run: Run, charter: Charter, folder: Path, data: PreparedData, on_progress: OnProgress, world: World
+    run: Run,
+    charter: Charter,
+    folder: Path,
+    data: PreparedData,
+    on_progress: OnProgress,
+    world: World,
+    *,
+    ancestor: Ancestor | None = None,
 ) -> Begun:
     """Find or make the charter's base, and pre-train it where the charter says so. data: what the task learns from.
+
+    ancestor: the released bundle that the base is, where it is one.
 
     Raises:
         ModelError, DataError: the base can't be found or loaded; the texts can't be read, or don't fit it.
     """
     if charter.pretraining is None:
-        return _first_base(run, charter, folder, data)
+        begun = _first_base(run, charter, folder, data)
+        return replace(begun, base=with_head(begun.base, charter, ancestor, data))
     inner = pretraining_charter(charter)
     texts = _kept_apart(
         run, prepare_data(run, inner, folder, name=PREPARE), data, inner.data.split.similarity
@@ -74,7 +82,8 @@ def begin_base(
     learned = replace(
         find_base(str(place), None, folder), reference=f"{base.reference}, pre-trained on {inner.data_id}"
     )
-    judged = _judged(run, inner, texts, trained, learned, on_progress)
+    kind: Literal["new", "found"] = "new" if charter.model.architecture is not None else "found"
+    judged = judge_base(run, inner, texts, trained, (base, learned), kind, on_progress)
     curve = Finding(
         AREA,
         "learning_curve",
@@ -94,6 +103,7 @@ def begin_base(
             "prepared_digest": texts.artifact.digest,
             "test_digest": texts.test_digest,
         },
+        "before_digest": base.digest,
         "pretrained_digest": trained.artifact.digest,
         "seed": inner.training.seed,
     }
@@ -134,8 +144,7 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
     )
 
     def texts() -> Iterator[str]:
-        for chunk in data.chunks("train"):
-            yield from data.columns.texts(chunk)
+        yield from _texts_of(data, tokenization.megabytes, seed)
 
     def make(files: Path, work: Path) -> None:
         del work
@@ -145,7 +154,7 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
             tokenization.extend(texts(), base, tokenizer)
             save_model(base, tokenizer, place)
         elif model.architecture is not None and tokenization.learn is not None:
-            tokenizer = tokenization.learn(texts(), is_decoder(model.architecture.use))
+            tokenizer = tokenization.learn(texts, is_decoder(model.architecture.use))
             new_base(model.architecture, tokenizer, place, max_length=length, seed=seed)
         findings = tokenizer_findings(load_tokenizer(place), data)
         before = [] if found is None else tokenizer_findings(load_tokenizer(found.folder), data, of="base")
@@ -157,6 +166,18 @@ def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) ->
     return Begun(
         base, findings, {"begun_from": "" if found is None else found.digest, "begun_digest": base.digest}
     )
+
+
+def _texts_of(data: PreparedData, megabytes: int | None, seed: int) -> Iterator[str]:
+    """The training texts; a random sample of about so many megabytes where they are more, the same each time."""
+    share = 1.0
+    if megabytes is not None:
+        size = sum(int(data.columns.texts(chunk).str.len_bytes().sum()) for chunk in data.chunks("train"))
+        share = min(megabytes * 1_000_000 / max(size, 1), 1.0)
+    random = np.random.default_rng(seed)
+    for chunk in data.chunks("train"):
+        drawn = pl.Series(random.random(chunk.height) < share)
+        yield from data.columns.texts(chunk).filter(drawn)
 
 
 MOST_JUDGED = 2_000
@@ -287,46 +308,3 @@ def _kept_apart(run: Run, texts: PreparedData, data: PreparedData, similarity: f
 
 def _nobody(entry: Mapping[str, Any]) -> None:
     del entry
-
-
-def _judged(
-    run: Run,
-    charter: Charter,
-    data: PreparedData,
-    trained: Trained,
-    learned: Base,
-    on_progress: OnProgress,
-) -> list[Finding]:
-    """How surprised the pre-trained base is by texts that it has not learned from."""
-    rows, place = data.part("test"), trained.artifact.path / "model"
-    digest = frame_digest(rows)
-    stage = Stage(
-        JUDGE,
-        VERSION,
-        options={"max_length": charter.model.max_length, "task": trained.task.state()},
-        inputs={"model": learned.digest, "rows": digest},
-        libraries=("charter", "numpy", "tokenizers", "torch", "transformers"),
-        seed=charter.training.seed,
-    )
-
-    def tell(done: int, total: int) -> None:
-        on_progress(Progress(JUDGE, done, total))
-
-    def make(files: Path, work: Path) -> None:
-        del work
-        tokenizer, columns = load_tokenizer(place), data.columns
-        examples = trained.task.examples(rows, columns, tokenizer, charter.model.max_length)
-        outputs = predict_outputs(load_model(place, trained.task), trained.task, examples, on_batch=tell)
-        case = Case(
-            of=learned.digest,
-            task=trained.task,
-            columns=Columns(columns.inputs, form=columns.form),
-            train=rows.clear(),
-            answers={"test": Answers(rows, outputs, digest)},
-            temperature=FoldedTemperature(because="no temperature is fitted"),
-            seed=charter.training.seed,
-        )
-        found = [replace(one, area=AREA) for one in performance()(case) if one.area == "performance"]
-        write_findings(files / "findings.jsonl", found)
-
-    return read_findings(run.step(stage, make).path / "findings.jsonl")

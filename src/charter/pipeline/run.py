@@ -10,16 +10,21 @@ from typing import Any
 from charter import plugins, spec
 from charter.audits.case import Answers
 from charter.errors import BundleError
-from charter.models.exports import check_installed
+from charter.models.base import Base
+from charter.models.exports import Exporter, check_installed
 from charter.models.world import ALONE, World
+from charter.pipeline.ancestry import open_ancestor
 from charter.pipeline.answering import answer_held_out, answer_nearest
+from charter.pipeline.continuing import check_continual, continued, go_on
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import train_model
+from charter.pipeline.leaving import NOTHING, leave
 from charter.pipeline.on_ray import run_on_ray
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import begin_base
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.searching import check_search, search_settings
 from charter.pipeline.teaching import find_teacher, teach
 from charter.pipeline.telling import ending_of, make_trackers, told_trial, tracked
@@ -29,7 +34,7 @@ from charter.release.croissant import croissant, files_beside
 from charter.release.datasheet import datasheet_markdown
 from charter.release.displays import Findings, Plots, Verdicts, plots_of
 from charter.release.judge import judge, released
-from charter.release.manifest import read_manifest
+from charter.release.manifest import ROOT_FORM, read_manifest
 from charter.release.record import RECORD, Record, read_record, write_record
 from charter.release.report import render
 from charter.release.report.misjudged import misjudged
@@ -42,6 +47,7 @@ from charter.runs.run import Event, Run, begin_run, charters_judged, judged_befo
 from charter.runs.store import Store
 from charter.spec.datasheet import read_answers
 from charter.spec.model import Charter
+from charter.tasks.task import Task
 from charter.training.starting import together
 
 
@@ -89,6 +95,7 @@ def run(
     store: Path | None = None,
     release_to: Path | None = None,
     draft: bool = False,
+    continue_from: Path | None = None,
     on_event: Callable[[Event], None] | None = None,
     on_progress: OnProgress | None = None,
     world: World = ALONE,
@@ -97,8 +104,10 @@ def run(
 
     A run that was interrupted goes on where it stopped; a second run of the same charter does no work twice.
     `store` is `runs` and `release_to` is `release` beside the charter file unless told otherwise. With `draft` a
-    model whose limits are not kept is packed as well, marked as refused everywhere. `world`: the processes that share
-    the training (`charter.models.world.joined`), of which this is the first; alone, it starts those that the charter asks for.
+    model whose limits are not kept is packed as well, marked as refused everywhere. `continue_from`: a released bundle that the
+    model goes on from, by the charter's section `continual`. `world`: the processes that share
+    the training (`charter.models.world.joined`), of which this is the first; alone, it starts those that the charter asks
+    for.
 
     Raises:
         CharterFileError: the charter can't be followed; nothing was run.
@@ -106,29 +115,34 @@ def run(
         CharterError: the signing key, what stands where the bundle goes, the data, the base model or the store stopped
             it; the message says what to do.
     """
-    charter = spec.read(charter_file)
     folder = charter_file.resolve().parent
+    charter = spec.read(charter_file)
+    if continue_from is not None:
+        charter = continued(charter, continue_from, folder)
     kept = Store((store or folder / "runs").absolute())
     place = (release_to or folder / "release").absolute()
     sign_with = _key(charter.release.sign, folder)
     _check_release(charter, place, sign_with, draft=draft)
     check_search(charter)
+    ancestor = open_ancestor(charter, folder)
+    check_continual(charter, ancestor)
     teacher = find_teacher(charter, folder)
     trackers = make_trackers(charter)
     answers = _datasheet(charter, folder)
     tell: OnProgress = on_progress or _silent
     if world is ALONE and charter.training.engine == "ray":
-        told = run_on_ray(
-            charter_file, charter.training.workers, store=kept.root, release_to=place, draft=draft
-        )
-        return _found(told)
+        ancestor_at = None if continue_from is None else continue_from.absolute()
+        asked = {"store": kept.root, "release_to": place, "draft": draft, "continue_from": ancestor_at}
+        return _found(run_on_ray(charter_file, charter.training.workers, **asked))
     with (
         together(charter.training.workers) if world is ALONE else nullcontext(world) as shared,
         begin_run(kept, run_name(charter.name), charter.digest, on_event) as going,
         tracked(going, charter, folder, trackers) as tracking,
     ):
-        data = prepare_data(going, charter, folder)
-        begun = begin_base(going, charter, folder, data, tell, shared)
+        went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), ancestor)
+        data = went_on.data
+        begun = begin_base(going, charter, folder, data, tell, shared, ancestor=ancestor)
+        _check_forms(charter, begun.base)
         taught = teach(going, charter, teacher, data, tell)
         searched = search_settings(
             going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), shared, taught
@@ -148,12 +162,20 @@ def run(
         exports = [
             export_model(going, charter, data, trained, name, tell) for name in charter.release.formats
         ]
-        findings: list[Finding] = [*data.findings, *begun.findings, *searched.findings, *trained.findings]
+        findings: list[Finding] = [
+            *data.findings,
+            *went_on.findings,
+            *begun.findings,
+            *searched.findings,
+            *trained.findings,
+        ]
         answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
         nearest = answer_nearest(going, charter, data, trained, tell)
         for exported, held_out in zip(exports, answered, strict=True):
             findings += audit(going, charter, data, trained, exported, held_out, nearest)
             findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
+            findings += judge_earlier(going, charter, went_on, ancestor, exported, tell)
+        findings += judge_before(going, charter, data, ancestor, trained, tell)
 
         test = {"test_digest": data.test_digest, "data_id": charter.data_id}
         before: dict[str, Any] = {**judged_before(kept, charter_digest=charter.digest, **test)}
@@ -161,8 +183,14 @@ def run(
         note_judged(kept, charter_digest=charter.digest, run_id=going.id, **test)
         verdicts = judge(charter, findings, {one.format: one.digest for one in exports})
         kept_all = released(verdicts)
+        weights = next((one for one in exports if one.format == ROOT_FORM), exports[0])
+        left = leave(going, charter, data, weights, ancestor) if kept_all or draft else NOTHING
         preparation = preparation_facts(charter, data, exports)
-        origin = provenance(going, charter, data, trained, exports, begun.origin)
+        lineage = ancestor.lineage if ancestor is not None else ()
+        digests = {one.format: said.digest for one, said in zip(exports, answered, strict=True)}
+        origin = provenance(
+            going, charter, data, trained, exports, begun.origin, lineage, answers=digests, left=left.facts
+        )
         if taught is not None:
             origin["teacher"] = dict(taught.origin)
         origin["preparation_digest"] = value_digest(preparation)
@@ -189,8 +217,12 @@ def run(
                 charter_text=spec.written(charter),
                 report=page,
                 sign_with=sign_with,
+                beside=left.files,
             )
-            bundle = pack(contents, _destination(charter, place, kept_all))
+            bundle = _destination(charter, place, kept_all)
+            if ancestor is not None and ancestor.bundle.folder.resolve() == bundle.resolve():
+                going.note("release", f"{bundle} is replaced: it was the bundle that this model goes on from")
+            pack(contents, bundle)
         # Only now: a run that ends before its bundle is in place must not leave a record or a page that says "released".
         report = going.folder / "report.html"
         write_record(going.folder / RECORD, record)
@@ -238,6 +270,15 @@ def _check_release(charter: Charter, place: Path, sign_with: Path | None, *, dra
         check_key(sign_with)
     for kept_all in (True, False) if draft else (True,):
         check_destination(_destination(charter, place, kept_all))
+
+
+def _check_forms(charter: Charter, base: Base) -> None:
+    """Find before any training what would keep this base from a form that is released."""
+    task: Task = plugins.make("task", charter.task.use, charter.task.options)
+    for name in charter.release.formats:
+        exporter: Exporter = plugins.make("exporter", name, {})
+        if exporter.check_base is not None:
+            exporter.check_base(base, task)
 
 
 def _tell_of_earlier(run: Run, bundle: Path) -> None:

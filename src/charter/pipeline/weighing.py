@@ -20,6 +20,7 @@ from charter.release.manifest import ROOT_FORM
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
+from charter.spec.forms import PEFT
 from charter.spec.model import Charter
 
 VERSION = 2
@@ -72,7 +73,7 @@ def weigh_form(
 
 def _on_gpu(exported: Exported) -> bool:
     """Whether torch computes it on a GPU; graphs are computed by the processor."""
-    return exported.format == ROOT_FORM and pick_device().type == "cuda"
+    return exported.format in (ROOT_FORM, PEFT) and pick_device().type == "cuda"
 
 
 def _timed(charter: Charter, data: PreparedData, exported: Exported, test: Answers) -> list[float]:
@@ -82,7 +83,7 @@ def _timed(charter: Charter, data: PreparedData, exported: Exported, test: Answe
     clock = time.perf_counter if _on_gpu(exported) else time.process_time
     threads = torch.get_num_threads()
     try:
-        model = exported.exporter.open(exported.folder, exported.task, 1)
+        model = exported.opened(1)
         torch.set_num_threads(1)
         tokenizer = load_tokenizer(exported.folder)
         rows = test.rows.sample(min(TIMED, test.rows.height), seed=charter.training.seed, shuffle=True)

@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Contents:
     """What goes into a bundle. report: the page's HTML; sign_with: a private EC key (PEM) or None.
 
     forms: the folder of each released form, the default one first. preparation: what new rows go through; its digest
-    stands in the record's provenance.
+    stands in the record's provenance. beside: further files by their names in the bundle, below `charter/`.
     """
 
     record: Record
@@ -48,6 +48,7 @@ class Contents:
     charter_text: str
     report: str
     sign_with: Path | None
+    beside: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,8 @@ def _write(contents: Contents, folder: Path) -> None:
     write_text(proof / "report.html", contents.report)
     write_text(folder / DATASHEET, datasheet_markdown(record))
     write_json(folder / CROISSANT, croissant(record))
+    for name, source in contents.beside.items():
+        shutil.copyfile(source, folder / name)
     files = {name: file_digest(path) for name, path in folder_files(folder).items()}
     manifest = Manifest(
         format=FORMAT,

@@ -6,11 +6,14 @@ from typing import Any
 
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
+from charter.release.report.continual import continual_lines
 from charter.release.report.forms import forms_table
+from charter.release.report.lineage import lineage_lines
 from charter.release.report.origin import descriptions_of
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
 from charter.runs.findings import Finding
+from charter.spec.metrics import SENTENCE_PAIRS
 
 _EACH = ", top_k=None"
 PIPELINES: Mapping[str, str] = {
@@ -25,12 +28,14 @@ PIPELINES: Mapping[str, str] = {
     "multiple_choice": "multiple-choice",
     "token_classification": "token-classification",
     "masked_language_modelling": "fill-mask",
+    **dict.fromkeys(SENTENCE_PAIRS, "fill-mask"),
     "causal_language_modelling": "text-generation",
 }
 """The hub's name for each task that a plain transformers pipeline can do; a plug-in's task has none."""
 HOW_LONG: Mapping[str, str] = {
     "question_answering": "read in windows of {length} tokens, whole",
     "masked_language_modelling": "read in pieces of {length} tokens, whole",
+    **dict.fromkeys(SENTENCE_PAIRS, "read in pieces of {length} tokens, whole"),
     "causal_language_modelling": "read in pieces of {length} tokens, whole",
 }
 """How texts longer than the model reads were judged, where they were not cut."""
@@ -58,6 +63,11 @@ READ_AS: Mapping[str, str] = {
     "multiple_choice": "The text goes in once for each choice, as a pair with it; the highest of the logits names the answer.",
     "masked_language_modelling": "`charter predict` tells how surprised the model is by a text's own hidden tokens: its perplexity.",
     "causal_language_modelling": "`charter predict` tells how surprised the model is by a text's own tokens: its perplexity.",
+    **dict.fromkeys(
+        SENTENCE_PAIRS,
+        "The model has two heads, for hidden tokens and for pairs of segments (class 0: the second follows the first): transformers "
+        "opens both as `AutoModelForPreTraining`. `charter predict` tells a text's perplexity.",
+    ),
     "regression": "The score is the number itself, in the target's own units{shift}.",
 }
 """What plain transformers' outputs mean, where that is not plain from their names."""
@@ -82,11 +92,14 @@ SNIPPETS: Mapping[str, tuple[str, ...]] = {
             "print(vectors / vectors.norm(dim=-1, keepdim=True))",
         ),
     ),
-    "masked_language_modelling": (
-        "from transformers import pipeline",
-        "",
-        'fill = pipeline("fill-mask", model="FOLDER")',
-        'print(fill(f"... {fill.tokenizer.mask_token} ..."))',
+    **dict.fromkeys(
+        ("masked_language_modelling", *SENTENCE_PAIRS),
+        (
+            "from transformers import pipeline",
+            "",
+            'fill = pipeline("fill-mask", model="FOLDER")',
+            'print(fill(f"... {fill.tokenizer.mask_token} ..."))',
+        ),
     ),
     "multiple_choice": (
         "from transformers import AutoModelForMultipleChoice, AutoTokenizer",
@@ -162,6 +175,7 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
     yield from _formats(record)
     yield from _scores(record)
     yield from _groups(record)
+    yield from continual_lines(record)
     yield from _use(record, preparation, kind)
     yield from _origin(record)
 
@@ -356,6 +370,7 @@ def _begun(record: Record) -> Iterator[str]:
         yield f"- No base model: {model.begins_with}, random weights and a tokenizer learned from the texts."
     else:
         yield f"- Base model: `{model.base}`; its licence is its publisher's and is not recorded here."
+    yield from lineage_lines(record)
     if before is None:
         return
     texts = first(record.findings, "pretraining", "rows", split="train", of="texts")

@@ -4,24 +4,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from charter import plugins
 from charter.audits.pairing import Difference, Pairing, holm
+from charter.errors import OptionError
 from charter.release.judge import Outcome
 from charter.release.record import Record
 from charter.release.selection import findings_of, first, headline, main_scores
 from charter.runs.findings import Finding
 from charter.spec.differences import Change, differences
-from charter.spec.metrics import ERRORS
+from charter.spec.metrics import ERRORS, OF_TOKENS
+from charter.spec.use import Use
 
 Conclusion = Literal["better", "worse", "not shown", "apart", "overlapping", "not comparable"]
 COSTS = (
     "training_seconds",
+    "pretraining_seconds",
+    "teaching_seconds",
+    "learning_seconds",
     "run_seconds",
     "answer_milliseconds",
     "energy_joules",
+    "training_tokens",
+    "pretraining_tokens",
     "trainable_parameters",
     "parameters",
     "size_bytes",
 )
+BESIDE = ("pretraining_seconds", "teaching_seconds", "learning_seconds", "pretraining_tokens")
+"""Costs of what only some runs do before they learn their task: told where any of them does."""
+BITS = "bits_per_byte"
+"""The score of language models that compares across tokenizers."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +60,19 @@ class Pair:
 
 @dataclass(frozen=True)
 class Score:
-    """A score on one slice: each run's finding, None where the run has none."""
+    """A score on one slice: each run's finding, None where the run has none.
+
+    apart: why each run's can't be put beside the first one's, "" where it can.
+    """
 
     metric: str
     slice: Mapping[str, str]
     findings: tuple[Finding | None, ...]
+    apart: tuple[str, ...] = ()
+
+    def beside(self, place: int) -> Finding | None:
+        """A run's finding, None where it can't be put beside the first one's."""
+        return None if self.apart and self.apart[place] else self.findings[place]
 
     @property
     def common(self) -> bool:
@@ -69,14 +89,50 @@ class Comparison:
 
     @property
     def headline(self) -> str:
-        """The score that the conclusion reads: the first run's headline."""
-        return headline(self.runs[0].record)
+        """The score that the conclusion reads: the first run's headline.
+
+        Of causal language models that count other tokens it is the bits per byte, which they share.
+        """
+        own = headline(self.runs[0].record)
+        others = range(1, len(self.runs))
+        if any(self.why_apart(place, own) for place in others) and not any(
+            self.why_apart(place, BITS)
+            or first(main_scores(self.runs[place].record), "performance", BITS) is None
+            for place in (0, *others)
+        ):
+            return BITS
+        return own
+
+    def why_apart(self, place: int, metric: str) -> str:
+        """Why a run's score says nothing beside the first one's, whatever their values; empty where it does.
+
+        Perplexity and what else counts tokens is of one tokenizer and one way of hiding; bits per byte are of any tokenizer.
+        """
+        if metric not in OF_TOKENS and metric != BITS:
+            return ""
+        ours, theirs = self.runs[0].record, self.runs[place].record
+        if ours.charter.task.use != theirs.charter.task.use:
+            return "their tasks differ"
+        if _filled(ours.charter.task) != _filled(theirs.charter.task):
+            return "they hide tokens in different ways"
+        if metric != BITS and not _one_tokenizer(ours, theirs):
+            return "it counts tokens, and theirs are those of different tokenizers"
+        return ""
 
     def scores(self) -> tuple[Score, ...]:
         """The scores over all test rows, the headline first, then those that only some runs have."""
         each = [{one.metric: one for one in main_scores(run.record)} for run in self.runs]
         names = list(dict.fromkeys(metric for one in each for metric in one))
-        found = [Score(name, {}, tuple(one.get(name) for one in each)) for name in names]
+        places = range(len(self.runs))
+        found = [
+            Score(
+                name,
+                {},
+                tuple(one.get(name) for one in each),
+                tuple(self.why_apart(place, name) if name in each[place] else "" for place in places),
+            )
+            for name in names
+        ]
         return tuple(sorted(found, key=lambda score: (score.metric != self.headline, not score.common)))
 
     def slices(self) -> tuple[Score, ...]:
@@ -97,13 +153,31 @@ class Comparison:
                 }
             )
         keys = list(dict.fromkeys(key for one in each for key in one))
-        return tuple(Score(key[0], dict(key[1]), tuple(one.get(key) for one in each)) for key in keys)
+        return tuple(
+            Score(
+                key[0],
+                dict(key[1]),
+                tuple(one.get(key) for one in each),
+                tuple(self.why_apart(place, key[0]) for place in range(len(each))),
+            )
+            for key in keys
+        )
 
     def costs(self) -> Mapping[str, tuple[float | None, ...]]:
         """What each run cost, by those names in COSTS that any run tells; None where another does not."""
         each = [_costs(run) for run in self.runs]
         told = {name: tuple(one[name] for one in each) for name in COSTS}
-        return {name: values for name, values in told.items() if any(one is not None for one in values)}
+        return {
+            name: values
+            for name, values in told.items()
+            if any(one is not None for one in values) and (name not in BESIDE or self._begin_apart)
+        }
+
+    @property
+    def _begin_apart(self) -> bool:
+        """Whether any run learned something before its task, or asked a teacher."""
+        each = [_costs(run) for run in self.runs]
+        return any(one[name] for one in each for name in ("pretraining_seconds", "teaching_seconds"))
 
     def limits(self) -> Mapping[str, tuple[Outcome | None, ...]]:
         """Each limit that any charter states and how it came out for each run; None where the run's charter has it not."""
@@ -116,9 +190,18 @@ class Comparison:
         return differences([run.record.charter for run in self.runs])
 
     def difference(self, pair: Pair, metric: str) -> Difference | None:
-        """The paired difference of a score, if there is one."""
+        """The paired difference of a score, if there is one that says something."""
+        if self.why_apart(pair.place, metric):
+            return None
         known = pair.pairing.differences if pair.pairing is not None else ()
         return next((one for one in known if one.metric == metric), None)
+
+    def meaningful(self, pair: Pair) -> Pair:
+        """A pair with those differences alone that say something."""
+        if pair.pairing is None:
+            return pair
+        kept = [one for one in pair.pairing.differences if not self.why_apart(pair.place, one.metric)]
+        return replace(pair, pairing=replace(pair.pairing, differences=tuple(kept)))
 
     def conclusion(self, pair: Pair, metric: str | None = None) -> Conclusion:
         """What the evidence says of a run beside the first one, by a score (the headline if none is named).
@@ -127,6 +210,8 @@ class Comparison:
         are apart.
         """
         name = metric or self.headline
+        if self.why_apart(pair.place, name):
+            return "not comparable"
         found = self.difference(pair, name)
         if found is not None:
             return _concluded(found)
@@ -160,7 +245,7 @@ class Comparison:
             "second": self.runs[pair.place].record.run_id,
             "conclusion": self.conclusion(pair),
             "paired": pair.pairing is not None,
-            "because": pair.because or None,
+            "because": pair.because or self.why_apart(pair.place, self.headline) or None,
             "shared_rows": pair.shared_rows,
         }
         told = {} if pair.pairing is None else asdict(pair.pairing)
@@ -173,6 +258,26 @@ class Comparison:
         from charter.release.report.notebook import comparison_html
 
         return comparison_html(self)
+
+
+def began(record: Record) -> dict[str, Any]:
+    """What a run's model began from: base or new model, what it learned before, its ancestors, its teacher, what learned.
+
+    Keys whose answer is nothing are left out.
+    """
+    model, before, origin = record.charter.model, record.charter.pretraining, record.provenance
+    texts = first(record.findings, "pretraining", "rows", split="train", of="texts")
+    teacher = origin.get("teacher") or {}
+    said = {
+        "base": model.base,
+        "architecture": None if model.architecture is None else model.architecture.use,
+        "pretraining": None if before is None else before.objective.use,
+        "pretraining_texts": None if texts is None or texts.value is None else int(texts.value),
+        "ancestors": [str(one.get("name", "")) for one in origin.get("ancestors") or ()],
+        "teacher": teacher.get("name") or teacher.get("reference"),
+        "adapt": model.adapt.use,
+    }
+    return {name: one for name, one in said.items() if one}
 
 
 def adjusted(pairs: Sequence[Pair]) -> tuple[Pair, ...]:
@@ -214,6 +319,8 @@ def _concluded(found: Difference) -> Conclusion:
 def _costs(run: Compared) -> dict[str, float | None]:
     record = run.record
     told = {one.metric: one.value for one in record.findings if one.area == "training"}
+    before = {one.metric: one for one in record.findings if one.area == "pretraining" and not one.slice}
+    read = {name: one.value for name, one in before.items()}
     stages = [(str(stage["name"]), float(stage.get("seconds", 0.0))) for stage in record.stages]
     answer = next((seconds for name, seconds in stages if name.partition(" ")[0] == "answer"), None)
     held_out = sum(
@@ -224,8 +331,17 @@ def _costs(run: Compared) -> dict[str, float | None]:
         and one.slice.get("split") in ("validation", "calibration", "test")
         and len(one.slice) == 1
     )
+    taught = sum(seconds for name, seconds in stages if name == "teach")
+    training, pretraining = told.get("seconds"), read.get("seconds") or 0.0
+    curve = before.get("learning_curve")
+    history = curve.attachment["history"] if curve is not None and curve.attachment is not None else ()
     return {
-        "training_seconds": told.get("seconds"),
+        "training_seconds": training,
+        "pretraining_seconds": pretraining,
+        "teaching_seconds": taught,
+        "learning_seconds": None if training is None else training + pretraining + taught,
+        "training_tokens": _tokens_read(told.get("tokens"), record.history),
+        "pretraining_tokens": _tokens_read(read.get("tokens"), history) if before else 0.0,
         "run_seconds": sum(seconds for _, seconds in stages) if stages else None,
         "answer_milliseconds": 1000 * answer / held_out if answer is not None and held_out else None,
         "energy_joules": told.get("energy_joules"),
@@ -235,12 +351,37 @@ def _costs(run: Compared) -> dict[str, float | None]:
     }
 
 
+def _tokens_read(tokens: float | None, history: Sequence[Mapping[str, Any]]) -> float | None:
+    """The tokens that training read: those of an epoch as often as they were read; None where that is not known."""
+    if tokens is None:
+        return None
+    return tokens * max((float(entry["epoch"]) for entry in history if "epoch" in entry), default=0.0)
+
+
+def _filled(task: Use) -> Mapping[str, Any]:
+    """A task's options with its defaults; as they are written where the plug-in is not installed."""
+    try:
+        return plugins.resolve("task", task.use, task.options)
+    except OptionError:
+        return task.options
+
+
+def _one_tokenizer(ours: Record, theirs: Record) -> bool:
+    """Whether two runs surely have one tokenizer: the same file, or one base that brings it."""
+    files = [one.provenance.get("tokenizer") for one in (ours, theirs)]
+    if None not in files:
+        return files[0] == files[1]
+    bases = [(one.provenance.get("base") or {}).get("digest") for one in (ours, theirs)]
+    return bases[0] is not None and bases[0] == bases[1]
+
+
 def _run_json(run: Compared) -> dict[str, Any]:
     return {
         "run": run.record.run_id,
         "label": run.label,
         "charter": run.record.charter.name,
         "charter_digest": run.record.charter.digest,
+        "began": began(run.record),
         "status": run.record.status,
         "created": run.record.created,
         "test_digest": run.record.provenance.get("data", {}).get("test_digest"),
@@ -256,4 +397,5 @@ def _score_json(score: Score) -> dict[str, Any]:
         else {name: getattr(one, name) for name in kept if getattr(one, name) not in (None, "")}
         for one in score.findings
     ]
-    return {"metric": score.metric, "slice": dict(score.slice), "common": score.common, "values": values}
+    told = {"metric": score.metric, "slice": dict(score.slice), "common": score.common, "values": values}
+    return {**told, "apart": list(score.apart)} if any(score.apart) else told

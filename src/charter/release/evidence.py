@@ -22,6 +22,7 @@ from charter.release.manifest import (
     read_preparation,
 )
 from charter.release.record import Record, read_record
+from charter.release.report.lineage import lineage_told
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings
@@ -62,6 +63,7 @@ def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> l
         story = _read(folder, manifest)
         own = _made_by_this_version(story.record)
         lines = [*_identity(story, manifest, own), *_verdicts(story, manifest, own), *_files(story)]
+        lines += [Line(True, told) for told in lineage_told(story.provenance)]
         if words and own:
             lines += _words(story)
         elif words:
@@ -141,9 +143,12 @@ def _verdicts(story: _Story, manifest: Manifest, own: bool) -> Iterator[Line]:
 
 
 def _ties(story: _Story, manifest: Manifest, digests: Mapping[str, str], *, judged: bool) -> Iterator[Line]:
-    """Whether there is evidence of every form, and of nothing else but the base that they were made from."""
-    base = (story.provenance.get("base") or {}).get("digest")
-    measured = {one.of for one in story.findings if one.split == "test" and one.of} - {base}
+    """Whether there is evidence of every form, and of nothing else but the base that they were made from, as it was and is."""
+    bases = {
+        (story.provenance.get("base") or {}).get("digest"),
+        (story.provenance.get("pretraining") or {}).get("before_digest"),
+    }
+    measured = {one.of for one in story.findings if one.split == "test" and one.of} - bases
     if manifest.format > 1 and dict(manifest.forms) != digests:
         yield Line(False, "the digests of the manifest's forms are not those of its files")
     if tuple(digests) != story.record.charter.release.formats:

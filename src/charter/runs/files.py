@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic_core import from_json
 
 
@@ -45,33 +47,60 @@ def write_table(path: Path, frame: pl.DataFrame) -> None:
 
 
 ROW_GROUP = 65_536
-"""Rows of one group of a table that is written piece by piece: the file does not depend on the size of the pieces."""
+GROUP_BYTES = 1 << 25
+"""A group of a table that is written piece by piece has so many rows, and bytes of text, at most (one row may have more).
+
+The file does not depend on the size of the pieces.
+"""
 
 
 def write_table_of(path: Path, frames: Iterable[pl.DataFrame]) -> None:
     """Write a table that is given piece by piece, at least one, as zstd Parquet; one group of rows is held at a time."""
     import pyarrow.parquet
 
-    waiting: list[pl.DataFrame] = []
-    held = 0
     with path.open("wb") as stream:
         writer: pyarrow.parquet.ParquetWriter | None = None
-        for frame in frames:
-            if writer is None:
-                schema = _arrow(frame.clear()).schema
-                writer = pyarrow.parquet.ParquetWriter(stream, schema, compression="zstd")
-            waiting.append(frame)
-            held += frame.height
-            while held >= ROW_GROUP:
-                whole = pl.concat(waiting)
-                writer.write_table(_arrow(whole[:ROW_GROUP]), row_group_size=ROW_GROUP)
-                waiting = [whole[ROW_GROUP:]]
-                held -= ROW_GROUP
+        for group in _groups(frames):
+            arrow = _arrow(group)
+            writer = writer or pyarrow.parquet.ParquetWriter(stream, arrow.schema, compression="zstd")
+            if group.height:
+                writer.write_table(arrow, row_group_size=ROW_GROUP)
         if writer is None:
             raise ValueError("a table needs at least one piece, which says its columns")
-        if held:
-            writer.write_table(_arrow(pl.concat(waiting)), row_group_size=ROW_GROUP)
         writer.close()
+
+
+def text_bytes(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """(rows,) the bytes of each row's texts, in UTF-8."""
+    texts = [
+        pl.col(name).str.len_bytes().fill_null(0) for name, kind in frame.schema.items() if kind == pl.String
+    ]
+    if not texts:
+        return np.zeros(frame.height, dtype=np.int64)
+    return frame.select(pl.sum_horizontal(texts).cast(pl.Int64).alias("bytes"))["bytes"].to_numpy()
+
+
+def _groups(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows, group by group; a group ends before the row that would make it too large."""
+    waiting: list[pl.DataFrame] = []
+    rows = size = 0
+    for frame in frames:
+        ends = np.cumsum(text_bytes(frame))
+        start = 0
+        while start < frame.height:
+            before = int(ends[start - 1]) if start else 0
+            fits = int(np.searchsorted(ends, before + GROUP_BYTES - size, side="right"))
+            end = min(max(fits, start + (not rows)), start + ROW_GROUP - rows)
+            waiting.append(frame[start:end])
+            if end < frame.height:
+                yield pl.concat(waiting)
+                waiting, rows, size = [], 0, 0
+            else:
+                rows, size = rows + end - start, size + int(ends[end - 1]) - before
+            start = end
+        waiting = waiting or [frame.clear()]
+    if waiting:
+        yield pl.concat(waiting)
 
 
 def _arrow(frame: pl.DataFrame) -> Any:

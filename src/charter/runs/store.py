@@ -131,6 +131,18 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
+    def with_digest(self, digest: str) -> Artifact | None:
+        """An artefact of this content, whatever it was made from, if one is there and whole; else None."""
+        for record in sorted((self.root / "artefacts").glob("*/artefact.json")):
+            try:
+                is_it = read_json(record)["digest"] == digest
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            found = self.find(record.parent.name) if is_it else None
+            if found is not None and found.digest == digest:
+                return found
+        return None
+
     def make(
         self,
         stage: Stage,

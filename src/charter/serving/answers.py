@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -252,7 +253,7 @@ def open_answerer(bundle: Bundle, *, engine: str | None = None, threads: int | N
             plugins.resolve("preparation", use.use, use.options)
         exporter: Exporter = plugins.make("exporter", form, {})
         check_installed(form, exporter)
-        model, tokenizer = exporter.open(place, task, threads), load_tokenizer(place)
+        model, tokenizer = exporter.opened(place, task, threads, _bases(bundle)), load_tokenizer(place)
     except (ModelError, OptionError) as error:
         raise BundleError(f"{place} can't be used: {error}") from None
     return Answerer(
@@ -264,6 +265,11 @@ def open_answerer(bundle: Bundle, *, engine: str | None = None, threads: int | N
         model=model,
         tokenizer=tokenizer,
     )
+
+
+def _bases(bundle: Bundle) -> tuple[Path, ...]:
+    """Where a base that a charter names by a path may lie: from beside its charter, and from where one is."""
+    return (bundle.folder.absolute().parent.parent, Path.cwd())
 
 
 def _form(bundle: Bundle, engine: str | None) -> str:

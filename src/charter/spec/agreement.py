@@ -1,13 +1,15 @@
 """What can be seen only when keys are looked at together: roles of columns, the split, audits and limits."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from charter import plugins
+from charter.spec.ancestors import continual_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
+from charter.spec.forms import form_problems
 from charter.spec.limits import Limit
 from charter.spec.messages import told
 from charter.spec.metrics import (
@@ -22,13 +24,12 @@ from charter.spec.metrics import (
     why_pointless,
 )
 from charter.spec.model import MIXING
-from charter.spec.parts import Parts
+from charter.spec.parts import Parts, Say
 from charter.spec.search import KEYS, Choices
+from charter.spec.texts import check_texts
 from charter.spec.training import CONTRASTED, Training, learns_from_descriptions
 from charter.spec.use import Use
 
-Say = Callable[[Path_, str], None]
-"""Notes a problem at a path of the file."""
 RESERVED = ("_row", "_place", "_split", "_unit", "_target")
 FRACTIONS = ("test", "validation", "calibration")
 
@@ -41,7 +42,8 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _preparations(parts, say)
     _objective(parts, say)
     _search(parts, say)
-    _pretraining(parts, say)
+    check_texts(parts, say)
+    continual_problems(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 
@@ -331,16 +333,6 @@ def _objective(parts: Parts, say: Say) -> None:
         )
 
 
-def _pretraining(parts: Parts, say: Say) -> None:
-    """Texts without labels teach a language model only."""
-    use: Use | None = parts.one("pretraining", "objective") if parts.stands("pretraining") else None
-    if use is not None and use.use in plugins.BUILT_IN["task"] and use.use not in LANGUAGE_MODELS:
-        say(
-            ("pretraining", "objective"),
-            f"'{use.use}' learns from labels, and these texts have none; accepted are {', '.join(LANGUAGE_MODELS)}",
-        )
-
-
 def _search(parts: Parts, say: Say) -> None:
     """What can't be searched: without validation rows, nothing at all, or a value that the key itself does not accept."""
     where, stated = ("training", "search"), parts.at("training", "search")
@@ -404,6 +396,8 @@ def _audits(parts: Parts, say: Say) -> None:
         if name in formats:
             say(path, f"format '{name}' stands twice; keep one")
         formats.add(name)
+    for path, because in form_problems(parts):
+        say(path, because)
 
 
 def _limits(parts: Parts, say: Say) -> None:
@@ -428,4 +422,4 @@ def _measuring(parts: Parts) -> Measuring | None:
         return None
     training: Training | None = parts.one("training")
     described = training is not None and learns_from_descriptions(task, training)
-    return Measuring(audits, task.use, groups, described)
+    return Measuring(audits, task.use, groups, described, parts.stands("continual"))

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from charter.errors import CharterFileError, Problem
 from charter.spec.agreement import check_agreement
 from charter.spec.document import Document, Path_
+from charter.spec.learning import check_learning
 from charter.spec.messages import is_ghost, told
 from charter.spec.model import Charter
 from charter.spec.notes import notes
@@ -53,6 +54,7 @@ def check(document: Document) -> Charter:
     parts = Parts(value)
     check_agreement(parts, say)
     check_places(parts, document.folder, say)
+    check_learning(parts, document.folder, say)
     if problems or charter is None:
         raise CharterFileError(list(dict.fromkeys(problems)))
     return charter

@@ -25,6 +25,11 @@ class Split(Section):
     calibration: Fraction | None = Field(None, description="share for temperature scaling (default 0.05)")
     column: Column | None = Field(None, description="column holding train, validation, calibration or test")
     time: Column | None = Field(None, description="column to order by: the newest rows become the test split")
+    tail: Truth = Field(
+        False,
+        description="hold out the end of each text in place of whole texts, of the shares given (test 0.15 by default): for language "
+        "models that learn from few long texts",
+    )
     stratify: Truth = Field(True, description="keep the target's balance in every split")
     similarity: Number = Field(
         0.8,
@@ -39,6 +44,10 @@ class Split(Section):
         fractions = [value for value in (self.test, self.validation, self.calibration) if value is not None]
         if self.column is not None and (self.time is not None or fractions):
             raise ValueError("a split by 'column' takes no fractions and no 'time': the column says it all")
+        if self.tail and (self.column is not None or self.time is not None):
+            raise ValueError(
+                "'tail' parts each text itself, so rows are not split by a column; remove one of the two"
+            )
         if sum(fractions) >= 1:
             raise ValueError(f"the fractions add up to {sum(fractions):g}: nothing is left to train on")
         return self

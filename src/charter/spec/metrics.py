@@ -17,9 +17,13 @@ HEADLINES: Mapping[str, str] = {
     "ordinal": "quadratic_weighted_kappa",
     "masked_language_modelling": "token_accuracy",
     "multiple_choice": "accuracy",
+    "next_sentence_prediction": "token_accuracy",
     "question_answering": "answer_f1",
     "regression": "r2",
+    "replaced_token_detection": "detection_f1",
     "sentence_embedding": "ndcg_at_10",
+    "sentence_order_prediction": "token_accuracy",
+    "simcse": "ndcg_at_10",
     "sentence_similarity": "pearson",
     "token_classification": "micro_f1",
 }
@@ -30,7 +34,18 @@ _MICRO = ("micro_f1", "micro_precision", "micro_recall")
 _PROBABILITIES = ("expected_calibration_error", "brier", "negative_log_likelihood")
 EMBEDDINGS = ("sentence_embedding", "sentence_similarity")
 """Tasks that give vectors, and state no probabilities."""
-LANGUAGE_MODELS = ("causal_language_modelling", "masked_language_modelling")
+HEADS_KEPT = ("classification", "text_pair_classification")
+"""Tasks whose heads can go on from a released bundle, also with more classes."""
+SENTENCE_PAIRS = ("next_sentence_prediction", "sentence_order_prediction")
+"""Tasks that learn from pairs of segments of texts, beside hidden tokens."""
+BEFORE_A_TASK = ("replaced_token_detection", "simcse")
+"""What teaches a base before a task and is no task by itself: it is judged by other answers than what is released gives."""
+LANGUAGE_MODELS = (
+    "causal_language_modelling",
+    "masked_language_modelling",
+    *SENTENCE_PAIRS,
+    *BEFORE_A_TASK,
+)
 """Tasks that learn from texts without labels, and state no probability of an answer."""
 WITHOUT_TARGET = ("sentence_embedding", *LANGUAGE_MODELS)
 WITHOUT_CLASSES = (*EMBEDDINGS, *LANGUAGE_MODELS)
@@ -46,6 +61,11 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "multiple_choice": ("accuracy",),
         "causal_language_modelling": ("token_accuracy", "perplexity", "bits_per_byte"),
         "masked_language_modelling": ("token_accuracy", "perplexity"),
+        "simcse": ("ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10", "alignment", "uniformity"),
+        "replaced_token_detection": (
+            "detection_f1", "detection_accuracy", "generator_perplexity", "generator_token_accuracy",
+        ),
+        **dict.fromkeys(SENTENCE_PAIRS, ("token_accuracy", "perplexity", "pair_accuracy")),
         "sentence_embedding": ("ndcg_at_10", "mrr_at_10", "recall_at_1", "recall_at_10"),
         "sentence_similarity": ("pearson", "spearman"),
         "question_answering": (
@@ -61,6 +81,14 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 """Audit -> task -> the scores measured over all rows and by each value of a group column."""
+OF_TOKENS = tuple(
+    metric
+    for metric in dict.fromkeys(
+        one for task in LANGUAGE_MODELS for one in OVERALL["performance"].get(task, ())
+    )
+    if metric != "bits_per_byte"
+)
+"""Scores of language models that count tokens, so that they compare between models of one tokenizer only."""
 _BY_CLASS = ("precision", "recall", "f1")
 PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {
@@ -77,6 +105,10 @@ PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """Audit -> task -> the scores measured for each class."""
 OF_FORMATS = ("format_agreement", "latency", "size")
 """What is measured of every released format, whatever the audits: with the first one, milliseconds per text, megabytes."""
+CONTINUAL = ("forgetting", "backward_transfer", "forward_transfer")
+"""What is measured of a model that goes on from an earlier one, whatever the audits, of the task's main score."""
+EARLIER_TASK = "earlier_task"
+"""The slice of an earlier task, by its data's id."""
 _OF_TEXTS = ("majority", "tfidf_logistic_regression")
 BASELINES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("classification", "text_pair_classification"), _OF_TEXTS),
@@ -99,7 +131,7 @@ OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "calibration": {"temperature": ("before",)},
 }
 """Audit -> slices of its own making, and their values."""
-SLICES = ("class", "baseline", "temperature", "split", "kind", "statistic")
+SLICES = ("class", "baseline", "temperature", "split", "kind", "statistic", EARLIER_TASK)
 """Names of slices that findings have already: a group column called so could not be told from them."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "latency": (0.0, inf),
@@ -112,17 +144,24 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "pearson": (-1.0, 1.0),
     "spearman": (-1.0, 1.0),
     "perplexity": (1.0, inf),
+    "generator_perplexity": (1.0, inf),
+    "alignment": (0.0, 4.0),
+    "uniformity": (-8.0, 0.0),
     "bits_per_byte": (0.0, inf),
     "mae": (0.0, inf),
     "macro_mae": (0.0, inf),
     "rmse": (0.0, inf),
     "interval_width": (0.0, inf),
     GAIN: (-1.0, 1.0),
+    **dict.fromkeys(CONTINUAL, (-1.0, 1.0)),
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
 ERRORS = (
     *_PROBABILITIES,
     "perplexity",
+    "generator_perplexity",
+    "alignment",
+    "uniformity",
     "bits_per_byte",
     "hamming_loss",
     "mae",
@@ -131,7 +170,7 @@ ERRORS = (
     "interval_width",
 )
 """Errors: of these less is better."""
-COSTS = ("latency", "size")
+COSTS = ("latency", "size", CONTINUAL[0])
 """Costs: of these less is better, too."""
 
 
@@ -139,13 +178,15 @@ COSTS = ("latency", "size")
 class Measuring:
     """What decides which metrics a run gives: built-in audits, a built-in task, the group columns.
 
-    described: whether what was learned is measured beside the classes' descriptions.
+    described: whether what was learned is measured beside the classes' descriptions. continual: whether the charter has that
+    section, so that what earlier tasks lost is measured.
     """
 
     audits: tuple[str, ...]
     task: str
     groups: tuple[str, ...]
     described: bool = False
+    continual: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -154,6 +195,7 @@ class Measuring:
         names += [name for audit in self.audits for name in per_class(audit, self.task)]
         names += [GAIN] if "performance" in self.audits else []
         names += OF_FORMATS
+        names += CONTINUAL if self.continual else ()
         return tuple(dict.fromkeys(names))
 
 
@@ -180,7 +222,7 @@ def audit_of(metric: str) -> str | None:
 
 def why_pointless(limit: Limit) -> str:
     """Why a limit on a metric known here says nothing or can never be kept, by its bound alone; empty where it is sound."""
-    if audit_of(limit.metric) is None and limit.metric not in OF_FORMATS:
+    if audit_of(limit.metric) is None and limit.metric not in (*OF_FORMATS, *CONTINUAL):
         return ""
     low, high = RANGES.get(limit.metric, (0.0, 1.0))
     upward = limit.comparison in (">=", ">")
@@ -203,7 +245,7 @@ def why_pointless(limit: Limit) -> str:
 
 def keeps_anything(limit: Limit) -> bool:
     """Whether every model keeps a limit, because its bound is the end of its metric's range."""
-    if audit_of(limit.metric) is None and limit.metric not in OF_FORMATS:
+    if audit_of(limit.metric) is None and limit.metric not in (*OF_FORMATS, *CONTINUAL):
         return False
     low, high = RANGES.get(limit.metric, (0.0, 1.0))
     return (limit.comparison, limit.bound) in ((">=", low), ("<=", high))
@@ -223,6 +265,8 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
         )
     if metric in OF_FORMATS:
         return f"{metric} is measured of each released format as a whole, by no slice" if limit.slices else ""
+    if metric in CONTINUAL:
+        return _why_not_continual(limit, measuring)
     audit = audit_of(metric)
     if audit is not None and audit not in measuring.audits:
         return f"{metric} is measured by the audit '{audit}', which the charter does not name; add {{use: {audit}}} to audits"
@@ -233,6 +277,17 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
     if metric == GAIN:
         return _why_no_gain(limit, (*BASELINES[task], *((NEAREST,) if measuring.described else ())))
     return _why_not_so_sliced(limit, audit, measuring)
+
+
+def _why_not_continual(limit: Limit, measuring: Measuring) -> str:
+    metric, slices = limit.metric, tuple(name for name, _ in limit.slices)
+    if not measuring.continual:
+        return f"{metric} is measured of a model that goes on from an earlier one: add a section continual, such as continual: {{}}"
+    if slices not in ((), (EARLIER_TASK,)):
+        return f"{metric} is measured over the earlier tasks together, and of each as {metric}[{EARLIER_TASK}=DATA ID]"
+    if slices and metric == CONTINUAL[2]:
+        return f"{metric} is about the new task, by no slice; remove the brackets"
+    return ""
 
 
 def _why_no_gain(limit: Limit, baselines: tuple[str, ...]) -> str:

@@ -17,8 +17,9 @@ from pydantic import (
     model_validator,
 )
 
+from charter.spec.continual import Continual
 from charter.spec.data import Data
-from charter.spec.fields import Fraction, Name, Number, Section, Whole
+from charter.spec.fields import Fraction, Name, Number, Section, Truth, Whole
 from charter.spec.limits import Limit, parse_limit
 from charter.spec.pretraining import Pretraining
 from charter.spec.training import DISTILLATION, Training
@@ -42,7 +43,15 @@ class Model(Section):
     base: str | None = Field(
         None,
         min_length=1,
-        description="sample:NAME, a local folder, or a hub id; none where the model is new",
+        description="sample:NAME, a local folder, a released bundle's folder, or a hub id; none where the model is new",
+    )
+    head: Literal["keep", "replace"] | None = Field(
+        None,
+        description="where the base is a released bundle of classification: keep its head, with rows for classes that are new, or "
+        "replace it; null: keep it where the task is the same, and one of the two sets of classes holds the other",
+    )
+    allow_refused: Truth = Field(
+        False, description="where the base is a bundle: start from a draft whose limits were not kept, too"
     )
     revision: str | None = Field(None, description="the hub revision (a commit) to load")
     architecture: Use | None = Field(
@@ -82,6 +91,16 @@ class Model(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _keeps_a_head(self) -> Self:
+        if self.head == "keep" and self.base is None:
+            raise ValueError("head: a new model has no head to keep; remove the key")
+        if self.head == "keep" and self.tokenizer is not None:
+            raise ValueError(
+                "head: words are added to the encoder alone, so a bundle's head can't go on beside tokenizer; remove one of the two"
+            )
+        return self
+
     @property
     def begins_with(self) -> str:
         """The base, or what is new, in words."""
@@ -90,8 +109,8 @@ class Model(Section):
         return f"a new {self.architecture.use}" if self.architecture is not None else ""
 
 
-MIXING = ("sentence_embedding",)
-"""Tasks in which the loss of an example depends on the others of its batch."""
+MIXING = ("sentence_embedding", "simcse")
+"""Tasks, and objectives of pre-training, in which the loss of an example depends on the others of its batch."""
 MIXING_OBJECTIVES = ("contrastive",)
 """Objectives in which it does."""
 
@@ -176,9 +195,14 @@ class Charter(Section):
     pretraining: Pretraining | None = Field(
         None, description="what the base learns from texts without labels, before the task"
     )
+    continual: Continual | None = Field(
+        None,
+        description="how a model goes on from a released bundle without forgetting, and what it leaves to the models after it",
+    )
     task: Use = Field(
         description="what is predicted: classification, multi_label_classification, text_pair_classification, ordinal, "
-        "regression, token_classification, question_answering, multiple_choice; or sentence_embedding, sentence_similarity"
+        "regression, token_classification, question_answering, multiple_choice; or sentence_embedding, sentence_similarity; or "
+        "masked_language_modelling, next_sentence_prediction, sentence_order_prediction, causal_language_modelling"
     )
     training: Training = Field(Training(), description="how the model learns")
     federation: dict[str, Any] | None = Field(None, description="not built yet")
@@ -206,6 +230,18 @@ class Charter(Section):
             raise ValueError(
                 f"task {self.task.use} compares each example with the others of its batch, so no example's influence can be "
                 "bounded alone, and a privacy budget promises nothing; take one of the two out"
+            )
+        before = self.pretraining
+        if self.privacy is not None and before is not None and before.objective.use in MIXING:
+            raise ValueError(
+                f"pretraining.objective {before.objective.use} compares each text with the others of its batch, so no text's "
+                "influence can be bounded alone, and a privacy budget promises nothing; take one of the two out"
+            )
+        told = self.continual
+        if self.privacy is not None and told is not None and (told.leaves or told.replay is not None):
+            raise ValueError(
+                "continual.remember, fisher and replay store training rows, or numbers made of them, beside what a privacy budget "
+                "covers; remove them, or the section privacy"
             )
         objective = self.training.objective
         if self.privacy is not None and objective is not None and objective.use in MIXING_OBJECTIVES:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,11 +11,16 @@ from charter.errors import MissingExtraError, Problem
 from charter.spec.agreement import lacks_validation
 from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
-from charter.spec.metrics import keeps_anything
+from charter.spec.metrics import HEADLINES, SENTENCE_PAIRS, keeps_anything
 from charter.spec.model import Charter
 from charter.spec.parts import Parts
 from charter.spec.places import base_folder, evaluation_sets
 from charter.spec.use import Use
+
+SUGGESTED = {"causal_language_modelling": "bits_per_byte", "masked_language_modelling": "perplexity"}
+"""Task -> the score that a limit is best on, where it is not the headline."""
+SURPRISES = {"bits_per_byte": "2.0", "perplexity": "50"}
+"""Scores that are better the lower they are, and a value to begin with."""
 
 
 def notes(document: Document, charter: Charter) -> list[Problem]:
@@ -59,7 +65,7 @@ def _release(charter: Charter) -> list[tuple[Path_, str]]:
             (
                 ("limits",),
                 "no limit is stated, so nothing is proven and the model is never released (`charter run --draft` packs a "
-                "draft); write one, such as macro_f1 >= 0.6",
+                f"draft); write one, such as {_example(charter.task.use)}",
             )
         )
     said += [
@@ -72,6 +78,12 @@ def _release(charter: Charter) -> list[tuple[Path_, str]]:
     if missing:
         said.append((("purpose", "risk"), _undemonstrated(charter.purpose.risk, missing)))
     return said
+
+
+def _example(task: str) -> str:
+    """A limit that a model of this task could be held to."""
+    metric = SUGGESTED.get(task, HEADLINES.get(task, HEADLINES["classification"]))
+    return f"{metric} <= {SURPRISES[metric]}" if metric in SURPRISES else f"{metric} >= 0.6"
 
 
 def _undemonstrated(risk: str, missing: list[str]) -> str:
@@ -153,6 +165,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     for at, use in enumerate(charter.data.prepare):
         if use.use == "keep_languages" and find_spec("fasttext") is None:
             said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
+    said += _segmenters(charter)
     if charter.data.engine == "ray" and find_spec("ray") is None:
         said.append((("data", "engine"), str(MissingExtraError("data.engine 'ray'", "ray"))))
     if charter.training.engine == "ray" and find_spec("ray") is None:
@@ -168,6 +181,18 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
         except MissingExtraError as error:
             said.append((("tracking", at), str(error)))
     return said
+
+
+def _segmenters(charter: Charter) -> Iterator[tuple[Path_, str]]:
+    """Libraries that find sentences and words, where what is learned needs them."""
+    asked: dict[Path_, Use] = {("task",): charter.task}
+    if charter.pretraining is not None:
+        asked["pretraining", "objective"] = charter.pretraining.objective
+    for path, use in asked.items():
+        if use.use in SENTENCE_PAIRS and find_spec("sentencex") is None:
+            yield path, str(MissingExtraError(use.use, "languages"))
+        if use.options.get("whole_words") == "chinese" and find_spec("rjieba") is None:
+            yield (*path, "whole_words"), str(MissingExtraError("whole_words: chinese", "languages"))
 
 
 def _formats(charter: Charter) -> list[tuple[Path_, str]]:

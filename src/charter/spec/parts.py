@@ -3,7 +3,7 @@
 Checks across keys read these, so that one mistyped number hides no other problem.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -13,6 +13,9 @@ from pydantic.fields import FieldInfo
 
 from charter.spec.document import Path_
 from charter.spec.model import Charter
+
+Say = Callable[[Path_, str], None]
+"""Notes a problem at a path of the file."""
 
 
 class Parts:

@@ -13,13 +13,15 @@ from typing import Any
 
 from charter import plugins
 from charter.errors import CharterError, CharterFileError, MissingExtraError
-from charter.spec.agreement import RESERVED, Say, all_roles, published
+from charter.spec.agreement import RESERVED, all_roles, published
+from charter.spec.ancestors import ancestor_problems
 from charter.spec.data import WHERE
 from charter.spec.datasheet import read_answers
 from charter.spec.distillation import named_teacher, taught_task
 from charter.spec.document import Path_
 from charter.spec.messages import found, near
-from charter.spec.parts import Parts
+from charter.spec.metrics import SENTENCE_PAIRS
+from charter.spec.parts import Parts, Say
 from charter.spec.use import Use
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.\-]*)?")
@@ -139,8 +141,10 @@ def _evaluation_sets(parts: Parts, folder: Path, say: Say) -> None:
     """The sets must be there, and have the text columns named."""
     locations, table = _room("charter.data.sources.locations"), _room("charter.data.columns")
     reading = _room("charter.data.reading")
-    own = next(iter(parts.keys("data", "inputs")), "text")
-    for path, use, place in evaluation_sets(parts.each("data", "prepare")):
+    uses = {**parts.each("data", "prepare"), **parts.each("pretraining", "prepare")}
+    for path, use, place in evaluation_sets(uses):
+        own = next(iter(parts.keys("data", "inputs")), "text")
+        own = own if path[0] == "data" else parts.one("pretraining", "text")
         columns, name = use.options.get("columns") or {}, str(path[-1])
         column = columns.get(name, own) if isinstance(columns, dict) else None
         try:
@@ -266,7 +270,11 @@ def _architecture(parts: Parts, say: Say) -> None:
         say(("model", "architecture", *where), str(error).partition(": ")[2])
 
 
-_READS: Mapping[str, bool] = {"masked_language_modelling": False, "causal_language_modelling": True}
+_READS: Mapping[str, bool] = {
+    "masked_language_modelling": False,
+    "causal_language_modelling": True,
+    **dict.fromkeys((*SENTENCE_PAIRS, "replaced_token_detection", "simcse"), False),
+}
 """Language modelling -> whether it is for a decoder."""
 
 
@@ -281,11 +289,7 @@ def _reads_as_asked(parts: Parts, folder: Path, say: Say) -> None:
     ]
     if not asked:
         return
-    new: Use | None = parts.one("model", "architecture")
-    base: str | None = parts.one("model", "base")
-    place = base_folder(base, folder) if base is not None else None
-    config = _config(place) if place is not None else {}
-    kind = new.use if new is not None else config.get("model_type") if isinstance(config, dict) else None
+    kind = model_type(parts, folder)
     try:
         decoder = _room("charter.models.architectures").is_decoder(kind) if isinstance(kind, str) else None
     except CharterError:
@@ -296,12 +300,26 @@ def _reads_as_asked(parts: Parts, folder: Path, say: Say) -> None:
             say(path, f"'{kind}' is {what}, which can't learn by {use.use}; take {other}_language_modelling")
 
 
+def model_type(parts: Parts, folder: Path) -> str | None:
+    """The name that transformers has for the type of the model that a charter begins with; None where it is not known before a run."""
+    new: Use | None = parts.one("model", "architecture")
+    base: str | None = parts.one("model", "base")
+    place = base_folder(base, folder) if base is not None else None
+    config = _config(place) if place is not None else {}
+    kind = new.use if new is not None else config.get("model_type") if isinstance(config, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
 def _base(parts: Parts, folder: Path, say: Say) -> None:
     base: str | None = parts.one("model", "base")
     if base is None:
         return
     place = base_folder(base, folder)
-    for because in _why_no_base(place) if place is not None else _why_no_name(base):
+    problems = list(ancestor_problems(parts, place))
+    for path, because in problems:
+        say(path, because)
+    told = any(path == ("model", "base") for path, _ in problems)
+    for because in () if told else _why_no_base(place) if place is not None else _why_no_name(base):
         say(("model", "base"), because)
     if parts.one("model", "revision") is not None and (place is not None or base.startswith("sample:")):
         say(("model", "revision"), f"a revision is of a base on a hub, and '{base}' is none; remove the key")

@@ -1,18 +1,28 @@
 """The charter's section `pretraining`: what the base learns from texts without labels, before it learns the task."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from charter.spec.data import Column, Data, Source, Split
 from charter.spec.fields import Count, Fraction, Number, Truth, Whole
-from charter.spec.training import Training
+from charter.spec.training import Learning, Training
 from charter.spec.use import Use
 
 TEXT = "text"
 
 
-class Pretraining(Training):
+def _share(value: Any) -> Any:
+    """Texts to be held out are no value of `held_out`."""
+    if isinstance(value, str | dict):
+        raise ValueError(
+            "a share, such as 0.05; texts of your own that are held out are named in "
+            "pretraining.source: {train: PLACE, validation: PLACE, test: PLACE}"
+        )
+    return value
+
+
+class Pretraining(Learning):
     """What the base learns from texts without labels, before the task: further pre-training, or the first.
 
     How it learns is said by the same keys as in `training`.
@@ -30,10 +40,18 @@ class Pretraining(Training):
         0.01, ge=0, le=1, description="share of unreadable texts above which the run stops"
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
-    held_out: Fraction = Field(0.05, description="share of texts that are judged on and never learned from")
+    held_out: Annotated[Fraction, BeforeValidator(_share)] = Field(
+        0.05,
+        description="share of texts that are never learned from: one half chooses the checkpoint, the other is judged on; of parts "
+        "that `source` names itself ({train: ..., validation: ..., test: ...}) none is taken",
+    )
+    tail: Truth = Field(
+        False, description="hold out the end of each text in place of whole texts: for few long texts"
+    )
     objective: Use = Field(
         Use(use="masked_language_modelling"),
-        description="what is learned: masked_language_modelling, causal_language_modelling",
+        description="what is learned: masked_language_modelling, next_sentence_prediction, sentence_order_prediction, "
+        "replaced_token_detection, simcse, causal_language_modelling",
     )
     max_length: Annotated[Whole, Field(ge=8, le=8192)] | None = Field(
         None, description="tokens of a piece that is learned from; default: model.max_length"
@@ -42,20 +60,6 @@ class Pretraining(Training):
     learning_rate: Annotated[Number, Field(gt=0, le=10)] = Field(
         1e-4, description="peak of the learning rate"
     )
-
-    @model_validator(mode="after")
-    def _whole_only(self) -> Self:
-        if self.search is not None:
-            raise ValueError("pretraining.search: settings are searched for the task; set them here")
-        if self.workers != 1 or self.engine != "torch":
-            raise ValueError(
-                "pretraining.workers, engine: those of training share pre-training too; set them there"
-            )
-        if self.class_weights is not None:
-            raise ValueError(
-                "pretraining.class_weights: texts without labels have no classes; remove the key"
-            )
-        return self
 
     def data(self, name: str) -> Data:
         """The texts as a data section. name: of the data set."""
@@ -77,11 +81,11 @@ class Pretraining(Training):
                 similarity=Split().similarity,
                 column=None,
                 time=None,
+                tail=self.tail,
             ),
         )
 
     @property
     def training(self) -> Training:
         """How it learns."""
-        own = {name: getattr(self, name) for name in Training.model_fields if name != "objective"}
-        return Training(**own)
+        return Training(**{name: getattr(self, name) for name in Learning.model_fields})

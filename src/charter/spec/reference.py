@@ -84,6 +84,10 @@ def _limits() -> Iterator[str]:
         "test rows answered as by the first format; milliseconds for a text alone in one thread, on the machine that runs it; "
         "megabytes). Less is better of the last two.\n"
     )
+    yield (
+        f"Of a model that goes on from an earlier one (`continual`): {', '.join(f'`{name}`' for name in metrics.CONTINUAL)}, of the "
+        "task's main score; the first two also of each earlier task, `[earlier_task=DATA ID]`. See [continual learning](continual.md).\n"
+    )
     yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in a task's main score over a baseline:\n"
     for task, names in ((task, names) for task, names in metrics.BASELINES.items() if names):
         yield f"- {task}: `{metrics.HEADLINES[task]}` over {', '.join(f'`{name}`' for name in names)}"
@@ -163,6 +167,7 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
         "tokenizer": "Tokenizers (`model.tokenizer`)",
         "adapter": "Adapters (`model.adapt`)",
         "objective": "Objectives (`training.objective`)",
+        "retention": "Holding on to an earlier model (`continual.keep`)",
         "task": "Tasks (`task`, `pretraining.objective`)",
         "audit": "Audits (`audits`)",
         "exporter": "Formats (`release.formats`)",

@@ -25,6 +25,10 @@ def json_schema() -> dict[str, Any]:
     definitions["Model"]["properties"]["adapt"] = {"$ref": "#/$defs/adapter"}
     objective = definitions["Training"]["properties"]["objective"]
     objective["anyOf"] = [{"$ref": "#/$defs/objective"}, {"type": "null"}]
+    definitions["Continual"]["properties"]["keep"]["anyOf"] = [
+        {"$ref": "#/$defs/retention"},
+        {"type": "null"},
+    ]
     definitions["Release"]["properties"]["formats"]["items"] = {"enum": list(plugins.names("exporter"))}
     schema["properties"]["task"] = {"$ref": "#/$defs/task"}
     schema["properties"]["audits"]["items"] = {"$ref": "#/$defs/audit"}

@@ -15,14 +15,9 @@ DISTILLATION = "distillation"
 """The objective that learns from a teacher."""
 
 
-class Training(Section):
-    """How the model learns."""
+class Learning(Section):
+    """How a model learns, of texts without labels too."""
 
-    objective: Use | None = Field(
-        None,
-        description="what training makes smaller; null: the task's own loss; contrastive: for few examples; distillation: what a "
-        "teacher answers",
-    )
     epochs: Whole = Field(
         3,
         ge=0,
@@ -46,7 +41,6 @@ class Training(Section):
     max_grad_norm: Annotated[Number, Field(gt=0)] | None = Field(
         1.0, description="gradient clipping; null: none"
     )
-    class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
     early_stopping: Count | None = Field(
         None, description="stop after so many evaluations without improvement on validation"
     )
@@ -79,16 +73,7 @@ class Training(Section):
         description="full: split weights, gradients and moments over the processes (FSDP2), for a model that doesn't fit one; "
         "null: each process holds all",
     )
-    workers: Count = Field(
-        1, description="processes that share every update; torchrun's own number goes before it"
-    )
-    engine: Literal["torch", "ray"] = Field(
-        "torch",
-        description="what starts the workers: torch on this machine, or ray (Ray Train) on a cluster, where a lost one costs "
-        "only time",
-    )
     seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
-    search: Search | None = Field(None, description="settings to try on validation; the best are kept")
 
     @model_validator(mode="after")
     def _whole_micro_batches(self) -> Self:
@@ -96,10 +81,6 @@ class Training(Section):
             raise ValueError(
                 f"batch_size {self.batch_size} and tokens_per_batch {self.tokens_per_batch} both say how large an "
                 "update's batch is; give one of them"
-            )
-        if self.engine == "ray" and self.workers == 1:
-            raise ValueError(
-                "engine: ray shares the training over several workers; set workers, or remove it"
             )
         if self.sharding is not None and self.economies:
             raise ValueError(
@@ -113,6 +94,35 @@ class Training(Section):
         ):
             raise ValueError(
                 f"micro_batch_size {self.micro_batch_size} is larger than batch_size {self.batch_size}"
+            )
+        return self
+
+
+class Training(Learning):
+    """How the model learns the task."""
+
+    objective: Use | None = Field(
+        None,
+        description="what training makes smaller; null: the task's own loss; contrastive: for few examples; distillation: what a "
+        "teacher answers",
+    )
+    class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
+    search: Search | None = Field(None, description="settings to try on validation; the best are kept")
+    workers: Count = Field(
+        1,
+        description="processes that share every update, of pre-training too; torchrun's own number goes before it",
+    )
+    engine: Literal["torch", "ray"] = Field(
+        "torch",
+        description="what starts the workers: torch on this machine, or ray (Ray Train) on a cluster, where a lost one costs "
+        "only time",
+    )
+
+    @model_validator(mode="after")
+    def _several_workers_on_ray(self) -> Self:
+        if self.engine == "ray" and self.workers == 1:
+            raise ValueError(
+                "engine: ray shares the training over several workers; set workers, or remove it"
             )
         return self
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from charter.data.batch import Batch, Examples
-from charter.data.pieces import Cut, Pieces, run_on
+from charter.data.pieces import Blocks, Cut, Pieces, run_on
 from charter.errors import ModelError
 from charter.models.forward import words_at
 from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel, surprise_of
@@ -21,9 +22,17 @@ if TYPE_CHECKING:
 Integers = NDArray[np.int64]
 
 
-def causal_language_modelling() -> Task:
+def causal_language_modelling(
+    *,
+    mix_documents: Annotated[
+        bool,
+        Field(
+            description="learn from blocks of exactly max_length tokens, documents one after the other, each attending to those before it"
+        ),
+    ] = False,
+) -> Task:
     """Foretell each token by those before it: how GPT and its kin are pre-trained."""
-    return CausalLanguageModelling()
+    return CausalLanguageModelling(mix_documents=mix_documents)
 
 
 @dataclass(frozen=True)
@@ -44,17 +53,27 @@ class CausalLanguageModelling(LanguageModel):
         Raises:
             ModelError: the tokenizer has no such token.
         """
-        end = tokenizer.eos_token_id
-        if end is None:
-            raise ModelError(
-                "the base's tokenizer has no end-of-text token: it is one of an encoder; take the task "
-                "masked_language_modelling"
-            )
+        end = _end_of_text(tokenizer)
 
         def pieces(ids: Integers) -> Iterator[Integers]:
-            return run_on(ids, int(end), max_length)
+            return run_on(ids, end, max_length)
 
         return pieces
+
+    def blocks(self, tokenizer: Any, max_length: int) -> Blocks:
+        """Documents with an end-of-text token between them, in blocks that overlap by one.
+
+        Raises:
+            ModelError: as `cut`.
+        """
+        return Blocks.run_on(_end_of_text(tokenizer), max_length)
+
+    def reading(self, max_length: int) -> str:
+        """How documents are cut: what stood before a piece is not seen in it, so a longer context would surprise less."""
+        return (
+            f"documents are read in pieces of at most {max_length} tokens, and each token is foretold from those before it in its "
+            "piece alone"
+        )
 
     def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
         """Pieces, of which all but the first token are foretold."""
@@ -81,3 +100,18 @@ class CausalLanguageModelling(LanguageModel):
         """Perplexity, the share of tokens found, and bits per byte, which compare across tokenizers."""
         bits = divided(totals[..., SURPRISE], totals[..., BYTES]) / np.log(2)
         return {**super().scores(totals), ("bits_per_byte", ""): bits}
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The options that the task was made with."""
+        return {"mix_documents": self.mix_documents}
+
+
+def _end_of_text(tokenizer: Any) -> int:
+    end = tokenizer.eos_token_id
+    if end is None:
+        raise ModelError(
+            "the base's tokenizer has no end-of-text token: it is one of an encoder; take the task "
+            "masked_language_modelling"
+        )
+    return int(end)

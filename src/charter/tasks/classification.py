@@ -54,6 +54,7 @@ class Classification(Task):
     name: str = "classification"
     form: Form = ONE
     descriptions: Mapping[str, str] = field(default_factory=dict)
+    extends: ClassVar[bool] = True
     headline: ClassVar[str] = "macro_f1"
     averages: ClassVar[Mapping[str, str]] = {
         "macro_precision": "precision",
@@ -86,6 +87,23 @@ class Classification(Task):
         if self.descriptions:
             return replace(self, labels=described_classes(self.descriptions, rows, columns))
         return replace(self, labels=classes_of(self.name, rows, columns))
+
+    def extended(self, rows: pl.DataFrame, columns: Columns, earlier: Sequence[str]) -> Self:
+        """The task with the classes `earlier` as they are, then those that only `rows` have, in sorted order.
+
+        Raises:
+            DataError: lists instead of texts or classes; more than 1,000 classes together; no pair of texts.
+        """
+        check_texts(self.name, rows, columns, pair=self.form.every_input)
+        target = str(columns.target)
+        _check_labels(self.name, rows, target)
+        new = sorted(set(rows[target].drop_nulls().unique().to_list()) - set(earlier))
+        if len(earlier) + len(new) > MOST_CLASSES:
+            raise DataError(
+                f"task {self.name}: column '{target}' has {len(new)} values that the earlier model does not know; is it a class "
+                f"at all? At most {MOST_CLASSES} classes are accepted"
+            )
+        return replace(self, labels=(*earlier, *new))
 
     def examples(
         self,

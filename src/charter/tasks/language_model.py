@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charter.data.batch import Batch, Examples
 from charter.data.columns import ROW, Columns
-from charter.data.pieces import Cut, Frame, Pieces, documents_encoded, found_pieces, write_pieces
+from charter.data.pieces import Blocks, Cut, Frame, Pieces, documents_encoded, found_pieces, write_pieces
 from charter.errors import DataError
 from charter.models.vocabulary import Words
 from charter.tasks.baselines import Baseline
@@ -25,19 +25,25 @@ Integers = NDArray[np.int64]
 AT_ONCE = 32
 """So many pieces of a document are judged at once."""
 SURPRISE, TOKENS, RIGHT, BYTES = range(4)
+SHARED = 4
+"""So many numbers every language model tells of a document; what one tells besides stands after them."""
 
 
 @dataclass(frozen=True)
 class LanguageModel(Task):
-    """A row is a document. Outputs are numbers (4,): its surprise in nats, the tokens judged, those found, its bytes.
+    """A row is a document. Outputs are numbers (4 or more,): its surprise in nats, the tokens judged, those found, its bytes.
 
-    What is learned from are pieces of documents, each at most as long as the model reads, kept in a file.
+    What is learned from are pieces of documents, each at most as long as the model reads, kept in a file. mix_documents: blocks
+    of one document after the other instead, as long as the model reads; what is judged is a document by itself all the same.
     """
 
     labels: tuple[str, ...] = ()
+    mix_documents: bool = False
     headline: ClassVar[str] = "token_accuracy"
     streams: ClassVar[bool] = True
     chosen_by_loss: ClassVar[bool] = True
+    width: ClassVar[int] = SHARED
+    """How many numbers it tells of a document."""
 
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
         """The task as it is, once the rows are texts.
@@ -60,7 +66,8 @@ class LanguageModel(Task):
         """The pieces of documents as examples to learn from; they lie in `folder`, and are found there again."""
         pieces = found_pieces(folder)
         if pieces is None:
-            pieces = write_pieces(folder, chunks, columns, tokenizer, self.cut(tokenizer, max_length))
+            cut = (self.blocks if self.mix_documents else self.cut)(tokenizer, max_length)
+            pieces = write_pieces(folder, chunks, columns, tokenizer, cut)
         return self.lessons(pieces, tokenizer, max_length)
 
     def cut(self, tokenizer: Any, max_length: int) -> Cut:
@@ -70,6 +77,14 @@ class LanguageModel(Task):
             ModelError: there is no room for a text.
         """
         return Frame.of(tokenizer, max_length).pieces
+
+    def blocks(self, tokenizer: Any, max_length: int) -> Blocks:
+        """How documents that are mixed are cut into blocks: each between the special tokens that stand around a text.
+
+        Raises:
+            ModelError: as `cut`.
+        """
+        return Blocks.of_texts(Frame.of(tokenizer, max_length))
 
     def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
         """What is learned from pieces."""
@@ -117,25 +132,26 @@ class LanguageModel(Task):
         return float(totals[SURPRISE] / totals[TOKENS]) if totals[TOKENS] else float("nan")
 
     def outputs(self, model: "nn.Module", batch: Batch, examples: Examples) -> list[NDArray[np.float32]]:
-        """The sums (4,) of each document; its bytes are told by `tally`, which has its text."""
+        """The sums (width,) of each document; its bytes are told by `tally`, which has its text."""
         assert batch.sizes is not None
-        sums = np.zeros((int(batch.sizes.sum()), 4), dtype=np.float64)
+        sums = np.zeros((int(batch.sizes.sum()), self.width), dtype=np.float64)
+        told = [at for at in range(self.width) if at != BYTES]
         for start in range(0, len(sums), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             found = self.surprise(model, some_of(batch, part))
-            sums[part, :3] = np.stack([one.double().cpu().numpy() for one in found], axis=1)
+            sums[part, told] = np.stack([one.double().cpu().numpy() for one in found], axis=1)
         ends = np.cumsum(batch.sizes.cpu().numpy())
         del examples
         return [one.sum(axis=0).astype(np.float32) for one in np.split(sums, ends[:-1])]
 
-    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
-        """Of each sequence: the surprise of its targets in nats, how many there are, and how many the model finds."""
+    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
+        """Of each sequence: the surprise of its targets in nats, how many there are, how many the model finds, and the rest."""
         raise NotImplementedError
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """The mean surprise of a sequence's targets in nats, shape (batch,)."""
         del class_weights
-        surprise, tokens, _ = self.surprise(model, batch)
+        surprise, tokens, *_ = self.surprise(model, batch)
         return surprise / tokens.clamp(min=1)
 
     def tempered(self, outputs: Outputs, temperature: float) -> Outputs:
@@ -146,7 +162,7 @@ class LanguageModel(Task):
     def decode(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
         """`perplexity` of each text, and how many `tokens` of it were judged."""
         del rows, columns
-        sums = np.asarray(outputs, dtype=np.float64).reshape(-1, 4)
+        sums = np.asarray(outputs, dtype=np.float64).reshape(-1, self.width)
         each = divided(sums[:, SURPRISE], sums[:, TOKENS])
         return pl.DataFrame(
             {
@@ -156,8 +172,8 @@ class LanguageModel(Task):
         )
 
     def tally(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> NDArray[np.float64]:
-        """(n, 4): surprise in nats, tokens judged, tokens found, bytes of the text in UTF-8."""
-        sums = np.array(outputs, dtype=np.float64).reshape(-1, 4)
+        """(n, width): surprise in nats, tokens judged, tokens found, bytes of the text in UTF-8, and the rest."""
+        sums = np.array(outputs, dtype=np.float64).reshape(-1, self.width)
         sums[:, BYTES] = columns.texts(rows).str.len_bytes().to_numpy()
         return sums
 
@@ -181,6 +197,7 @@ def some_of(batch: Batch, part: slice) -> Batch:
         batch,
         inputs={name: one[part, :length] for name, one in batch.inputs.items()},
         targets=None if batch.targets is None else batch.targets[part, :length],
+        pairs=None if batch.pairs is None else batch.pairs[part],
     )
 
 

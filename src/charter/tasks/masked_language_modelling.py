@@ -12,7 +12,7 @@ from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
 from charter.models.forward import words_at
 from charter.tasks.language_model import LanguageModel, surprise_of
-from charter.tasks.masking import masking_of
+from charter.tasks.masking import WholeWords, masking_of
 from charter.tasks.task import Head, Task
 
 if TYPE_CHECKING:
@@ -25,12 +25,18 @@ JUDGED_BY = 0
 def masked_language_modelling(
     *,
     probability: Annotated[float, Field(gt=0, lt=1, description="share of tokens that are hidden")] = 0.15,
-    whole_words: Annotated[
-        bool, Field(description="hide all tokens of a word or none, not each by itself")
+    whole_words: WholeWords = False,
+    mix_documents: Annotated[
+        bool,
+        Field(
+            description="learn from blocks of exactly max_length tokens, documents one after the other, which attend to one another"
+        ),
     ] = False,
 ) -> Task:
     """Find hidden tokens by the text on both sides: how BERT and its kin are pre-trained."""
-    return MaskedLanguageModelling(probability=probability, whole_words=whole_words)
+    return MaskedLanguageModelling(
+        probability=probability, whole_words=whole_words, mix_documents=mix_documents
+    )
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class MaskedLanguageModelling(LanguageModel):
     name: str = "masked_language_modelling"
     fills: ClassVar[bool] = True
     probability: float = 0.15
-    whole_words: bool = False
+    whole_words: WholeWords = False
 
     @property
     def head(self) -> Head:
@@ -49,8 +55,12 @@ class MaskedLanguageModelling(LanguageModel):
 
     def lessons(self, pieces: Pieces, tokenizer: Any, max_length: int) -> Examples:
         """Pieces of which something else is hidden each time."""
-        frame = Frame.of(tokenizer, max_length)
         masking = masking_of(tokenizer, probability=self.probability, whole_words=self.whole_words, seed=None)
+        if self.mix_documents:
+            counts = masking.counts(pieces.among(~masking.special), 0)
+        else:
+            frame = Frame.of(tokenizer, max_length)
+            counts = masking.counts(pieces.lengths, len(frame.before) + len(frame.after))
         return Examples(
             ids=pieces,
             targets=None,
@@ -58,7 +68,7 @@ class MaskedLanguageModelling(LanguageModel):
             truncated=0,
             pad_id=int(tokenizer.pad_token_id),
             hiding=masking,
-            counts=masking.counts(pieces.lengths, len(frame.before) + len(frame.after)),
+            counts=counts,
         )
 
     def examples(
@@ -77,7 +87,14 @@ class MaskedLanguageModelling(LanguageModel):
         )
         return replace(told, hiding=masking)
 
-    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
+    def reading(self, max_length: int) -> str:
+        """How documents are cut, and how much of them is hidden."""
+        return (
+            f"documents are read in pieces of at most {max_length} tokens, of which {self.probability:.0%} are hidden, the same ones "
+            "each time, and found from the rest of their piece"
+        )
+
+    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
         """Of the hidden tokens of each sequence."""
         assert batch.targets is not None
         where = batch.targets != IGNORED
@@ -87,4 +104,8 @@ class MaskedLanguageModelling(LanguageModel):
     @property
     def options(self) -> Mapping[str, Any]:
         """The options that the task was made with."""
-        return {"probability": self.probability, "whole_words": self.whole_words}
+        return {
+            "probability": self.probability,
+            "whole_words": self.whole_words,
+            "mix_documents": self.mix_documents,
+        }

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from charter.data.batch import IGNORED, Hidden
 
@@ -19,8 +20,11 @@ MASKED, RANDOM = 0.8, 0.1
 class Masking:
     """Hides the share `probability` of a sequence's tokens, at least one: 80 % masked, 10 % random, 10 % as they are.
 
+    always: all of them are masked, none random or as it is (Clark et al. 2020, section 2).
     ordinary: (tokens,) the ids that a random token is drawn from. special: (vocabulary,) what is never hidden.
     continues: (vocabulary,) tokens that go on with the word before; None hides each token by itself, else whole words.
+    signs: (vocabulary,) the Han character that a token stands for, "" for others, of which Chinese words are made by jieba
+    (Cui et al. 2019, section 2); None: each is a word.
     seed: of each sequence the same is hidden at each call, wherever it stands, for judging; None draws from torch's
     generator, which the training loop seeds for each update.
     """
@@ -31,6 +35,8 @@ class Masking:
     continues: NDArray[np.bool_] | None
     probability: float
     seed: int | None = None
+    signs: NDArray[np.str_] | None = None
+    always: bool = False
 
     def __call__(self, sequences: Sequence[Integers], places: Sequence[int]) -> Hidden:
         """Hide something of each sequence."""
@@ -42,7 +48,7 @@ class Masking:
         ]
         return Hidden([ids for ids, _ in found], [targets for _, targets in found])
 
-    def counts(self, lengths: Integers, specials: int) -> Integers:
+    def counts(self, lengths: Integers, specials: int | Integers) -> Integers:
         """How many tokens are hidden of sequences of these lengths, which hold so many special tokens."""
         return self._wanted(lengths - specials)
 
@@ -63,6 +69,9 @@ class Masking:
         chosen = each if self.continues is None else self._words(ids, candidates, wanted, random)
         targets[chosen] = ids[chosen]
         masked = ids.copy()
+        if self.always:
+            masked[chosen] = self.mask
+            return masked, targets
         dice = random.random(len(chosen))
         masked[chosen[dice < MASKED]] = self.mask
         others = chosen[(dice >= MASKED) & (dice < MASKED + RANDOM)]
@@ -74,7 +83,10 @@ class Masking:
     ) -> Integers:
         """Whole words in a random order, as many as fit; what is then still wanted are tokens of the others."""
         assert self.continues is not None
-        begins = ~self.continues[ids[candidates]] | (np.diff(candidates, prepend=-2) > 1)
+        apart = np.diff(candidates, prepend=-2) > 1
+        begins = ~self.continues[ids[candidates]] | apart
+        if self.signs is not None:
+            begins &= ~within_words(self.signs[ids[candidates]], apart)
         words = np.split(candidates, np.flatnonzero(begins)[1:])
         chosen: list[int] = []
         for number in random.permutation(len(words)):
@@ -89,11 +101,21 @@ class Masking:
         return np.asarray(chosen, dtype=np.int64)
 
 
-def masking_of(tokenizer: Any, *, probability: float, whole_words: bool, seed: int | None) -> Masking:
+WholeWords = Annotated[
+    bool | Literal["chinese"],
+    Field(
+        description="true hides all tokens of a word or none, not each by itself; chinese does so with the words of Chinese too, "
+        "which jieba finds"
+    ),
+]
+
+
+def masking_of(tokenizer: Any, *, probability: float, whole_words: WholeWords, seed: int | None) -> Masking:
     """Masking for a tokenizer's vocabulary.
 
     Raises:
-        ModelError: it has no mask token.
+        ModelError: it has no mask token; or its tokens are no words, or no Han characters, whose words could be hidden whole.
+        MissingExtraError: rjieba is not installed, and words of Chinese are asked for.
     """
     from charter.errors import ModelError
 
@@ -111,13 +133,70 @@ def masking_of(tokenizer: Any, *, probability: float, whole_words: bool, seed: i
         continues=continuing(tokenizer) if whole_words else None,
         probability=probability,
         seed=seed,
+        signs=signs_of(tokenizer) if whole_words == "chinese" else None,
     )
+
+
+def within_words(signs: NDArray[np.str_], apart: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(tokens,) whether a token goes on with the Chinese word before it.
+
+    signs: (tokens,) the Han character of each, "" for others. apart: (tokens,) true where a token does not stand beside the last.
+    """
+    found = np.zeros(len(signs), dtype=bool)
+    han = signs != ""
+    edges = np.flatnonzero(np.diff(han, prepend=False) | (apart & han))
+    for start, end in zip(edges, [*edges[1:], len(signs)], strict=True):
+        if han[start] and end - start > 1:
+            words = _jieba().cut("".join(signs[start:end]), True)
+            found[start:end] = True
+            found[start + np.cumsum([0, *map(len, words[:-1])])] = False
+    return found
+
+
+def signs_of(tokenizer: Any) -> NDArray[np.str_]:
+    """(vocabulary,) the Han character that a token stands for, "" for others.
+
+    Raises:
+        ModelError: the tokenizer does not read each Han character as a token of its own.
+        MissingExtraError: rjieba is not installed.
+    """
+    from charter.errors import ModelError
+
+    _jieba()
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    signs = np.asarray([token if len(token) == 1 and _is_han(token) else "" for token in tokens], dtype="<U1")
+    if type(tokenizer.backend_tokenizer.model).__name__ != "WordPiece" or not (signs != "").any():
+        raise ModelError(
+            "whole_words: chinese is for a WordPiece tokenizer, to which each Han character is a token; this one has no such "
+            "tokens: write true, or false"
+        )
+    return signs
+
+
+def _is_han(sign: str) -> bool:
+    code = ord(sign)
+    return (
+        0x3400 <= code <= 0x4DBF
+        or 0x4E00 <= code <= 0x9FFF
+        or 0xF900 <= code <= 0xFAFF
+        or 0x20000 <= code <= 0x2FA1F
+    )
+
+
+def _jieba() -> Any:
+    from charter.errors import MissingExtraError
+
+    try:
+        import rjieba
+    except ImportError:
+        raise MissingExtraError("whole_words: chinese", "languages") from None
+    return rjieba
 
 
 def continuing(tokenizer: Any) -> NDArray[np.bool_]:
     """(vocabulary,) whether a token goes on with the word before: `##ing` of WordPiece, letters without a leading space elsewhere.
 
-    Of a text without spaces, such as Chinese, every character that WordPiece sets apart is a word.
+    Of a text without spaces, such as Chinese, every character that WordPiece sets apart begins one.
 
     Raises:
         ModelError: the tokenizer's tokens are characters or whole words, which make no word together.

@@ -157,6 +157,8 @@ class Task(Objective):
     """Whether the best checkpoint is that of the lowest loss on validation, not of the highest headline."""
     streams: ClassVar[bool] = False
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
+    extends: ClassVar[bool] = False
+    """Whether a fitted head of this task can go on, with more classes where there are: `extended`."""
     writes: ClassVar[bool] = False
     """Whether its model writes a text on, token by token."""
     fills: ClassVar[bool] = False
@@ -181,6 +183,15 @@ class Task(Objective):
         Raises:
             DataError: rows that are not of this task (a column of the wrong type, fewer than two classes).
         """
+
+    def extended(self, rows: pl.DataFrame, columns: Columns, earlier: Sequence[str]) -> Self:
+        """As `fit`, with the classes `earlier` first, whether there are rows of them or not; asked of tasks that extend only.
+
+        Raises:
+            DataError: rows that are not of this task.
+        """
+        del rows, columns, earlier
+        raise NotImplementedError(f"the head of task {self.name} can't go on")
 
     # Learning: `loss` gives the cross-entropy of each example, of token tasks the mean over the example's words
 
@@ -215,6 +226,26 @@ class Task(Objective):
         """Put what is fitted beside the model (a target's scale) into its weights; the task that fits it then."""
         del model
         return self
+
+    def reading(self, max_length: int) -> str:
+        """How texts are read, in a clause of the scores' method, where the scores depend on it; else nothing."""
+        del max_length
+        return ""
+
+    def begun(self, model: Any, seed: int) -> Any:
+        """The model with what learns beside it, new weights drawn by `seed`; most tasks have nothing beside it."""
+        del seed
+        return model
+
+    def parted(self, model: Any, folder: Path) -> Any:
+        """The model that is released, of what learned; what learned beside it is written to `folder`."""
+        del folder
+        return model
+
+    def rejoined(self, model: Any, folder: Path) -> Any:
+        """The released model with what `parted` wrote beside it, for judging."""
+        del folder
+        return model
 
     # Answering
 

@@ -74,25 +74,23 @@ def train(
     device = next(model.parameters()).device
     forward = forward_of(model, economies=economies, checkpointing=checkpointing, compiled=compiled)
     per_epoch = plan.steps_per_epoch(len(examples))
-    update, usual = done, 1.0
+    update, whole, drawn = done, np.empty(0, dtype=np.int64), examples
 
     def losses(index: NDArray[np.int64]) -> "Tensor":
         torch.manual_seed(int(np.random.SeedSequence([seed, update, int(index[0])]).generate_state(1)[0]))
-        weights = None if examples.counts is None else (examples.counts[index] / usual).astype(np.float32)
-        batch = on_device(examples.batch(index, weights), device)
+        batch = on_device(drawn.batch(index, whole), device)
         reading = reading_features(model) if objective.on_features else nullcontext()
         with reading, torch.autocast(device.type, torch.bfloat16, enabled=half):
             return objective.loss(forward, batch, class_weights) * batch.weights
 
     for epoch in range(done // per_epoch, math.ceil(steps / per_epoch)):
         first = epoch * per_epoch
+        drawn = examples if examples.anew is None else examples.anew(seed, epoch)
         todo = islice(plan.batches(len(examples), epoch), max(done - first, 0), steps - first)
         for number, index in enumerate(todo, start=max(done, first)):
             if not world.goes_on():
                 return
-            update = number
-            if examples.counts is not None:
-                usual = float(examples.counts[index].mean())
+            update, whole = number, index
             model.train()
             optimizer.zero_grad()
             rate = learning_rate(number)

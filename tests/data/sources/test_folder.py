@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from charter.data.columns import PLACE, SPLIT, Columns
 from charter.data.reading import read_files, read_source, source_digest
 from charter.data.sources import documents
+from charter.data.sources import folder as folder_module
 from charter.data.sources.documents import READERS
 from charter.data.sources.locations import check_location
 from charter.errors import DataError, MissingExtraError
@@ -171,3 +172,63 @@ def test_any_bytes_are_a_document_or_rejected(tmp_path, ending, data):
     document = documents.read_document(path, ending, "utf-8")
     assert bool(document.problem) or isinstance(document.text, str)
     assert ending in READERS
+
+
+POEM = "\ufeffone  \r\n\r\ntwo\r\nthree\r\n \r\n\r\nfour".encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "places"),
+    [
+        ("lines", ["one  ", "two", "three", "four"], ["line 1", "line 3", "line 4", "line 7"]),
+        ("paragraphs", ["one  ", "two\nthree", "four"], ["paragraph 1", "paragraph 2", "paragraph 3"]),
+        ("folder", ["one  \r\n\r\ntwo\r\nthree\r\n \r\n\r\nfour"], [""]),
+    ],
+)
+@pytest.mark.parametrize("name", ["poem.txt", "poem.md.gz"])
+def test_a_document_is_a_file_or_each_of_its_lines_or_paragraphs(tmp_path, kind, expected, places, name):
+    write(tmp_path, {f"good/{name}": gzip.compress(POEM) if name.endswith("gz") else POEM})
+    frame = read_source(data(f"{kind}:."), tmp_path).frame
+    assert frame["text"].to_list() == expected
+    assert frame["label"].to_list() == ["good"] * len(expected)
+    assert frame[PLACE].to_list() == [f"good/{name} {place}".strip() for place in places]
+
+
+def test_lines_of_word_files_are_read_too_and_a_bad_line_harms_no_other(tmp_path):
+    write(
+        tmp_path,
+        {"a/one.docx": word("first", "second"), "a/two.txt": b"good\n\xff bad\nlast", "a/x.png": b"no"},
+    )
+    read = read_source(data("lines:.", max_bad_rows=0.5), tmp_path)
+    assert read.frame["text"].to_list() == ["first", "second", "left\tright", "good", "last"]
+    assert dict(zip(read.rejects[PLACE], read.rejects["reason"], strict=True)) == {
+        "a/two.txt line 2": "wrong encoding",
+        "a/x.png": "a file that is no document",
+    }
+
+
+def test_a_paragraph_without_end_is_rejected_and_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_module, "MOST_BYTES", 20)
+    write(tmp_path, {"a.txt": "word\n" * 9 + "\nshort"})
+    read = read_source(
+        Data.model_validate({"source": "paragraphs:a.txt", "inputs": {"text": "text"}}), tmp_path
+    )
+    assert read.frame["text"].to_list() == ["short"]
+    assert read.rejects["length"].to_list() == [24]
+
+
+def test_a_table_has_no_lines(tmp_path):
+    write(tmp_path, {"a.csv": "text\nx"})
+    with pytest.raises(DataError, match=r"no document among its 1 files; read are \.txt"):
+        check_location("lines:a.csv", tmp_path)
+
+
+def test_another_cut_of_a_file_has_another_digest(tmp_path):
+    write(tmp_path, {"a.txt": "one\n\ntwo"})
+    sources = ("a.txt", "lines:a.txt", "paragraphs:a.txt")
+    columns = Columns({"text": "text"})
+    told = {
+        source_digest(Data.model_validate({"source": one, "inputs": {"text": "text"}}), tmp_path, columns)
+        for one in sources
+    }
+    assert len(told) == 3

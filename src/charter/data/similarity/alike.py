@@ -32,7 +32,10 @@ class Likes:
 
 @dataclass(frozen=True)
 class Representatives:
-    """stays: (n,) texts that stay. complete: whether no two that stay are alike; not so where comparisons ran out."""
+    """stays: (n,) texts that stay.
+
+    complete: whether no two that stay are alike; not known where comparisons ran out or pairs may be missed.
+    """
 
     stays: Flags
     complete: bool
@@ -69,7 +72,7 @@ def representatives(joined: Joined, similarity: float, among: Flags) -> Represen
     place = np.empty(len(joined.order), dtype=np.int64)
     place[joined.order] = np.arange(len(joined.order))
     checks_left = CHECKS_PER_TEXT * len(joined.order)
-    complete = True
+    complete = joined.exact
     for text in sorted({*smaller, *crowds}, key=place.__getitem__):
         if any(stays[one] for one in smaller.get(text, ())):
             stays[text] = False

@@ -1,6 +1,6 @@
 """The character shingles of texts as sorted numbers, a block of texts at a time: what the set join works on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from charter.data.similarity.shingles import CHARACTERS, characters, runs
 
 BLOCK = 1 << 11
 """So many texts at most are turned into grams at once."""
+BLOCK_BYTES = 1 << 21
+"""... or so many bytes of them, unless one text alone has more."""
 HASH_BITS = 44
 ROW_SHIFT = np.uint64(52)
 HASH_MASK = np.uint64((1 << HASH_BITS) - 1)
@@ -37,6 +39,18 @@ class Grams:
         """(texts,) where each text's grams begin; every text has at least one."""
         begins: Integers = np.cumsum(self.sizes) - self.sizes
         return begins
+
+
+def blocks_of(lengths: Integers) -> Iterator[tuple[int, int]]:
+    """(texts,) bytes of texts -> from where to where blocks of texts go: BLOCK texts at most, and BLOCK_BYTES unless one alone has more."""
+    ends = np.cumsum(lengths)
+    start = 0
+    while start < len(lengths):
+        before = int(ends[start - 1]) if start else 0
+        end = max(int(np.searchsorted(ends, before + BLOCK_BYTES, side="right")), start + 1)
+        end = min(end, start + BLOCK, len(lengths))
+        yield start, end
+        start = end
 
 
 def grams_of(texts: Sequence[str]) -> Grams:

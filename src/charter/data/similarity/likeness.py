@@ -19,10 +19,13 @@ _SEEDS = (0x243F6A88, 0x85A308D3)
 
 
 def likeness_of(rows: Rows, columns: Columns) -> "Likeness":
-    """The likeness of rows; it is kept beside their parts, for whoever asks next."""
-    if rows.parts.likeness is None:
-        rows.parts.likeness = Likeness.read(rows, columns)
-    return rows.parts.likeness
+    """The likeness of rows; it is kept beside their parts, for whoever asks next of these rows, or of some of them."""
+    kept = rows.parts.likeness
+    if (
+        kept is None or (kept.numbers(rows) < 0).any()
+    ):  # of published parts some are looked at alone before all are
+        rows.parts.likeness = kept = Likeness.read(rows, columns)
+    return kept
 
 
 class _Chosen(Texts):
@@ -38,6 +41,10 @@ class _Chosen(Texts):
 
     def some(self, numbers: Integers) -> list[str]:
         return self.texts.some(self.numbers[numbers])
+
+    @property
+    def lengths(self) -> Integers:
+        return self.texts.lengths[self.numbers]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,9 @@ near-duplicate detection, WWW 2008). Which gram is rare is counted by its hash, 
 grams finds every pair, a good one looks at fewer. A candidate is dropped unseen where the bitmaps of both sets differ in too
 many bits (`charter.data.similarity.grams.bitmaps`); the others are compared gram by gram. What is held for all texts at once is small: a
 bitmap, a size and a few numbers each; texts and rare grams lie aside.
+
+Where long texts are many, every gram is common and so nearly every pair a candidate: pairs of long texts then come from
+`charter.data.similarity.bands`, which misses few; what is told is compared all the same.
 """
 
 from collections.abc import Iterator
@@ -16,14 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.data.aside import Numbers, Texts
+from charter.data.similarity import bands
 from charter.data.similarity.grams import (
     BITMAP_WORDS,
-    BLOCK,
     HASH_BITS,
     HASH_MASK,
     Grams,
     ascending,
     bitmaps,
+    blocks_of,
     grams_of,
 )
 
@@ -59,7 +63,7 @@ class Joined:
     """What is alike among some different texts.
 
     order: texts from the smallest set to the largest, of equal ones in their order. pairs: (n, 2) texts that are truly alike,
-    the larger set first; jaccard: (n,) how alike. crowds: where not every pair was looked at.
+    the larger set first; jaccard: (n,) how alike. crowds: where not every pair was looked at. exact: no pair was missed.
     """
 
     texts: Texts
@@ -69,11 +73,12 @@ class Joined:
     jaccard: NDArray[np.float64]
     crowds: tuple[Crowd, ...]
     compare: "Comparer"
+    exact: bool = True
 
 
 def join(texts: Texts, similarity: float, folder: Path | None = None) -> Joined:
     """Which of some different texts are alike: their character 5-grams have at least this Jaccard similarity, below 1."""
-    sketch = _sketched(texts)
+    sketch = _sketched(texts, similarity, folder)
     order = np.argsort(sketch.sizes, kind="stable")
     rare = _rare_grams(sketch, order, similarity, folder)
     compare = Comparer(texts, sketch.sizes, sketch.maps, similarity)
@@ -82,40 +87,74 @@ def join(texts: Texts, similarity: float, folder: Path | None = None) -> Joined:
     crowds: list[Crowd] = []
     for share in range(rare.shares):
         found += _candidates(rare, rare.numbers.share(share), order, compare, crowds)
+    if sketch.bands is not None:
+        found += _banded(sketch.bands, order, sketch.sizes)
     jaccard = [np.zeros(0)]
     for larger, smaller in _each_once(found, len(order)):
         told = compare.pairs(larger, smaller)
         pairs.append(np.stack([larger, smaller], axis=1)[told >= 0])
         jaccard.append(told[told >= 0])
     return Joined(
-        texts, similarity, order, np.concatenate(pairs), np.concatenate(jaccard), tuple(crowds), compare
+        texts,
+        similarity,
+        order,
+        np.concatenate(pairs),
+        np.concatenate(jaccard),
+        tuple(crowds),
+        compare,
+        exact=sketch.bands is None,
     )
+
+
+def _banded(found: bands.Bands, order: Integers, sizes: Integers) -> Iterator[tuple[Integers, Integers]]:
+    """Candidates of long texts, the larger set first."""
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    for ones, others in found.candidates(sizes):
+        first = place[ones] > place[others]
+        yield np.where(first, ones, others), np.where(first, others, ones)
 
 
 @dataclass(frozen=True)
 class _Sketch:
-    """Of each text: how many different grams it has, and their bitmap. rarity: how common grams are, by their first bits."""
+    """Of each text: how many different grams it has, and their bitmap. rarity: how common grams are, by their first bits.
+
+    blocks: of the texts that are joined by rare grams: all, or the short ones where there are bands of the long ones.
+    """
 
     sizes: Integers
     maps: Keys
     rarity: NDArray[np.uint8]
     table_bits: int
     blocks: "_Blocks"
+    bands: bands.Bands | None
 
 
-def _sketched(texts: Texts) -> _Sketch:
+def _sketched(texts: Texts, similarity: float, folder: Path | None) -> _Sketch:
     n = len(texts)
     table_bits = 22 if n < 1 << 17 else 25
     counts = np.zeros(1 << table_bits, dtype=np.uint16)
     sizes = np.empty(n, dtype=np.int64)
     maps = np.empty((BITMAP_WORDS, n), dtype=np.uint64)
-    blocks = _Blocks(texts)
+    lengths = texts.lengths
+    many = int(lengths[lengths >= bands.LONG].sum()) >= bands.MANY
+    banded = bands.Bands(n, similarity, folder) if many else None
+    most = (
+        bands.LONG / similarity if many else np.inf
+    )  # a long text and one that is too short to be banded can't be alike
+    blocks = _Blocks(texts, np.arange(n))
     for numbers, grams in blocks:
         sizes[numbers] = grams.sizes
         maps[:, numbers] = bitmaps(grams)
-        at = (grams.hashes >> np.uint64(HASH_BITS - table_bits)).astype(np.int64)
+        hashes = grams.hashes
+        if banded is not None:
+            banded.add(numbers, grams)
+            hashes = hashes[np.repeat(grams.sizes < most, grams.sizes)]
+        at = (hashes >> np.uint64(HASH_BITS - table_bits)).astype(np.int64)
         np.add.at(counts, at[counts[at] < MOST_COUNTED], np.uint16(1))
-    return _Sketch(sizes, maps, _rarity(counts), table_bits, blocks)
+    if banded is not None:
+        blocks = _Blocks(texts, np.flatnonzero(sizes < most))
+    return _Sketch(sizes, maps, _rarity(counts), table_bits, blocks, banded)
 
 
 def _rarity(counts: NDArray[np.uint16]) -> NDArray[np.uint8]:
@@ -128,16 +167,17 @@ def _rarity(counts: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 class _Blocks:
-    """The grams of all texts, block by block; those of few texts are kept for the second time."""
+    """The grams of some texts, block by block; those of few texts are kept for the second time."""
 
-    def __init__(self, texts: Texts) -> None:
+    def __init__(self, texts: Texts, numbers: Integers) -> None:
         self._texts = texts
+        self.numbers = numbers
         self._kept: dict[int, Grams] = {}
         self._room = KEPT_GRAMS
 
     def __iter__(self) -> Iterator[tuple[Integers, Grams]]:
-        for start in range(0, len(self._texts), BLOCK):
-            numbers = np.arange(start, min(start + BLOCK, len(self._texts)))
+        for start, end in blocks_of(self._texts.lengths[self.numbers]):
+            numbers = self.numbers[start:end]
             grams = self._kept.get(start)
             if grams is None:
                 grams = grams_of(self._texts.some(numbers))
@@ -166,7 +206,8 @@ def _rare_grams(sketch: _Sketch, order: Integers, similarity: float, folder: Pat
     place = np.empty(n, dtype=np.int64)
     place[order] = np.arange(n)
     place_bits = max(n - 1, 1).bit_length()
-    share_bits = max(HASH_BITS + place_bits + 1 - 64, (int(looking.sum()) // SHARE_SIZE).bit_length(), 0)
+    looked = int(looking[sketch.blocks.numbers].sum())
+    share_bits = max(HASH_BITS + place_bits + 1 - 64, (looked // SHARE_SIZE).bit_length(), 0)
     numbers = Numbers(folder, 1 << share_bits)
     for block, grams in sketch.blocks:
         keys = grams.keys
@@ -271,12 +312,7 @@ class Comparer:
 
     def _shared(self, ones: Integers, others: Integers) -> NDArray[np.float64]:
         different, place = np.unique(np.concatenate([ones, others]), return_inverse=True)
-        hashes = np.concatenate(
-            [
-                grams_of(self.texts.some(different[start : start + BLOCK])).hashes
-                for start in range(0, len(different), BLOCK)
-            ]
-        )
+        hashes = np.concatenate([grams.hashes for _, grams in _Blocks(self.texts, different)])
         sizes = self.sizes[different]
         begins = np.cumsum(sizes) - sizes
         both = np.tile(np.arange(len(ones), dtype=np.uint64), 2)

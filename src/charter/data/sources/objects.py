@@ -5,7 +5,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +43,12 @@ def tables_of(path: Path, entries: Callable[[], Iterable[Entry]], asked: Asked, 
     seen: Counter[str] = Counter()
     kinds: dict[str, Counter[str]] = {column: Counter() for column in asked.columns.kept}
     held: list[Entry] = []
-    number = 0
+    number = size = 0
     for entry in entries():
         number = entry.number
-        if len(held) <= table.CHUNK_ROWS:
+        if len(held) <= table.CHUNK_ROWS and size <= table.CHUNK_BYTES:
             held.append(entry)
+            size += _size(entry)
         if entry.object is not None:
             seen.update(entry.object.keys())
             for column, counts in kinds.items():
@@ -60,7 +60,7 @@ def tables_of(path: Path, entries: Callable[[], Iterable[Entry]], asked: Asked, 
         check_header(path, list(seen), asked)
     rules = {column: _rule(column, kinds[column], asked) for column in kinds if column in seen}
     before = 0
-    for some in _batched(held if number == len(held) else entries(), table.CHUNK_ROWS):
+    for some in _batched(held if number == len(held) else entries()):
         yield _table(path, some, rules, asked, before, unit)
         before = some[-1].number
 
@@ -74,10 +74,23 @@ def check_characters(value: Any) -> None:
     json.dumps(value, ensure_ascii=False).encode()
 
 
-def _batched(entries: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
-    waiting = iter(entries)
-    while batch := list(islice(waiting, size)):
+def _batched(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += _size(entry)
+        if len(batch) >= table.CHUNK_ROWS or size >= table.CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
         yield batch
+
+
+def _size(entry: Entry) -> int:
+    """About how many characters of text a record has."""
+    values = entry.object.values() if entry.object is not None else ()
+    return sum(len(one) for one in values if isinstance(one, str))
 
 
 def _table(

@@ -71,7 +71,7 @@ def _read_parquet(path: Path, asked: Asked) -> Iterator[Table]:
     wanted = [column for column in asked.columns.kept if column in header]
     before = 0
     try:
-        for batch in file.iter_batches(batch_size=table.CHUNK_ROWS, columns=wanted):
+        for batch in file.iter_batches(batch_size=_at_once(file, wanted), columns=wanted):
             batch = batch.select(wanted)
             batch.validate(full=True)
             frame = pl.DataFrame(pl.from_arrow(batch))
@@ -83,6 +83,18 @@ def _read_parquet(path: Path, asked: Asked) -> Iterator[Table]:
             yield table_of(path.name, pl.DataFrame(pl.from_arrow(empty)), [], [], "row")
     except (ArrowException, pl.exceptions.PolarsError, OSError, ValueError, OverflowError, MemoryError):
         raise _no_parquet(path) from None
+
+
+def _at_once(file: Any, columns: list[str]) -> int:
+    """How many rows are read at once: fewer where their cells are large."""
+    facts = file.metadata
+    groups = [facts.row_group(at) for at in range(facts.num_row_groups)]
+    cells = [group.column(at) for group in groups for at in range(group.num_columns)]
+    size = sum(
+        one.total_uncompressed_size for one in cells if one.path_in_schema.partition(".")[0] in columns
+    )
+    fit: int = table.CHUNK_BYTES * max(facts.num_rows, 1) // max(size, 1)
+    return max(min(table.CHUNK_ROWS, fit), 1)
 
 
 def _read_jsonl(path: Path, asked: Asked) -> Iterator[Table]:

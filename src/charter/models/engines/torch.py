@@ -24,7 +24,11 @@ def open_torch(folder: Path, task: "Task", *, threads: int | None = None) -> "Pr
 
     if threads is not None:
         torch.set_num_threads(threads)
-    model = load_model(folder, task)
+    return readied(load_model(folder, task))
+
+
+def readied(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The same model, made to answer faster where this machine's engine can."""
     if (
         pick_device().type == "cpu" and forward_of(model) is not model
     ):  # else its code may look at what its layers are

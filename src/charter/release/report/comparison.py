@@ -7,6 +7,7 @@ from dataclasses import replace
 from charter.audits.pairing import Difference
 from charter.release.comparison import Comparison, Pair, Score
 from charter.release.report import plots
+from charter.release.report.comparison_costs import begins_section, cost_section, run_headings
 from charter.release.report.page import written
 from charter.release.report.parts import Cell, Facts, Figure, Fold, Heading, Section, Table, Text
 from charter.release.report.performance import value_cell
@@ -39,12 +40,11 @@ def comparison_opening(comparison: Comparison, say: Wording) -> Opening:
     names = ("、" if say.language == "zh" else ", ").join(run.label for run in comparison.runs)
     facts = []
     for place, run in enumerate(comparison.runs):
-        found = next(score for score in comparison.scores() if score.metric == comparison.headline).findings[
-            place
-        ]
+        found = _main(comparison).beside(place)
         tone = "" if not place else _tone(comparison.conclusion(comparison.pairs[place - 1]))
-        value = say("dash") if found is None or found.value is None else number(found.value)
-        ends = "" if found is None else interval(found)
+        apart = place > 0 and bool(comparison.why_apart(place, comparison.headline))
+        value = say("dash") if apart or found is None or found.value is None else number(found.value)
+        ends = say("cmp_said_not_comparable") if apart else "" if found is None else interval(found)
         note = " · ".join(part for part in (ends, say(f"badge_{run.record.status}")) if part)
         facts.append(Fact(f"{run.label}{'：' if say.language == 'zh' else ': '}{metric}", value, note, tone))
     return Opening(
@@ -63,6 +63,11 @@ def comparison_opening(comparison: Comparison, say: Wording) -> Opening:
         lines=tuple(_lines(comparison, say)),
         facts=tuple(facts),
     )
+
+
+def _main(comparison: Comparison) -> Score:
+    """The headline's score."""
+    return next(score for score in comparison.scores() if score.metric == comparison.headline)
 
 
 OUTCOMES = {"better": "good", "worse": "broken"} | dict.fromkeys(
@@ -86,11 +91,12 @@ def sentence(comparison: Comparison, pair: Pair, say: Wording) -> str:
     if found is not None:
         told["gain"], told["p"] = _gain(found), _p(found)
     else:
-        score = next(score for score in comparison.scores() if score.metric == metric)
+        score, apart = _main(comparison), comparison.why_apart(pair.place, metric)
         ours, theirs = score.findings[0], score.findings[pair.place]
         told["ours"], told["theirs"] = (_ends(one, say) for one in (ours, theirs))
-        lacks = conclusion == "not comparable" and not pair.because
-        told["because"] = say("cmp_no_interval") if lacks else say.said(pair.because)
+        because = apart or pair.because
+        lacks = conclusion == "not comparable" and not because
+        told["because"] = say("cmp_no_interval") if lacks else say.said(because)
     return say(f"cmp_{conclusion.replace(' ', '_')}", **told)
 
 
@@ -140,14 +146,11 @@ def comparison_sections(comparison: Comparison, say: Wording) -> list[Section]:
         *_differences(comparison, say),
         *_slices(comparison, say),
         _limits(comparison, say),
-        _cost(comparison, say),
+        begins_section(comparison, say),
+        cost_section(comparison, say),
         _charters(comparison, say),
         _methods(comparison, say),
     ]
-
-
-def _headings(comparison: Comparison, first: str, *, own: bool = True) -> list[Heading]:
-    return [Heading(first), *(Heading(run.label, own=own, number=True) for run in comparison.runs)]
 
 
 def _scores(comparison: Comparison, say: Wording) -> Section:
@@ -155,10 +158,11 @@ def _scores(comparison: Comparison, say: Wording) -> Section:
     parts: list[object] = [Text(say("cmp_scores_lead"))]
     main = next((one for one in found if one.metric == comparison.headline), None)
     if main is not None and any(one is not None and one.value is not None for one in main.findings):
+        beside = [main.beside(place) for place in range(len(comparison.runs))]
         caption = say("cmp_forest", metric=say.metric(main.metric))
         named_runs = [
             replace(one, slice={"run": run.label})
-            for run, one in zip(comparison.runs, main.findings, strict=True)
+            for run, one in zip(comparison.runs, beside, strict=True)
             if one is not None
         ]
         level = None if main.findings[0] is None else main.findings[0].value
@@ -169,7 +173,10 @@ def _scores(comparison: Comparison, say: Wording) -> Section:
         if one.common
     ]
     caption = say("cmp_scores_caption")
-    parts.append(Table(caption, _headings(comparison, say("metric")), rows, stacked=len(comparison.runs) < 3))
+    parts.append(
+        Table(caption, run_headings(comparison, say("metric")), rows, stacked=len(comparison.runs) < 3)
+    )
+    parts += [Text(text, soft=True) for text in _apart(comparison, found, say)]
     partly = [one for one in found if not one.common]
     if partly:
         some = [
@@ -182,8 +189,24 @@ def _scores(comparison: Comparison, say: Wording) -> Section:
     return Section("scores", say("cmp_scores"), parts)
 
 
+def _apart(comparison: Comparison, found: Sequence[Score], say: Wording) -> Iterator[str]:
+    """What a run's score is where it can't stand beside the first one's, and why."""
+    for score in found:
+        for place, because in enumerate(score.apart):
+            if because and score.common:
+                told = {"metric": say.metric(score.metric), "first": comparison.runs[0].label}
+                told |= {"other": comparison.runs[place].label, "because": say.said(because)}
+                yield say("cmp_score_apart", value=_ends(score.findings[place], say), **told)
+
+
 def _score_row(name: Cell, score: Score, say: Wording) -> list[Cell]:
-    return [name, *(value_cell(one, say) for one in score.findings)]
+    cells = [
+        Cell(say("dash"), say("cmp_said_not_comparable"), "none")
+        if score.apart and score.apart[place]
+        else value_cell(one, say)
+        for place, one in enumerate(score.findings)
+    ]
+    return [name, *cells]
 
 
 def _differences(comparison: Comparison, say: Wording) -> Iterator[Section]:
@@ -274,7 +297,7 @@ def _slices(comparison: Comparison, say: Wording) -> Iterator[Section]:
     if not found:
         return
     rows = [_score_row(Cell(say.slice(one.slice), say.metric(one.metric), "own"), one, say) for one in found]
-    headings = _headings(comparison, say("cmp_part"))
+    headings = run_headings(comparison, say("cmp_part"))
     caption = say("cmp_of_each", what=say("cmp_slices"))
     table = Table(caption, headings, rows[:MOST_SLICES])
     parts: list[object] = [Text(say("cmp_slices_lead")), table]
@@ -299,27 +322,6 @@ def _limits(comparison: Comparison, say: Wording) -> Section:
         say("limits"),
         [Text(say("cmp_limits_lead")), Table(say("cmp_of_each", what=say("limits")), headings, rows)],
     )
-
-
-def _cost(comparison: Comparison, say: Wording) -> Section:
-    rows = [
-        [Cell(say(f"cmp_{name}")), *(Cell(_cost_said(name, one, say), kind="number") for one in values)]
-        for name, values in comparison.costs().items()
-    ]
-    table = Table(say("cmp_of_each", what=say("cmp_cost")), _headings(comparison, say("cmp_cost")), rows)
-    return Section("cost", say("cmp_cost"), [Text(say("cmp_cost_lead")), table])
-
-
-def _cost_said(name: str, value: float | None, say: Wording) -> str:
-    if value is None:
-        return say("cmp_energy_unknown" if name == "energy_joules" else "cmp_unknown")
-    if name.endswith("_seconds"):
-        return say.duration(value)
-    if name == "answer_milliseconds":
-        return say("cmp_milliseconds", value=f"{value:.1f}")
-    if name == "energy_joules":
-        return say("cmp_joules", value=f"{value / 1000:,.1f}")
-    return say("cmp_megabytes", value=f"{value / 1e6:,.1f}") if name == "size_bytes" else say.count(value)
 
 
 def _charters(comparison: Comparison, say: Wording) -> Section:

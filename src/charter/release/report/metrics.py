@@ -234,12 +234,67 @@ METRICS: Mapping[str, Metric] = {
         "The share of hidden (or next) tokens that the model's first guess is right about.",
         "模型首选猜中的被遮盖（或下一个）词元所占比例。",
     ),
+    "pair_accuracy": Metric(
+        "Pairs told rightly",
+        "句对判断正确率",
+        "The share of pairs of segments of which the model tells rightly whether the second follows the first; half are right by "
+        "chance.",
+        "模型正确判断第二段是否紧接第一段的句对所占比例；随机猜测为一半。",
+    ),
+    "detection_f1": Metric(
+        "F1 of replaced tokens",
+        "替换词元 F1",
+        "How well the model finds the tokens that a small language model has replaced: few missed, few of the text's own accused.",
+        "模型找出被小语言模型替换的词元的能力：既少遗漏，也少误判原文词元。",
+    ),
+    "detection_accuracy": Metric(
+        "Tokens judged rightly",
+        "词元判断正确率",
+        "The share of all tokens of which the model tells rightly whether they were replaced. Most were not, so even a model that sees "
+        "nothing is mostly right.",
+        "模型正确判断是否被替换的词元所占比例。多数词元未被替换，因此即使毫无辨别力的模型此值也很高。",
+    ),
+    "generator_perplexity": Metric(
+        "Perplexity of the generator",
+        "生成器困惑度",
+        "How many equally likely tokens the small model that replaces words is as unsure between as it is on average.",
+        "负责替换词元的小模型平均相当于在多少个同样可能的词元之间犹豫。",
+        share=False,
+    ),
+    "generator_token_accuracy": Metric(
+        "Tokens found by the generator",
+        "生成器词元命中率",
+        "The share of hidden tokens that the small model's first guess is right about.",
+        "小模型首选猜中的被遮盖词元所占比例。",
+    ),
+    "alignment": Metric(
+        "Alignment",
+        "对齐度",
+        "How far apart, squared, the vectors of what belongs together lie on average: 0 in one place, 2 unrelated; less is better.",
+        "相互对应的文本的向量之间距离平方的平均值：0 为重合，2 为无关；越小越好。",
+        share=False,
+    ),
+    "uniformity": Metric(
+        "Uniformity",
+        "均匀度",
+        "How evenly the vectors of different texts are spread, from 0 (all in one place) down to about -4 (evenly); less is better.",
+        "不同文本的向量分布得多均匀：从 0（全部重合）到约 -4（均匀分布）；越小越好。",
+        share=False,
+    ),
     "perplexity": Metric(
         "Perplexity",
         "困惑度",
         "How many equally likely tokens the model is as unsure between as it is on average; 1 is certain. It compares only "
         "between models with the same tokenizer.",
         "模型平均相当于在多少个同样可能的词元之间犹豫；1 表示完全确定。只能在词元划分相同的模型之间比较。",
+        share=False,
+    ),
+    "perplexity_ratio": Metric(
+        "Perplexity after over before",
+        "预训练前后困惑度之比",
+        "The perplexity of the pre-trained base over that of the base as it was, on the same tokens of the same texts; below 1 "
+        "pre-training helped.",
+        "预训练后的困惑度除以预训练前的困惑度，在相同文本的相同词元上测得；小于 1 表示预训练有帮助。",
         share=False,
     ),
     "bits_per_byte": Metric(
@@ -329,6 +384,60 @@ METRICS: Mapping[str, Metric] = {
         "一致率",
         "The share of test rows that a released format answers as the first format does, probabilities aside.",
         "某种发布格式与首个格式回答相同的测试行所占比例（不计概率）。",
+    ),
+    "forgetting": Metric(
+        "Forgetting",
+        "遗忘",
+        "How much of an earlier task's best score is lost after learning the new data; below 0 it has become better.",
+        "学习新数据之后，先前任务的最好得分损失了多少；小于 0 表示反而变好。",
+        share=False,
+    ),
+    "backward_transfer": Metric(
+        "Backward transfer",
+        "后向迁移",
+        "The score on an earlier task now, minus its score when that had just been learned: below 0 it was forgotten.",
+        "先前任务现在的得分减去刚学完该任务时的得分：小于 0 即有遗忘。",
+        share=False,
+    ),
+    "forward_transfer": Metric(
+        "Forward transfer",
+        "前向迁移",
+        "What the earlier model knew of the new task before learning it: its score less that of a model of random weights.",
+        "先前的模型在学习新任务之前对它已知多少：其得分减去随机权重模型的得分。",
+        share=False,
+    ),
+    "score_then": Metric(
+        "Score then",
+        "当时的得分",
+        "The main score when the earlier task had just been learned.",
+        "刚学完先前任务时的主要得分。",
+    ),
+    "score_now": Metric(
+        "Score now",
+        "现在的得分",
+        "The main score on the same test rows, of this model.",
+        "本模型在同样测试行上的主要得分。",
+    ),
+    "rows_replayed": Metric(
+        "Rows replayed",
+        "重放的行",
+        "Earlier training rows that were learned from again.",
+        "再次用于学习的先前训练行。",
+        share=False,
+    ),
+    "rows_kept_apart": Metric(
+        "Rows left out",
+        "舍去的行",
+        "Rows not learned from, since they are like rows that an earlier task is judged on.",
+        "因与先前任务的评判行相似而未用于学习的行。",
+        share=False,
+    ),
+    "rows_known": Metric(
+        "Held-out rows left out",
+        "舍去的留出行",
+        "Rows not judged on, since the earlier model has learned from like ones.",
+        "因先前的模型已学过相似的行而未用于评判的行。",
+        share=False,
     ),
     "latency": Metric(
         "Time per text",

@@ -7,6 +7,7 @@ from typing import Any
 from charter.release.datasheet import fact
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.lineage import lineage_tables
 from charter.release.report.metrics import METRICS, TERMS
 from charter.release.report.parts import (
     Cell,
@@ -24,7 +25,9 @@ from charter.release.report.performance import finding_table
 from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
 from charter.release.selection import findings_of, headline
+from charter.runs.findings import Finding
 from charter.spec.data import place_text
+from charter.spec.training import Learning
 
 DIGEST = 16
 """Digits of a digest that are shown; the whole of it stands in the JSON below."""
@@ -74,10 +77,16 @@ def learning_section(record: Record, say: Wording) -> Section:
         best = say("updates_best", steps=say.count(value["steps"]), best=say.count(value.get("best_step", 0)))
         items.append((say("updates"), Cell(best)))
     schedule = say(f"schedule_{training.schedule}")
-    settings = {"batch": training.batch_size, "rate": f"{training.learning_rate:g}", "schedule": schedule}
+    settings = {
+        "batch": batch_said(training, say),
+        "rate": f"{training.learning_rate:g}",
+        "schedule": schedule,
+    }
     if training.epochs:
         items.append((say("settings"), Cell(say("settings_said", **settings))))
-    if "truncated_texts" in told:
+    if "tokens" in told:
+        items += _read(record, told, say)
+    elif "truncated_texts" in told:
         cut, length = say.count(value["truncated_texts"]), charter.model.max_length
         every_text = say.count(told["truncated_texts"].n or 0)
         items.append((say("truncated"), Cell(say("truncated_of", count=cut, all=every_text, length=length))))
@@ -88,6 +97,22 @@ def learning_section(record: Record, say: Wording) -> Section:
         items.append((say("not_trained"), Cell(say.count(value["classes_not_trained"]))))
     parts = [*_curves(record, say), Facts(items), *_descriptions(record, say), _times(record, say)]
     return Section("learning", say("learning"), parts)
+
+
+def batch_said(learning: Learning, say: Wording) -> str:
+    """How large an update's batch is: in examples, or in tokens."""
+    if learning.tokens_per_batch is None:
+        return say("batch_examples", count=say.count(learning.batch_size))
+    return say("batch_tokens", count=say.count(learning.tokens_per_batch))
+
+
+def _read(record: Record, told: Mapping[str, Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    """Of what learns from documents: the pieces they are cut into, their tokens, and how many a second reads."""
+    length, pieces = record.charter.model.max_length, told["truncated_texts"].n or 0
+    yield say("pieces"), Cell(say("pieces_of", count=say.count(pieces), length=length))
+    speed = told.get("tokens_per_second")
+    said = "" if speed is None or speed.value is None else say("tokens_speed", speed=say.count(speed.value))
+    yield say("tokens"), Cell(say.count(told["tokens"].value or 0), said)
 
 
 def _start(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
@@ -144,7 +169,11 @@ def _times(record: Record, say: Wording) -> Table:
 def provenance_section(record: Record, say: Wording) -> Section:
     """Where the model comes from, and which charters were judged before."""
     origin = record.provenance
-    parts: list[object] = [Facts(list(_origin(record, say))), *_earlier(record, say)]
+    parts: list[object] = [
+        Facts(list(_origin(record, say))),
+        *lineage_tables(record, say),
+        *_earlier(record, say),
+    ]
     text = json.dumps(dict(origin), ensure_ascii=False, indent=1)
     parts.append(Fold(say("raw_provenance"), [Raw(say("raw_provenance"), text)]))
     return Section("provenance", say("provenance"), parts)
@@ -175,6 +204,7 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     if base.get("revision"):
         revision = {"revision": base["revision"], "digest": str(base.get("digest", ""))[:DIGEST]}
         about = say("revision", **revision)
+    about += f"; {say('head_kept')}" if base.get("head") else ""
     yield say("base"), Cell(charter.model.begins_with, about, "own")
     teacher: Mapping[str, Any] = origin.get("teacher") or {}
     if teacher:

@@ -5,6 +5,7 @@ import hashlib
 from importlib import resources
 
 from charter.release.record import Record
+from charter.release.report.continual import continual_sections
 from charter.release.report.forms import forms_section
 from charter.release.report.misjudged import marked
 from charter.release.report.origin import (
@@ -37,6 +38,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         *performance_sections(record, say),
         data_section(record, say),
         *pretraining_sections(record, say),
+        *continual_sections(record, say),
         learning_section(record, say),
         *search_sections(record, say),
         provenance_section(record, say),

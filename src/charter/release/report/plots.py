@@ -99,12 +99,14 @@ def forest(title: str, column: str, findings: Sequence[Finding], whole: float | 
     left = min(max([width_of(name) for name in names] + [40]) + 14, 150)
     width, step, top = 380 - left - 46, 26, 10
     low = min([one.low or 0.0 for one in findings] + [0.0])
+    high = max([one.high or one.value or 0.0 for one in findings] + [1.0])
     bottom = top + len(findings) * step
 
     def at(value: float) -> float:
-        return left + (value - low) / (1 - low) * width
+        return left + (value - low) / (high - low) * width
 
-    ticks = [0.0, 0.25, 0.5, 0.75, 1.0] if low >= 0 else [low, 0.0, 0.5, 1.0]
+    parts = [high * part / 4 for part in range(5)]
+    ticks = parts if low >= 0 else [low, 0.0, high / 2, high]
     body = [line(at(tick), top, at(tick), bottom, "guide") for tick in ticks]
     body += [text(at(tick), bottom + 18, f"{tick:.2g}", "middle", "soft") for tick in ticks]
     if whole is not None:

@@ -5,12 +5,28 @@ from typing import Any
 
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.origin import batch_said
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import first
 from charter.runs.findings import Finding
 
 AREA = "pretraining"
+JUDGED = (
+    "perplexity",
+    "bits_per_byte",
+    "token_accuracy",
+    "pair_accuracy",
+    "detection_f1",
+    "detection_accuracy",
+    "generator_perplexity",
+    "generator_token_accuracy",
+    "ndcg_at_10",
+    "recall_at_1",
+    "alignment",
+    "uniformity",
+)
+"""What is told of held-out texts, as far as it was measured."""
 
 
 def pretraining_sections(record: Record, say: Wording) -> Iterator[Section]:
@@ -19,7 +35,14 @@ def pretraining_sections(record: Record, say: Wording) -> Iterator[Section]:
     if not found:
         return
     parts = [*_curves(found, say), Facts(list(_facts(record, found, say))), *_tokenizers(found, say)]
-    yield Section("pretraining", say("pretraining"), parts)
+    yield Section("pretraining", say(_title(record)), parts)
+
+
+def _title(record: Record) -> str:
+    """What the section is about: pre-training, or where there was none, the new model or the base's longer tokenizer."""
+    if record.charter.pretraining is not None:
+        return "pretraining"
+    return "beginning_new" if record.charter.model.architecture is not None else "beginning_extended"
 
 
 def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
@@ -50,18 +73,36 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
         yield say("tokens"), Cell(say.count(tokens.value), said)
     if asked is not None:
         schedule = say(f"schedule_{asked.schedule}")
-        batch = (
-            say("batch_tokens", count=say.count(asked.tokens_per_batch))
-            if asked.tokens_per_batch is not None
-            else str(asked.batch_size)
+        told = say(
+            "settings_said", batch=batch_said(asked, say), rate=f"{asked.learning_rate:g}", schedule=schedule
         )
-        told = say("settings_said", batch=batch, rate=f"{asked.learning_rate:g}", schedule=schedule)
         yield say("settings"), Cell(told, say("epochs_said", count=asked.epochs))
-    for metric in ("perplexity", "bits_per_byte", "token_accuracy"):
+    alone = first(found, AREA, "pieces_without_pair")
+    if alone is not None and alone.value:
+        yield say("without_pair"), Cell(say("without_pair_said", count=say.count(alone.value)))
+    judged = "" if asked is None else f"judged_by_{asked.objective.use}"
+    if say.has(judged):
+        yield say("judged_by"), Cell(say(judged))
+    for metric in JUDGED:
         one = first(found, AREA, metric)
         if one is not None:
             value = say.missing(one) if one.value is None else number(one.value)
             yield say("on_held_out", metric=say.metric(metric)), Cell(value, interval(one))
+    yield from _before(found, say)
+
+
+def _before(found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    """The perplexity of the base as it was, and how much pre-training changed it; or why that was not measured."""
+    before = first(found, AREA, "perplexity", base="before")
+    if before is not None:
+        told = Cell(say("not_measured"), say.said(before.because))
+        if before.value is not None:
+            told = Cell(number(before.value), interval(before))
+        yield say("perplexity_before"), told
+    ratio = first(found, AREA, "perplexity_ratio")
+    if ratio is not None:
+        value = say.missing(ratio) if ratio.value is None else number(ratio.value)
+        yield say.metric("perplexity_ratio"), Cell(value, interval(ratio))
 
 
 def _curves(found: Sequence[Finding], say: Wording) -> list[Any]:

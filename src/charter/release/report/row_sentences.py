@@ -119,4 +119,50 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("trial", "试验序号"),
     ("classes", "个类别"),
     ("decisions", "个判断"),
+    # continual learning
+    (
+        "{bundle} is replaced: it was the bundle that this model goes on from",
+        "{bundle} 被替换：它正是本模型所延续的发布包",
+    ),
+    ("the score now minus the score when it had just been learned", "现在的得分减去刚学完时的得分"),
+    ("the best score of {n#} earlier models minus the score now", "{n} 个先前模型中最好的得分减去现在的得分"),
+    ("mean over {n#} earlier tasks", "先前 {n} 个任务的平均"),
+    (
+        "percentile bootstrap over the rows of each task, {n#} resamples",
+        "按各任务的行的百分位自助法，重抽样 {n} 次",
+    ),
+    (
+        "widened by the Wilson bound of the share of units answered differently",
+        "以回答不同的单元所占比例的 Wilson 上界加宽",
+    ),
+    (
+        "the score of the earlier model on the new test rows minus that of a model of random weights",
+        "先前模型在新测试行上的得分减去随机权重模型的得分",
+    ),
+    ("of {n#} of {m#} earlier tasks there is no evidence", "先前 {m} 个任务中有 {n} 个没有证据"),
+    ("the rows of {name} are not in this run store", "{name} 的数据行不在此运行存储中"),
+    ("the rows of {name} can't be prepared anew ({why})", "{name} 的数据行无法重新准备（{why}）"),
+    ("the test rows of {name} are others by now", "{name} 的测试行现已不同"),
+    ("it has no test rows", "没有测试行"),
+    (
+        "the answers of '{name}' to its own test rows are not in this run store",
+        "“{name}”对其自身测试行的回答不在此运行存储中",
+    ),
+    ("reservoir sample of earlier training rows", "先前训练行的蓄水池抽样"),
+    (
+        "rows left out, equal or similar (at least {s#}) to an earlier test row",
+        "舍去的行：与先前的测试行相同或相似（不低于 {s}）",
+    ),
+    (
+        "held-out rows left out, equal or similar (at least {s#}) to a row that was learned from before",
+        "舍去的留出行：与先前学过的行相同或相似（不低于 {s}）",
+    ),
+    (
+        "whether rows of the test split were learned from before is not known: {why!}",
+        "测试行是否曾被学习过不得而知：{why}",
+    ),
+    (
+        "the memory holds {n#} rows, as many as the earlier one: a larger one would not be a fair sample of all tasks",
+        "记忆中有 {n} 行，与先前的一样多：再大就不是所有任务的公平抽样",
+    ),
 )

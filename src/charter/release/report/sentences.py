@@ -81,6 +81,29 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "该基座无法改为读取文本各词元的平均，因此只能按输出头所读的向量比较文本，效果较差；"
         "BERT、RoBERTa、ELECTRA、DistilBERT 与 ModernBERT 可以",
     ),
+    # language models
+    (
+        "documents are read in pieces of at most {n#} tokens, and each token is foretold from those before it in its piece "
+        "alone",
+        "文档按最多 {n} 个词元分段读取，每个词元只由同一段中它之前的词元预测",
+    ),
+    (
+        "documents are read in pieces of at most {n#} tokens, of which {share} are hidden, the same ones each time, and found from "
+        "the rest of their piece",
+        "文档按最多 {n} 个词元分段读取，其中 {share} 被遮盖（每次遮盖相同的词元），由同一段的其余部分还原",
+    ),
+    (
+        "perplexity after pre-training over that before, on the same tokens",
+        "预训练后的困惑度除以预训练前的困惑度，在相同的词元上测得",
+    ),
+    (
+        "the base is new, with random weights: before pre-training there is nothing to foretell with",
+        "基座是新的，权重随机：预训练之前没有可用于预测的能力",
+    ),
+    (
+        "the base has no head of its own for this objective, so before pre-training it foretells nothing",
+        "基座没有用于该训练目标的输出头，因此预训练之前不作任何预测",
+    ),
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),
     ("{n#} rows, at least {least#} are needed", "只有 {n} 行，至少需要 {least} 行"),
@@ -296,6 +319,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     # comparisons of runs
     ("their tasks or their classes differ", "任务或类别不同"),
     ("their tasks differ", "任务不同"),
+    ("they hide tokens in different ways", "两者遮盖词元的方式不同"),
+    ("it counts tokens, and theirs are those of different tokenizers", "它按词元计算，而两者的分词器不同"),
     ("they were judged on different test rows", "评判所用的测试行不同"),
     ("the truth of the same rows differs between them", "同样的行在两者中的真实值不同"),
     ("what run {run} answered on each row is no longer in the store", "运行 {run} 对每行的回答已不在存储中"),

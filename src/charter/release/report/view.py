@@ -177,6 +177,17 @@ def _facts(record: Record, say: Wording) -> list[Fact]:
             value = number(one.value, signed=True)
             note = f"{say.name(one.slice['baseline'])}: {say(f'fact_{beats(one)}')}"
             facts.append(Fact(say("fact_baseline"), value, note, tones[beats(one)]))
+    lost = first(found, "continual", "forgetting")
+    if lost is not None:
+        sure = (
+            "bad"
+            if (lost.low or 0.0) > 0
+            else "good"
+            if (1.0 if lost.high is None else lost.high) < 0
+            else "unsure"
+        )
+        value = say("dash") if lost.value is None else number(lost.value, signed=True)
+        facts.append(Fact(say.metric("forgetting"), value, _with_confidence(lost, say), sure))
     before = record.judged_before["this_split"]
     facts.append(
         Fact(say("fact_judged"), say.count(before), say("fact_judged_note"), "unsure" if before else "")

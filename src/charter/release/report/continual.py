@@ -1,0 +1,121 @@
+"""The section on continual learning: what was kept of the tasks before, how, and what this bundle leaves to later models. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from charter.release.record import Record
+from charter.release.report.parts import Cell, Facts, Heading, Section, Table, Text
+from charter.release.report.wording import Wording, interval, number
+from charter.release.selection import findings_of, first, headline
+from charter.runs.findings import Finding
+from charter.spec.metrics import CONTINUAL, EARLIER_TASK
+
+AREA = "continual"
+
+
+def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
+    """The section, where the model goes on from an earlier one, or leaves something to later ones."""
+    found = [one for one in findings_of(record) if one.area == AREA]
+    left = left_of(record)
+    if not found and not left:
+        return
+    parts: list[Any] = [Facts([*_facts(record, found, say), *_left(left, say)])]
+    if found:
+        parts = [
+            Text(say("continual_lead", metric=say.metric(headline(record)))),
+            *_tasks(found, say),
+            *parts,
+        ]
+    yield Section("continual", say("continual"), parts)
+
+
+def left_of(record: Record) -> Mapping[str, Any]:
+    """What the bundle carries for the models after it."""
+    told: Mapping[str, Any] = record.provenance.get("left", {})
+    return told
+
+
+def _tasks(found: Sequence[Finding], say: Wording) -> Iterator[Table]:
+    """The earlier tasks, a row each, and their means."""
+    names = list(dict.fromkeys(one.slice[EARLIER_TASK] for one in found if EARLIER_TASK in one.slice))
+    columns = ("score_then", "score_now", "backward_transfer", "forgetting")
+    headings = [Heading(say("continual_task")), Heading(say("rows"), number=True)]
+    headings += [Heading(say.metric(name), number=True) for name in columns]
+    rows = []
+    for name in (*names, ""):
+        where = {EARLIER_TASK: name} if name else {}
+        told = {metric: first(found, AREA, metric, **where) for metric in columns}
+        lost = told["forgetting"]
+        if lost is None:
+            continue
+        title = Cell(name, kind="own") if name else Cell(say("continual_mean"))
+        rows.append([title, Cell(say.count(lost.n) if lost.n else say("dash"), kind="number")])
+        rows[-1] += [_value(told[metric], say) for metric in columns]
+    if rows:
+        yield Table(say("continual_tasks"), headings, rows, stacked=True, title=say("continual_tasks"))
+
+
+def _value(one: Finding | None, say: Wording) -> Cell:
+    if one is None:
+        return Cell(say("dash"), kind="number")
+    if one.value is None:
+        return Cell(say.missing(one))
+    signed = one.metric in CONTINUAL
+    return Cell(number(one.value, signed=signed), interval(one, signed=signed), "number")
+
+
+def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    forward = first(found, AREA, "forward_transfer")
+    if forward is not None:
+        yield say.metric("forward_transfer"), _value(forward, say)
+    asked = record.charter.continual
+    if found and asked is not None:
+        key = "continual_kept_none" if asked.keep is None else f"continual_kept_{asked.keep.use}"
+        name = asked.keep.use if asked.keep is not None else ""
+        yield say("continual_kept"), Cell(say(key) if say.has(key) else name)
+    for metric in ("rows_replayed", "rows_kept_apart", "rows_known"):
+        one = first(found, AREA, metric)
+        if one is not None:
+            told = say.missing(one) if one.value is None else say.count(one.value)
+            yield say.metric(metric), Cell(told, say.said(one.method))
+
+
+def _left(left: Mapping[str, Any], say: Wording) -> Iterator[tuple[str, Cell]]:
+    """What the bundle carries, and the privacy of that."""
+    memory = left.get("memory")
+    if memory is not None:
+        counts = {"rows": say.count(memory["rows"]), "seen": say.count(memory["seen"])}
+        masked = say("memory_masked" if memory["masked"] else "memory_not_masked")
+        public = say("memory_public" if memory["public"] else "memory_private")
+        space = "" if say.language == "zh" else " "
+        yield say("memory"), Cell(say("memory_said", **counts), f"{public}{space}{masked}")
+    fisher = left.get("fisher")
+    if fisher is not None:
+        yield say("fisher"), Cell(say("fisher_said", rows=say.count(fisher["rows"])), say("fisher_note"))
+
+
+def continual_lines(record: Record) -> Iterator[str]:
+    """The section as lines of the card, in English."""
+    say = Wording("en")
+    for section in continual_sections(record, say):
+        yield from (f"## {section.title}", "")
+        for part in section.parts:
+            if isinstance(part, Text):
+                yield from (part.text, "")
+            if isinstance(part, Table):
+                yield "| " + " | ".join(_plain(one.text) for one in part.headings) + " |"
+                yield "|" + "---|" * len(part.headings)
+                for row in part.rows:
+                    yield "| " + " | ".join(_cell(cell) for cell in row) + " |"
+                yield ""
+            if isinstance(part, Facts):
+                yield from (f"- {term}: {_cell(cell)}" for term, cell in part.items)
+                yield ""
+
+
+def _cell(cell: Cell) -> str:
+    return _plain(f"{cell.text} ({cell.note})" if cell.note else cell.text)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")
