@@ -13,7 +13,11 @@ import shared_fits
 import torch
 from safetensors.torch import load_file
 
+from charter.errors import TrainingError
 from charter.spec.training import Training
+from charter.tasks.replaced_token_detection import replaced_token_detection
+from charter.training.contrastive import contrastive
+from charter.training.shards import check_splits
 
 SOURCE = Path(__file__).parents[2] / "src"
 WHOLE = [one for one in shared_fits.FITS if one not in shared_fits.REFUSED]
@@ -132,7 +136,7 @@ def test_each_process_of_a_split_fit_holds_half_of_weights_gradients_and_moments
     [
         (
             "split where only the head learns",
-            "ModelError: training.sharding: only the head of this model learns",
+            "TrainingError: training.sharding: only the head of this model learns",
         ),
         ("split where layers rest", "TrainingError: training.sharding: layers that rest"),
     ],
@@ -141,6 +145,12 @@ def test_what_cannot_be_split_is_refused(tiny_bert, tmp_path, name, why):
     process = started(shared_fits.__file__, tiny_bert, tmp_path, name, folder=tmp_path)
     said, _ = process.communicate(timeout=300)
     assert process.returncode and why in said
+
+
+@pytest.mark.parametrize("made", [contrastive, replaced_token_detection])
+def test_what_reads_more_of_the_model_than_its_passes_is_not_split(made):
+    with pytest.raises(TrainingError, match="only whole models allow"):
+        check_splits(torch.nn.Linear(2, 2), made(), None)
 
 
 def test_a_split_model_has_no_rows_of_its_own_to_be_lazy_with():

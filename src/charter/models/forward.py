@@ -202,9 +202,8 @@ class PackedForward:
         given = (self.model.base_model, tokens, self.dropping, self.through)
         if not is_sharded(self.model):
             return self.encoder(*given)
-        hidden: Tensor = getattr(self.model, METHOD)(
-            self.encoder, *given
-        )  # so that embeddings and head are gathered
+        # the model's own method, before which torch gathers embeddings and head
+        hidden: Tensor = getattr(self.model, METHOD)(self.encoder, *given)
         return hidden
 
     def _ends(self, ids: "Tensor", mask: "Tensor", packing: Packing) -> "Tensor":

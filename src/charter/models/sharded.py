@@ -8,7 +8,6 @@ Each layer's weights are gathered when it is gone through, forward and backward,
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from charter.errors import ModelError
 from charter.models.encoders import Layer, Through
 
 if TYPE_CHECKING:
@@ -19,21 +18,13 @@ METHOD = "gone_through"
 
 
 def shard(model: Any, size: int) -> None:
-    """Split a model's parameters over all processes, in place; each of the `size` must call it with equal weights.
-
-    Raises:
-        ModelError: nothing of the model's own layers learns.
-    """
+    """Split a model's parameters over all processes, in place; each of the `size` must call it with equal weights."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
     from charter.models.device import pick_device
 
     plain = plain_of(model)
-    if not any(one.requires_grad for one in plain.base_model.parameters()):
-        raise ModelError(
-            "training.sharding: only the head of this model learns, so there is next to nothing to split; remove it"
-        )
     mesh = init_device_mesh(pick_device().type, (size,))
     for one in (*layers_of(plain), plain):
         fully_shard(one, mesh=mesh)

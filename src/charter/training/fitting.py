@@ -25,7 +25,7 @@ from charter.training.checkpoint import learned_state, load_checkpoint, load_lea
 from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step
 from charter.training.optimizers import optimizers_of
-from charter.training.shards import Shards
+from charter.training.shards import Shards, check_splits
 from charter.training.sharing import Job, updates
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def fit(
 
     Raises:
         DataError: there is nothing to learn from.
-        TrainingError: the loss is no number any more; this objective's model can't be split.
+        TrainingError: the loss is no number any more; this can't be learned split.
     """
     import torch
 
@@ -148,14 +148,8 @@ def fit(
         )
     per_epoch = plan.steps_per_epoch(len(examples))
     split = settings.sharding is not None and world.size > 1
-    if split and (objective or task).fits_head:
-        raise TrainingError(
-            f"training.sharding: {(objective or task).name} fits the whole head between updates, which is split; remove it"
-        )
-    if split and layerwise is not None and layerwise.over:
-        raise TrainingError(
-            "training.sharding: layers that rest at first can't be split; set over: 0 of model.adapt gradual, or remove it"
-        )
+    if split:
+        check_splits(model, objective or task, layerwise)
     model.to("cpu" if split else pick_device())
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
         learned = _Learned(objective or task, examples, layerwise)

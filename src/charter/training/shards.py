@@ -8,9 +8,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from charter.errors import WorkerLostError
-from charter.models.sharded import shard
+from charter.errors import TrainingError, WorkerLostError
+from charter.models.depth import Layerwise
+from charter.models.sharded import plain_of, shard
 from charter.models.world import World
+from charter.tasks.objective import Objective
+from charter.tasks.task import Task
 from charter.training.loop import Step
 from charter.training.optimizers import Optimizers, optimizers_of
 from charter.training.sharing import Job, updates
@@ -25,6 +28,27 @@ GONE = ("closed by peer", "connection re", "remote process", "timed out", "nccl"
 """What gloo and NCCL say, in lower case, when another process is no more (connection reset, refused)."""
 
 
+def check_splits(model: Any, objective: Objective, layerwise: Layerwise | None) -> None:
+    """Check that this can be learned by this model once it is split.
+
+    Raises:
+        TrainingError: it can't.
+    """
+    if not isinstance(objective, Task) or type(objective).begin is not Objective.begin:
+        raise TrainingError(
+            f"training.sharding: {objective.name} reads or changes more of the model than its passes, which only whole models "
+            "allow; remove sharding, or take the task's own loss"
+        )
+    if not any(one.requires_grad for one in plain_of(model).base_model.parameters()):
+        raise TrainingError(
+            "training.sharding: only the head of this model learns, so there is next to nothing to split; remove it"
+        )
+    if layerwise is not None and layerwise.over:
+        raise TrainingError(
+            "training.sharding: layers that rest at first can't be split; set over: 0 of model.adapt gradual, or remove it"
+        )
+
+
 @dataclass
 class Shards:
     """One process's part of a fit. whole, wholly: the first process's model and optimizer, which hold nothing meanwhile."""
@@ -37,16 +61,13 @@ class Shards:
 
     @classmethod
     def of(cls, job: Job, world: World, wholly: Optimizers | None = None) -> "Shards":
-        """Split what `job` hands out. wholly: of the first process, whose `job.model` is the whole one.
-
-        Raises:
-            ModelError: nothing of the model's own layers learns.
-        """
+        """Split what `job` hands out. wholly: of the first process, whose `job.model` is the whole one."""
         whole = job.model
         model = whole if wholly is None else copy.deepcopy(whole)
         shard(model, world.size)
         optimizer = optimizers_of(model, job.settings, job.layerwise)
         _load(optimizer, job.optimizer)
+        job.optimizer.clear()  # whoever holds the job would hold the moments of the whole model
         found = cls(replace(job, model=model, optimizer={}), world, optimizer, whole, wholly)
         found.leave()
         return found
