@@ -17,7 +17,6 @@ from charter.tasks.multi_label_classification import MultiLabelClassification
 from charter.tasks.ordinal import Ordinal
 from charter.tasks.regression import Regression
 from charter.tasks.token_classification import TokenClassification
-from charter.training.distillation import Teaching
 
 CONTRAST = "training: {objective: {use: contrastive}}\n"
 PAIR = Columns(inputs={"x": "text", "y": "text"}, target="z")

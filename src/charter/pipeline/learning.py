@@ -49,6 +49,8 @@ FEW = 50
 """With fewer training rows per class, a head fitted to vectors, best from descriptions, is advised (docs/few-examples.md)."""
 DESCRIBE = "; best with every class described in a sentence: task.descriptions"
 PROCESSOR = "processor time of all threads of the first process, interruptions left out"
+NOT_IN_KEY = {"objective", "precision", "search", "gradient_checkpointing", "workers", "engine"}
+"""Settings that a trained model does not depend on, or that its key says otherwise."""
 FEW_UPDATES = 20
 """Fewer updates hardly move an encoder."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
@@ -177,9 +179,7 @@ def train_stage(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": settings.model_dump(
-                mode="json", exclude={"objective", "precision", "search", "gradient_checkpointing"}
-            ),
+            "training": settings.model_dump(mode="json", exclude=NOT_IN_KEY),
             "objective": objective,
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,

@@ -171,6 +171,8 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     said += _segmenters(charter)
     if charter.data.engine == "ray" and find_spec("ray") is None:
         said.append((("data", "engine"), str(MissingExtraError("data.engine 'ray'", "ray"))))
+    if charter.training.engine == "ray" and find_spec("ray") is None:
+        said.append((("training", "engine"), str(MissingExtraError("training.engine 'ray'", "ray"))))
     said += _formats(charter)
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
