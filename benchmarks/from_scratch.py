@@ -1,11 +1,11 @@
 """Models begun at random on one book each: a small BERT by hidden tokens and next sentences, and a GPT of characters.
 
-tales: Grimm's 51 fairy tales, each a document, three of them held out to choose by and three to judge on; BERT, 4 layers of 256,
-trained as Devlin et al. (2019) did. shakespeare: nanoGPT's own task and split (the last tenth of the characters is judged on,
-all else learned from): by nanoGPT's settings for a CPU (4 layers of 128, 64 characters, published loss 1.88 after 1.5 passes),
-for one pass and for two, so that its 1.5 lies between; and a larger one for about an hour of one core.
-nanoGPT draws windows at random; Charter reads each character once a pass. Losses are nats a character. The curves are in the
-reports, whose places are printed. With --quick: few passes.
+tales: Grimm's 51 fairy tales, each a document, of which the end is held out; BERT, 4 layers of 256, trained as Devlin et al.
+(2019) did. shakespeare: nanoGPT's own task and split (the last tenth of the characters is judged on, all else learned from):
+by nanoGPT's settings for a CPU (4 layers of 128, 64 characters, published loss 1.88 after 1.5 passes), for one pass and for
+two, so that its 1.5 lies between; and a larger one for about an hour of one core. nanoGPT draws windows at random; Charter reads
+each character once a pass. Losses are nats a character. The curves are in the reports, whose places are printed.
+With --quick: one pass, the smaller ones.
 """
 
 import math
@@ -20,10 +20,11 @@ from harness import Figures, data_folder, main
 TALES = """\
 name: tales
 data:
-  source: {{train: train, validation: validation, test: test}}
+  source: tales
   inputs: {{text: text}}
   public: true
   prepare: []
+  split: {{tail: true, test: 0.1, validation: 0.05}}
 model:
   architecture: {{use: bert, hidden_size: 256, num_hidden_layers: 4, num_attention_heads: 4, intermediate_size: 1024}}
   tokenizer: {{use: wordpiece, size: 4000, lowercase: true}}
@@ -36,10 +37,11 @@ limits: [token_accuracy >= 0.0]
 SHAKESPEARE = """\
 name: {name}
 data:
-  source: {{train: train, test: test}}
+  source: "${{CHARTER_DATA}}/tinyshakespeare/input.txt"
   inputs: {{text: text}}
   public: true
   prepare: []
+  split: {{tail: true, test: 0.1}}
 model:
   architecture:
     {{use: gpt2, n_layer: {layers}, n_head: 4, n_embd: {width}, resid_pdrop: {dropout}, embd_pdrop: {dropout}, attn_pdrop: {dropout}}}
@@ -75,7 +77,7 @@ def _one(name: str, folder: Path, passes: int) -> dict[str, float]:
     else:
         sizes = LARGER if name.endswith("larger") else NANOGPT
         text = SHAKESPEARE.format(name=name.replace("_", "-"), epochs=passes, **sizes)
-        _write_shakespeare(folder)
+        text = text.replace("${CHARTER_DATA}", str(data_folder()))
     place = folder / "charter.yaml"
     place.write_text(text, encoding="utf-8")
     started = time.process_time()
@@ -92,15 +94,6 @@ def _one(name: str, folder: Path, passes: int) -> dict[str, float]:
     return found
 
 
-def _write_shakespeare(folder: Path) -> None:
-    """The first nine tenths of the characters, and the last, as nanoGPT's data/shakespeare_char/prepare.py parts them."""
-    text = (data_folder() / "tinyshakespeare" / "input.txt").read_text(encoding="utf-8")
-    middle = int(len(text) * 0.9)
-    for part, own in (("train", text[:middle]), ("test", text[middle:])):
-        (folder / part).mkdir()
-        (folder / part / "input.txt").write_text(own, encoding="utf-8")
-
-
 def _told(name: str, finding: Any) -> dict[str, float]:
     """A value with its interval, where it has one."""
     each = {"": finding.value, ".low": finding.low, ".high": finding.high}
@@ -108,16 +101,16 @@ def _told(name: str, finding: Any) -> dict[str, float]:
 
 
 def _write_tales(folder: Path) -> None:
-    """The tales of the book, each a file, without what the publisher wrote; six whole ones held out."""
+    """The tales of the book, each a file, without what the publisher wrote."""
+    place = folder / "tales"
+    place.mkdir()
     book = (data_folder() / "grimm_tales" / "tales.txt").read_text(encoding="utf-8-sig")
     parts = [one.strip().removeprefix("[Illustration]").strip() for one in re.split(r"\n{4,}", book)]
     first = next(at for at, one in enumerate(parts) if one.startswith("THE FROG-KING"))
     last = next(at for at, one in enumerate(parts) if one.startswith("Transcriber"))
     for number, tale in enumerate(parts[first:last]):
-        part = {5: "validation", 11: "test"}.get(number % 17, "train")
-        (folder / part).mkdir(exist_ok=True)
         text = re.sub(r"\s+", " ", re.sub(r"\[Illustration[^\]]*\]", "", tale)).replace("_", "")
-        (folder / part / f"{number:02}.txt").write_text(text + "\n", encoding="utf-8")
+        (place / f"{number:02}.txt").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

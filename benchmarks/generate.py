@@ -27,7 +27,7 @@ def _tokenizer() -> Any:
     from charter.models.tokenizers import bpe
 
     words = [f"the {chr(97 + a)}{chr(97 + b)} king and a time" for a in range(26) for b in range(26)]
-    return bpe(size=800).learn([PROMPT, *words], True)
+    return bpe(size=800).learn(lambda: [PROMPT, *words], True)
 
 
 def _model(tokenizer: Any, size: tuple[int, int, int], window: int) -> Any:

@@ -57,6 +57,16 @@ class TrainingError(CharterError):
     """Training that can't go on: its loss is no number any more."""
 
 
+class WorkerLostError(TrainingError):
+    """Another process of the same training is gone; started again, it goes on from its last checkpoint."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "another process of this training is gone; start it again, and it goes on from its last checkpoint "
+            f"({why.splitlines()[0][:200]})"
+        )
+
+
 class StoreError(CharterError):
     """A run store that can't be written, or that another process is using in a way that excludes this one."""
 

@@ -126,6 +126,7 @@ def test_the_lineage_lists_every_ancestor_in_provenance_report_card_and_verifica
     checked = [line.text for line in verify(result.bundle, None).lines]
     assert any("descends from 'second'" in line and "descends from 'first'" in line for line in checked)
     card = (result.bundle / "README.md").read_text(encoding="utf-8")
+    assert "base_model:" not in card  # a folder is no name on the hub
     assert "goes on from the bundle `second`" in card and "which goes on from `first`" in card
     for language, words in (("en", "descends from"), ("zh", "由哪些发布包而来")):
         page = render(result.record, language=language)

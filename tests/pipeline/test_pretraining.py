@@ -161,6 +161,37 @@ def test_a_base_with_a_head_of_its_own_is_judged_before_too_on_the_same_tokens(t
     assert all(translated(one.method) for one in (before, ratio)) and translated(untold.because)
 
 
+def test_examples_to_read_are_masked_and_stand_there_only_where_the_charter_lets_them(tiny_bert, folder):
+    with (folder / "texts.jsonl").open("a", encoding="utf-8") as stream:
+        rows = [
+            json.dumps({"text": f"call the desk {number} at ann{number}@mail.org"}) for number in range(90)
+        ]
+        stream.write("\n" + "\n".join(rows) + "\n")
+    path = write(folder, f'base: "{tiny_bert}"', epochs=1)
+    silent = run(path)
+    assert silent.record.examples is None and 'id="reading"' not in render(silent.record)
+    path.write_text(path.read_text() + "report: {examples: masked}\n", encoding="utf-8")
+    shown = run(path).record
+    told = shown.examples["language"]
+    assert len(told["filled"]) == 6 and len(told["alike"]) == 3
+    held = {"".join(part.split()) for part in texts_of(told)}
+    assert any("[EMAIL]" in text for text in held) and not any("@mail" in text for text in held)
+    for one in told["filled"]:
+        assert one["hidden"].isalnum() and len(one["guesses"]) == 3
+        assert 0 < one["guesses"][0]["probability"] < 1
+    for language, words in (("en", "To read for yourself"), ("zh", "请您自己读一读")):
+        page = render(shown, language=language)
+        assert words in page and told["alike"][0]["nearest"][:12] in page
+    assert run(path).record.examples == shown.examples  # drawn by the seed
+
+
+def texts_of(told):
+    for one in told["filled"]:
+        yield one["before"] + one["hidden"] + one["after"]
+    for one in told["alike"]:
+        yield from (one["text"], one["nearest"])
+
+
 def test_nothing_that_the_task_is_judged_on_is_learned_from_before(tiny_bert, folder):
     reviews = (folder / "reviews.csv").read_text(encoding="utf-8").splitlines()[1:]
     rows = [json.dumps({"text": line.rpartition(",")[0]}) for line in reviews]

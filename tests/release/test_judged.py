@@ -1,7 +1,11 @@
 """Which charters were judged before on the same data: each once, with how its run ended."""
 
+from charter.release.judge import judge
+from charter.release.report.sentences import translated
+from charter.runs.findings import Finding
 from charter.runs.run import begin_run, charters_judged, note_judged
 from charter.runs.store import Store
+from charter.spec.model import Charter
 
 
 def judged(store, charter, test, data, status="refused"):
@@ -24,3 +28,21 @@ def test_other_charters_are_listed_once_with_their_outcome(tmp_path):
     told = {one["charter"]: (one["status"], one["same_split"]) for one in found}
     assert told == {"one": ("released", True), "two": ("refused", False), "gone": ("", True)}
     assert len(found) == 3
+
+
+def test_evidence_that_was_too_little_is_not_called_unmeasured():
+    model = {"base": "sample:minilm"}
+    data = {"source": "sample:tweets", "inputs": {"text": "text"}, "target": "sentiment"}
+    text = {"name": "a", "data": data, "model": model, "task": {"use": "classification"}}
+    charter = Charter.model_validate(text)
+    because = "insufficient evidence: 12 rows, at least 30 are needed"
+    few = Finding("performance", "macro_f1", None, because=because, n=12, of="m", split="test")
+    said = {
+        bool(findings): next(
+            one.because for one in judge(charter, findings) if one.limit.startswith("evidence")
+        )
+        for findings in ([few], [])
+    }
+    assert said[True].endswith("its audit found too little evidence on these rows")
+    assert said[False].endswith("no audit measured it")
+    assert all("证据" in translated(one) for one in said.values())

@@ -18,13 +18,13 @@ KINDS = {"bpe": bpe, "characters": characters, "unigram": unigram, "wordpiece": 
 
 
 def tokenizer_of(kind, size=340):
-    return KINDS[kind](size=size).learn(TEXTS * 3, True)
+    return KINDS[kind](size=size).learn(lambda: TEXTS * 3, True)
 
 
 @pytest.fixture(scope="module")
 def bytes_only():
     """Byte pairs with hardly a pair learned: every Chinese character is three tokens."""
-    return bpe(size=257).learn(["aa"], True)
+    return bpe(size=257).learn(lambda: ["aa"], True)
 
 
 def parts_of(tokenizer, text, *, before="", count=10_000, stop=()):
@@ -83,7 +83,7 @@ def test_a_stop_word_is_cut_exactly_wherever_tokens_end(bytes_only, text, stop):
 
 def _pairs():
     if not hasattr(_pairs, "made"):
-        _pairs.made = bpe(size=330).learn(["abab", "ba很好", "好很ab", "aabb很很"] * 9, True)
+        _pairs.made = bpe(size=330).learn(lambda: ["abab", "ba很好", "好很ab", "aabb很很"] * 9, True)
     return _pairs.made
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from charter.spec import check_with_notes, parse_document
+from charter.spec.metrics import LANGUAGE_MODELS
 
 VALID = """\
 name: a
@@ -32,13 +33,14 @@ def test_a_charter_without_limits_is_told_that_it_proves_nothing():
     [
         ("causal_language_modelling", "bits_per_byte <= "),
         ("masked_language_modelling", "perplexity <= "),
+        ("next_sentence_prediction", "perplexity <= "),
         ("regression", "r2 >= "),
         ("classification", "macro_f1 >= "),
     ],
 )
 def test_the_limit_that_is_suggested_is_one_of_the_task(task, metric):
     charter = VALID.replace("{use: classification}", f"{{use: {task}}}")
-    if task.endswith("language_modelling"):
+    if task in LANGUAGE_MODELS:
         charter = charter.replace(", target: sentiment", "")
     if task.startswith("causal"):
         new = "model: {architecture: {use: gpt2, n_layer: 1}, tokenizer: {use: bpe}}"
@@ -110,6 +112,19 @@ def test_a_format_whose_libraries_are_missing_is_told_with_what_installs_them(mo
     assert 'pip install "charter[onnx]"' in found["release.formats[1]"][1]
     assert found["release.formats[2]"][0] == 7
     assert 'pip install "charter[openvino]"' in found["release.formats[2]"][1]
+
+
+def test_libraries_that_find_sentences_and_words_are_told_where_they_are_missing(monkeypatch):
+    monkeypatch.setattr(
+        "charter.spec.notes.find_spec", lambda name: None if name in ("sentencex", "rjieba") else 1
+    )
+    text = VALID.replace("{use: classification}", "{use: next_sentence_prediction, whole_words: chinese}")
+    found = notes_of(text.replace(", target: sentiment", "") + "limits: [perplexity <= 50]\n")
+    assert (
+        'next_sentence_prediction needs an optional part of Charter: pip install "charter[languages]"'
+        in found["task"][1]
+    )
+    assert "whole_words: chinese needs" in found["task.whole_words"][1]
 
 
 def test_the_command_prints_notes_apart_from_its_answer_and_leaves_with_0(tmp_path, capsys):

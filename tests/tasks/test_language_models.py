@@ -376,4 +376,6 @@ def test_words_of_chinese_need_a_tokenizer_of_characters(letters):
     from charter.models.tokenizers import bpe
 
     with pytest.raises(ModelError, match="whole_words: chinese is for a WordPiece tokenizer"):
-        masking_of(bpe(size=300).learn(lambda: TEXTS, False), probability=0.15, whole_words="chinese", seed=None)
+        masking_of(
+            bpe(size=300).learn(lambda: TEXTS, False), probability=0.15, whole_words="chinese", seed=None
+        )

@@ -15,9 +15,11 @@ from charter.data.pairs import FOLLOWS, OTHER, PairFrame, drawn_spans
 from charter.data.segments import Segments, partition
 from charter.data.sentences import sentences_of
 from charter.errors import DataError, ModelError
+from charter.models.architectures import PAIRED, new_base
 from charter.models.base import attach, find_base, load_tokenizer
 from charter.models.exports import save_model
 from charter.models.forward import forward_of
+from charter.spec.use import Use
 from charter.tasks.masked_language_modelling import MaskedLanguageModelling
 from charter.tasks.sentence_pairs import next_sentence_prediction, sentence_order_prediction
 
@@ -275,3 +277,21 @@ def test_what_a_base_has_of_the_two_heads_goes_on(tiny_bert, tmp_path):
     torch.testing.assert_close(again.state_dict(), both.state_dict())
     words = attach(base, MaskedLanguageModelling(), seed=1, max_length=32)
     torch.testing.assert_close(words.cls.predictions.bias, saved.cls.predictions.bias)
+
+
+@pytest.mark.parametrize("kind", PAIRED)
+def test_every_type_that_is_told_to_read_pairs_has_both_heads(tiny_bert, tmp_path, kind):
+    tokenizer, task = load_tokenizer(tiny_bert), next_sentence_prediction()
+    sizes = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 32}
+    narrow = {
+        "mobilebert": {"embedding_size": 16, "intra_bottleneck_size": 16},
+        "albert": {"embedding_size": 16},
+    }
+    asked = Use.model_validate({"use": kind, **sizes, **narrow.get(kind, {})})
+    new_base(asked, tokenizer, tmp_path / kind, max_length=32, seed=1)
+    model = attach(find_base(str(tmp_path / kind), None, tmp_path), task, seed=1, max_length=32).eval()
+    examples = task.examples(rows_of(TEXTS), COLUMNS, tokenizer, 32)
+    with torch.no_grad():
+        outputs = task.outputs(forward_of(model), examples.batch(np.arange(4)), examples)
+    totals = task.tally(outputs, rows_of(TEXTS), COLUMNS).sum(axis=0)
+    assert np.isfinite(totals).all() and totals[5] == (examples.pairs != IGNORED).sum() > 1

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from charter import plugins
 from charter.data.columns import ROW, Columns
-from charter.models.adapters import adapted, full, gradual
+from charter.models.adapters import adapted, full, gradual, head, lora
 from charter.models.base import find_base, load_tokenizer
 from charter.models.world import ALONE, joined
 from charter.privacy.plan import plain
@@ -25,6 +25,7 @@ WORDS = ["great", "rude", "room", "crew", "the", "was", "very", "clean", "cold",
 LABELS = ("classification", {"text": "text"}, "label")
 PAIRS = ("sentence_similarity", {"text": "text", "other": "text"}, "likeness")
 NEAR = ("sentence_embedding", {"text": "text", "other": "text"}, None)
+TEXTS = ("masked_language_modelling", {"text": "text"}, None)
 FITS = {
     "plain": (LABELS, {}),
     "economies": (LABELS, {"economies": True}),
@@ -32,7 +33,25 @@ FITS = {
     "a loss in which examples meet": (NEAR, {}),
     "gradual unfreezing": (LABELS, {}),
     "long": (LABELS, {"epochs": 15}),
+    "split": (LABELS, {"sharding": "full"}),
+    "split, checkpointed": (LABELS, {"sharding": "full", "gradient_checkpointing": True}),
+    "split, with a part that is never used": (PAIRS, {"sharding": "full", "weight_decay": 0.9}),
+    "split, a loss in which examples meet": (NEAR, {"sharding": "full"}),
+    "split language model": (TEXTS, {"sharding": "full"}),
+    "split, layers at rates of their own": (LABELS, {"sharding": "full"}),
+    "split beside what doesn't learn": (LABELS, {"sharding": "full"}),
+    "split and long": (LABELS, {"sharding": "full", "epochs": 15}),
+    "split where only the head learns": (LABELS, {"sharding": "full"}),
+    "split where layers rest": (LABELS, {"sharding": "full"}),
 }
+ADAPTERS = {
+    "gradual unfreezing": gradual(decay=0.8),
+    "split, layers at rates of their own": gradual(decay=0.8, over=0.0),
+    "split where layers rest": gradual(decay=0.8),
+    "split beside what doesn't learn": lora(),
+    "split where only the head learns": head(),
+}
+REFUSED = ("split where only the head learns", "split where layers rest")
 
 
 def rows():
@@ -50,7 +69,7 @@ def rows():
     )
 
 
-def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0):
+def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0, on_note=None):
     """The weights of a fit; half a batch at a time, as two processes share it."""
     (use, inputs, target), options = FITS[name]
     task = plugins.make("task", use, {})
@@ -58,17 +77,21 @@ def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0):
     task = task.fit(frame, columns)
     found = find_base(str(base), None, Path())
     settings = Training(**{"epochs": 2, "batch_size": 16, "learning_rate": 1e-3, **options})
-    examples = task.examples(frame, columns, load_tokenizer(found.folder), 32)
+    tokenizer = load_tokenizer(found.folder)
+    if task.streams:
+        examples = task.encoded([frame], columns, tokenizer, 32, work / "pieces")
+    else:
+        examples = task.examples(frame, columns, tokenizer, 32)
     parts = None if task.mixes else 8
     plan = plain(
         batch_size=16, micro_batch_size=parts, max_grad_norm=1.0, seed=settings.seed, whole=task.mixes
     )
-    adapter = gradual(decay=0.8) if name == "gradual unfreezing" else full()
+    adapter = ADAPTERS.get(name, full())
     model = adapted(found, task, adapter, seed=settings.seed, max_length=32)
     done = fit(
         model, task, examples, None, settings, plan, work=work, logs=work / "logs", world=world,
         layerwise=adapter.layerwise,
-        checkpoint_seconds=checkpoint_seconds,
+        checkpoint_seconds=checkpoint_seconds, on_note=on_note,
     )  # fmt: skip
     return done.model.state_dict()
 
@@ -81,7 +104,7 @@ def main(base, folder, names):
             return
         for name in names:
             weights = fitted(name, base, folder / f"work {name}", world, checkpoint_seconds=0.3)
-            save_file({key: one.contiguous() for key, one in weights.items()}, folder / f"{name}.safetensors")
+            save_file({key: one.clone() for key, one in weights.items()}, folder / f"{name}.safetensors")
 
 
 if __name__ == "__main__":

@@ -242,6 +242,18 @@ def load_base(base: Base) -> "PreTrainedModel":
         return _loaded(auto, base.folder, f"model.base '{base.reference}'")
 
 
+def load_encoder(folder: Path) -> "PreTrainedModel":
+    """A model from its folder without its head: it gives its last hidden states.
+
+    Raises:
+        ModelError: its files lack some of it.
+    """
+    import transformers
+
+    with quiet(), loading(str(folder)):
+        return _loaded(transformers.AutoModel, folder, str(folder)).eval()
+
+
 def longest(model: "PreTrainedModel") -> int | None:
     """The tokens that a model reads at most, None where positions are not learned.
 

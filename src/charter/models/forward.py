@@ -14,6 +14,7 @@ from charter.models.encoders import ENCODERS, Dropping, Encoder, Through, Tokens
 from charter.models.heads import HEADS, Head
 from charter.models.layers import checkpoint_layers, through_of, uncompiled
 from charter.models.packing import Packing
+from charter.models.sharded import METHOD, is_sharded, kind_of, through_shards
 from charter.models.vocabulary import Words, is_plain
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def forward_of(
         return model
     drop = coarse if economies else _as_it_is
     through = through_of(checkpointing=checkpointing, compiled=compiled)
+    if is_sharded(plain):
+        through = through_shards(through)
     attention = uncompiled(attend) if compiled else attend
     return PackedForward(plain, encoder, head, Dropping(drop, not economies, attention), through)
 
@@ -129,7 +132,7 @@ def _said(told: Any, *names: str) -> "Tensor":
 
 def _known(model: Any) -> str:
     """The name of transformers' own class; nothing for one that only is called so."""
-    kind = type(model)
+    kind = kind_of(model)
     return kind.__name__ if kind.__module__.startswith("transformers.models.") else ""
 
 
@@ -187,12 +190,21 @@ class PackedForward:
             reads = None if read is None else packing.pack(read).nonzero().flatten()
         types = None if token_type_ids is None else packing.pack(token_type_ids.flatten(0, -2))
         tokens = Tokens(packing.pack(ids), types, ids, packing, reads)
-        hidden = self.encoder(self.model.base_model, tokens, self.dropping, self.through)
+        hidden = self._encoded(tokens)
         logits = self.head.logits(self.model, packing.mean(hidden) if means else hidden)
         if not self.head.one_each:
             return Output(packing.unpack(logits, at=reads))
         in_rows = packing.in_rows(logits)
         return Output(in_rows if input_ids.ndim == 2 else in_rows.view(input_ids.shape[:-1]))
+
+    def _encoded(self, tokens: Tokens) -> "Tensor":
+        """(read positions, width) the encoder's last hidden states."""
+        given = (self.model.base_model, tokens, self.dropping, self.through)
+        if not is_sharded(self.model):
+            return self.encoder(*given)
+        # the model's own method, before which torch gathers embeddings and head
+        hidden: Tensor = getattr(self.model, METHOD)(self.encoder, *given)
+        return hidden
 
     def _ends(self, ids: "Tensor", mask: "Tensor", packing: Packing) -> "Tensor":
         """(batch,) the last token of each packed sequence that is no padding token; its first where all are."""
@@ -239,7 +251,7 @@ class PackedForward:
         read = packing.pack(where).nonzero().flatten()
         types = None if token_types is None else packing.pack(token_types)
         tokens = Tokens(packing.pack(ids), types, ids, packing, read)
-        hidden = self.encoder(self.model.base_model, tokens, self.dropping, self.through)
+        hidden = self._encoded(tokens)
         return hidden.index_select(0, packing.tokens[read].argsort())
 
     def _words(self, states: "Tensor") -> Words:

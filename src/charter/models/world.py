@@ -4,14 +4,15 @@ The first process (rank 0) makes the whole run. The others wait for the fits tha
 update, and keep nothing.
 """
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from charter.errors import CharterError, TrainingError
+from charter.errors import CharterError, TrainingError, WorkerLostError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,14 +23,39 @@ PATIENCE = timedelta(days=30)
 
 @dataclass(frozen=True)
 class World:
-    """One of `size` processes. Sums and messages reach all; in a world of one they cost nothing."""
+    """One of `size` processes. Sums and messages reach all; in a world of one they cost nothing.
+
+    sharded: gradients are summed up where they are made, and each process holds a part of them (`charter.models.sharded`).
+    give: what a process does when the first one asks for something between updates.
+    """
 
     rank: int = 0
     size: int = 1
+    sharded: bool = False
+    give: Callable[[int], None] | None = None
 
     def share(self, parts: "Sequence[Any]") -> "Sequence[Any]":
         """The parts of an update that this process computes."""
         return parts[self.rank :: self.size]
+
+    def idle(self, parts: "Sequence[Any]") -> int:
+        """How many parts fewer this process computes than another, where all have to make as many passes."""
+        return math.ceil(len(parts) / self.size) - len(self.share(parts)) if self.sharded else 0
+
+    def norm(self, own: "Tensor") -> "Tensor":
+        """The norm of gradients together, of which this process holds what has the norm `own`.
+
+        Raises:
+            TrainingError: a process is gone.
+        """
+        import torch.distributed as dist
+
+        if not self.sharded:
+            return own
+        squares = own.double().square().reshape(1)
+        with _together():
+            dist.all_reduce(squares)
+        return squares.sqrt()[0].to(own.dtype)
 
     def add_up(self, model: "nn.Module", loss: float) -> float:
         """Make every gradient the sum of all processes' gradients; gives the sum of their losses.
@@ -44,6 +70,11 @@ class World:
 
         if self.size == 1:
             return loss
+        if self.sharded:
+            told = torch.tensor([loss], dtype=torch.float64)
+            with _together():
+                dist.all_reduce(told)
+            return float(told)
         learning = [one for one in model.parameters() if one.requires_grad]
         sparse: list[Any] = [module.weight for module in model.modules() if getattr(module, "sparse", False)]
         gradients = [torch.zeros_like(one) if one.grad is None else one.grad.to_dense() for one in learning]
@@ -64,15 +95,30 @@ class World:
         Raises:
             TrainingError: a process is gone.
         """
+        if self.size == 1:
+            return yes
+        while (told := self._heard(int(yes))) > 1:
+            if self.give is not None:
+                self.give(told)
+        return bool(told)
+
+    def ask(self, what: int) -> None:
+        """The first process, between updates: have all others `give` what it asks for, a number above 1.
+
+        Raises:
+            TrainingError: a process is gone.
+        """
+        self._heard(what)
+
+    def _heard(self, word: int) -> int:
+        """The first process's word; the others' argument is not read."""
         import torch
         import torch.distributed as dist
 
-        if self.size == 1:
-            return yes
-        told = torch.tensor([int(yes)])
+        told = torch.tensor([word])
         with _together():
             dist.broadcast(told, 0)
-        return bool(told)
+        return int(told)
 
     def tell(self, job: Any = None) -> Any:
         """What the first process tells all; the others' argument is not read.
@@ -107,10 +153,7 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise TrainingError(
-            "another process of this training is gone; start it again, and it goes on from its last checkpoint "
-            f"({str(error).splitlines()[0][:200]})"
-        ) from None
+        raise WorkerLostError(str(error)) from None
 
 
 ALONE = World()
@@ -148,14 +191,21 @@ def joined() -> Iterator[World]:
         raise TrainingError(f"the processes of torchrun can't find one another: {error}") from None
     world = World(dist.get_rank(), dist.get_world_size())
     try:
-        yield world
+        with dismissing(world):
+            yield world
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def dismissing(world: World) -> Iterator[None]:
+    """Let the others go at the end, also one that a user's error or a Ctrl-C makes."""
+    try:
+        yield
     except (CharterError, KeyboardInterrupt):
         _dismiss(world)
         raise
-    else:
-        _dismiss(world)
-    finally:
-        dist.destroy_process_group()
+    _dismiss(world)
 
 
 def _dismiss(world: World) -> None:

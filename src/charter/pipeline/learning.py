@@ -40,7 +40,7 @@ from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 7
+VERSION = 8
 ADAPTER = "adapter"
 """The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
@@ -48,6 +48,9 @@ MANY_UNKNOWN = 0.1
 FEW = 50
 """With fewer training rows per class, a head fitted to vectors, best from descriptions, is advised (docs/few-examples.md)."""
 DESCRIBE = "; best with every class described in a sentence: task.descriptions"
+PROCESSOR = "processor time of all threads of the first process, interruptions left out"
+NOT_IN_KEY = {"objective", "precision", "search", "gradient_checkpointing", "workers", "engine"}
+"""Settings that a trained model does not depend on, or that its key says otherwise."""
 FEW_UPDATES = 20
 """Fewer updates hardly move an encoder."""
 LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
@@ -176,9 +179,7 @@ def train_stage(
             "adapt": resolved((charter.model.adapt,), "adapter")[0],
             "max_length": charter.model.max_length,
             "task": resolved((charter.task,), "task")[0],
-            "training": settings.model_dump(
-                mode="json", exclude={"objective", "precision", "search", "gradient_checkpointing"}
-            ),
+            "training": settings.model_dump(mode="json", exclude=NOT_IN_KEY),
             "objective": objective,
             "precision": "bf16" if is_half(settings) else "float32",
             "device": pick_device().type,
@@ -375,6 +376,7 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
         finding("steps", fitted.steps, "updates", "count"),
         finding("best_step", fitted.best_step, "updates", chosen),
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
+        finding("processor_seconds", fitted.processor_seconds, "seconds", PROCESSOR),
         finding("truncated_texts", train.truncated, "rows", "count"),
         finding("unknown_tokens", lessons.unknown, "share", "share of the training texts' tokens"),
         *(

@@ -25,6 +25,7 @@ from charter.pipeline.judging_bases import AREA, judge_base
 from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
 from charter.pipeline.progress import OnProgress
+from charter.pipeline.reading import language_examples
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -41,12 +42,13 @@ VERSION = 2
 class Begun:
     """The base that is fine-tuned. findings: how its pre-training went; origin: what it was made from, for the provenance.
 
-    Both are empty where the base is as it was found.
+    Both are empty where the base is as it was found. examples: what the pre-trained one says, where the report shows it.
     """
 
     base: Base
     findings: tuple[Finding, ...] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)
+    examples: Mapping[str, Any] | None = None
 
 
 def begin_base(
@@ -107,7 +109,13 @@ def begin_base(
         "pretrained_digest": trained.artifact.digest,
         "seed": inner.training.seed,
     }
-    return Begun(learned, (*begun.findings, *of_texts, *told, curve, *judged), origin)
+    examples = None
+    if charter.report.examples == "masked":
+        rows, length = texts.part("test"), inner.model.max_length
+        examples = language_examples(
+            place, trained.task, rows, texts.columns, max_length=length, seed=inner.training.seed
+        )
+    return Begun(learned, (*begun.findings, *of_texts, *told, curve, *judged), origin, examples)
 
 
 def _first_base(run: Run, charter: Charter, folder: Path, data: PreparedData) -> Begun:

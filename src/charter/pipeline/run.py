@@ -1,7 +1,8 @@
 """A whole run on one page: charter.yaml -> prepare -> train -> export -> answer -> audit -> judge -> release."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,13 @@ from charter.pipeline.answering import answer_held_out, answer_nearest
 from charter.pipeline.continuing import check_continual, continued, go_on
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
-from charter.pipeline.learning import train_model
+from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.leaving import NOTHING, leave
+from charter.pipeline.on_ray import run_on_ray
 from charter.pipeline.preparing import PreparedData, prepare_data
-from charter.pipeline.pretraining import begin_base
+from charter.pipeline.pretraining import Begun, begin_base
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.searching import check_search, search_settings
 from charter.pipeline.teaching import find_teacher, teach
@@ -33,7 +36,7 @@ from charter.release.datasheet import datasheet_markdown
 from charter.release.displays import Findings, Plots, Verdicts, plots_of
 from charter.release.judge import judge, released
 from charter.release.manifest import ROOT_FORM, read_manifest
-from charter.release.record import RECORD, Record, write_record
+from charter.release.record import RECORD, Record, read_record, write_record
 from charter.release.report import render
 from charter.release.report.misjudged import misjudged
 from charter.release.report.notebook import record_html
@@ -46,6 +49,7 @@ from charter.runs.store import Store
 from charter.spec.datasheet import read_answers
 from charter.spec.model import Charter
 from charter.tasks.task import Task
+from charter.training.starting import together
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,7 +107,8 @@ def run(
     `store` is `runs` and `release_to` is `release` beside the charter file unless told otherwise. With `draft` a
     model whose limits are not kept is packed as well, marked as refused everywhere. `continue_from`: a released bundle that the
     model goes on from, by the charter's section `continual`. `world`: the processes that share
-    the training (`charter.models.world.joined`); this is the first of them, the others follow.
+    the training (`charter.models.world.joined`), of which this is the first; alone, it starts those that the charter asks
+    for.
 
     Raises:
         CharterFileError: the charter can't be followed; nothing was run.
@@ -126,17 +131,22 @@ def run(
     trackers = make_trackers(charter)
     answers = _datasheet(charter, folder)
     tell: OnProgress = on_progress or _silent
+    if world is ALONE and charter.training.engine == "ray":
+        ancestor_at = None if continue_from is None else continue_from.absolute()
+        asked = {"store": kept.root, "release_to": place, "draft": draft, "continue_from": ancestor_at}
+        return _found(run_on_ray(charter_file, charter.training.workers, **asked))
     with (
+        together(charter.training.workers) if world is ALONE else nullcontext(world) as shared,
         begin_run(kept, run_name(charter.name), charter.digest, on_event) as going,
         tracked(going, charter, folder, trackers) as tracking,
     ):
         went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), ancestor)
         data = went_on.data
-        begun = begin_base(going, charter, folder, data, tell, world, ancestor=ancestor)
+        begun = begin_base(going, charter, folder, data, tell, shared, ancestor=ancestor)
         _check_forms(charter, begun.base)
         taught = teach(going, charter, teacher, data, tell)
         searched = search_settings(
-            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), world, taught
+            going, charter, begun.base, data, tell, lambda trial: told_trial(tracking, trial), shared, taught
         )
         trained = train_model(
             going,
@@ -146,7 +156,7 @@ def run(
             tell,
             tracking.record,
             settings=searched.settings,
-            world=world,
+            world=shared,
             taught=taught,
         )
         tracking.catch_up(trained.history)
@@ -196,7 +206,7 @@ def run(
             history=trained.history,
             stages=tuple(going.record["stages"]),
             judged_before=before,
-            examples=_examples(charter, data, exports[0], answered[0].answers["test"]),
+            examples=_examples(charter, data, begun, trained, (exports[0], answered[0].answers["test"])),
             datasheet=answers,
         )
         page, bundle = render(record), None
@@ -227,13 +237,28 @@ def run(
         return Result(going.id, going.folder, record, report, bundle)
 
 
+def _found(told: Mapping[str, Any]) -> Result:
+    """The result of a run that was made elsewhere."""
+    record = read_record(Path(told["folder"]) / RECORD)
+    bundle = None if told["bundle"] is None else Path(told["bundle"])
+    return Result(record.run_id, Path(told["folder"]), record, Path(told["report"]), bundle)
+
+
 def _examples(
-    charter: Charter, data: PreparedData, exported: Exported, test: Answers
+    charter: Charter, data: PreparedData, begun: Begun, trained: Trained, first: tuple[Exported, Answers]
 ) -> dict[str, Any] | None:
-    """Misjudged test rows for the report, masked; None, and no row's text anywhere, unless the charter asks for them."""
+    """Misjudged test rows for the report, masked, and what a language model says; None unless the charter asks for them."""
     if charter.report.examples != "masked":
         return None
-    return misjudged(exported.task, data.columns, test.rows, test.outputs, seed=charter.training.seed)
+    task, seed, length = trained.task, charter.training.seed, charter.model.max_length
+    place, (exported, test) = trained.artifact.path / "model", first
+    said = begun.examples or language_examples(
+        place, task, test.rows, data.columns, max_length=length, seed=seed
+    )
+    return {
+        **misjudged(exported.task, data.columns, test.rows, test.outputs, seed=seed),
+        **({"language": dict(said)} if said else {}),
+    }
 
 
 def _datasheet(charter: Charter, folder: Path) -> dict[str, Any] | None:

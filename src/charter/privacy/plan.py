@@ -108,10 +108,12 @@ class Reduction:
             loss = losses(part).sum() / len(index)
             loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
+        for _ in range(world.idle(parts)):
+            (losses(parts[0]).sum() * 0.0).backward()  # type: ignore[no-untyped-call]
         total = world.add_up(model, total)
         if self.max_grad_norm is None:
             return Descent(total, math.nan)
-        return Descent(total, clip_gradients(list(model.parameters()), self.max_grad_norm))
+        return Descent(total, clip_gradients(list(model.parameters()), self.max_grad_norm, world))
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,11 @@ def _shuffled(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return np.random.default_rng([seed, epoch]).permutation(n)
 
 
-def clip_gradients(parameters: "Sequence[Tensor]", max_norm: float) -> float:
-    """Scale gradients, sparse ones too, so that their norm together is at most `max_norm`; gives their norm before that."""
+def clip_gradients(parameters: "Sequence[Tensor]", max_norm: float, world: World = ALONE) -> float:
+    """Scale gradients, sparse ones too, so that their norm together is at most `max_norm`; gives their norm before that.
+
+    Of gradients that are split over the processes of `world` each scales its part.
+    """
     import torch
     from torch.nn.utils import get_total_norm
 
@@ -198,7 +203,7 @@ def clip_gradients(parameters: "Sequence[Tensor]", max_norm: float) -> float:
             one.grad = one.grad.coalesce()
             found.append(one.grad.values())
         elif one.grad is not None:
-            found.append(one.grad)
-    norm = get_total_norm(found)
+            found.append(one.grad.to_local() if hasattr(one.grad, "to_local") else one.grad)
+    norm = world.norm(get_total_norm(found))
     torch._foreach_mul_(found, (max_norm / (norm + 1e-6)).clamp(max=1.0))
     return float(norm)

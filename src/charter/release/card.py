@@ -8,7 +8,7 @@ from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
 from charter.release.report.continual import continual_lines
 from charter.release.report.forms import forms_table
-from charter.release.report.lineage import lineage_lines
+from charter.release.report.lineage import ancestors_of, lineage_lines
 from charter.release.report.origin import descriptions_of
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
@@ -134,7 +134,7 @@ def card(record: Record, preparation: Mapping[str, Any]) -> str:
         license="unknown",
         library_name="transformers",
         pipeline_tag=kind,
-        base_model=_hub_name(charter.model.begins_with),
+        base_model=None if ancestors_of(record.provenance) else _hub_name(charter.model.begins_with),
         model_name=charter.name,
         eval_results=list(_results(record, kind or charter.task.use)) or None,
         tags=["charter", "released" if record.status == "released" else "refused"],

@@ -178,12 +178,18 @@ def _judge_demands(charter: Charter, evidence: Sequence[Finding]) -> list[Verdic
     risk = charter.purpose.risk
     found = {one.area for one in evidence if one.low is not None and one.high is not None}
     missing = [area for area in DEMANDED[risk] if area not in found]
+    too_few = {one.area for one in evidence if one.value is None}
     return [
         Verdict(
             f"evidence of {area}",
             "interval",
             "no evidence",
-            f"purpose.risk is {risk}, which demands evidence of {area}, and no audit measured it",
+            f"purpose.risk is {risk}, which demands evidence of {area}, and "
+            + (
+                "its audit found too little evidence on these rows"
+                if area in too_few
+                else "no audit measured it"
+            ),
         )
         for area in missing
     ]

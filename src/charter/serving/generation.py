@@ -152,7 +152,7 @@ def write_on(answerer: Answerer, prompt: Prompt, settings: Settings) -> Iterator
     """
     model, tokenizer = answerer.model, answerer.tokenizer
     model.to(pick_device())
-    sampling = Sampling(settings.temperature, settings.top_p, _banned(model, tokenizer))
+    sampling = Sampling(settings.temperature, settings.top_p, no_text(model, tokenizer))
     tokens = tokens_after(
         model, prompt.ids, window=answerer.max_length, sampling=sampling, seed=settings.seed
     )
@@ -169,7 +169,7 @@ def whole(prompt: Prompt, parts: Iterator[Part], seed: int) -> Written:
     return Written(prompt, text, last.tokens, last.ended, seed)
 
 
-def _banned(model: Any, tokenizer: Any) -> tuple[int, ...]:
+def no_text(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """Tokens that are no text: special ones but the end of text, and numbers that the tokenizer has no token for."""
     special = set(tokenizer.all_special_ids) - {tokenizer.eos_token_id}
     return (*sorted(special), *range(len(tokenizer), int(model.config.vocab_size)))

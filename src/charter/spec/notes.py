@@ -17,7 +17,10 @@ from charter.spec.parts import Parts
 from charter.spec.places import base_folder, evaluation_sets
 from charter.spec.use import Use
 
-SUGGESTED = {"causal_language_modelling": "bits_per_byte", "masked_language_modelling": "perplexity"}
+SUGGESTED = {
+    "causal_language_modelling": "bits_per_byte",
+    **dict.fromkeys(("masked_language_modelling", *SENTENCE_PAIRS), "perplexity"),
+}
 """Task -> the score that a limit is best on, where it is not the headline."""
 SURPRISES = {"bits_per_byte": "2.0", "perplexity": "50"}
 """Scores that are better the lower they are, and a value to begin with."""
@@ -168,6 +171,8 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     said += _segmenters(charter)
     if charter.data.engine == "ray" and find_spec("ray") is None:
         said.append((("data", "engine"), str(MissingExtraError("data.engine 'ray'", "ray"))))
+    if charter.training.engine == "ray" and find_spec("ray") is None:
+        said.append((("training", "engine"), str(MissingExtraError("training.engine 'ray'", "ray"))))
     said += _formats(charter)
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))

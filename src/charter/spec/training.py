@@ -68,6 +68,11 @@ class Learning(Section):
         False,
         description="compile the layers by torch.compile: pays on a GPU and in long runs, seldom on a CPU",
     )
+    sharding: Literal["full"] | None = Field(
+        None,
+        description="full: split weights, gradients and moments over the processes (FSDP2), for a model that doesn't fit one; "
+        "null: each process holds all",
+    )
     seed: Whole = Field(7, ge=0, description="seed of the head, the order of rows and dropout")
 
     @model_validator(mode="after")
@@ -76,6 +81,11 @@ class Learning(Section):
             raise ValueError(
                 f"batch_size {self.batch_size} and tokens_per_batch {self.tokens_per_batch} both say how large an "
                 "update's batch is; give one of them"
+            )
+        if self.sharding is not None and self.economies:
+            raise ValueError(
+                "sharding: full and economies don't go together: the rows of a split embedding can't be updated alone; "
+                "choose one"
             )
         if (
             self.tokens_per_batch is None
@@ -98,6 +108,23 @@ class Training(Learning):
     )
     class_weights: Literal["balanced"] | None = Field(None, description="weigh classes by inverse frequency")
     search: Search | None = Field(None, description="settings to try on validation; the best are kept")
+    workers: Count = Field(
+        1,
+        description="processes that share every update, of pre-training too; torchrun's own number goes before it",
+    )
+    engine: Literal["torch", "ray"] = Field(
+        "torch",
+        description="what starts the workers: torch on this machine, or ray (Ray Train) on a cluster, where a lost one costs "
+        "only time",
+    )
+
+    @model_validator(mode="after")
+    def _several_workers_on_ray(self) -> Self:
+        if self.engine == "ray" and self.workers == 1:
+            raise ValueError(
+                "engine: ray shares the training over several workers; set workers, or remove it"
+            )
+        return self
 
 
 def learns_from_descriptions(task: Use, training: Training) -> bool:

@@ -1,8 +1,8 @@
 """Fit a model: drive the loop, evaluate on validation, keep the best, stop early, save and resume, log to TensorBoard."""
 
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from charter.training.checkpoint import learned_state, load_checkpoint, load_lea
 from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step
 from charter.training.optimizers import optimizers_of
+from charter.training.shards import Shards, check_splits
 from charter.training.sharing import Job, updates
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Fitted:
     history: entries {"kind": "loss", step, loss, learning_rate} and {"kind": "evaluation", step, epoch, train_loss,
     validation_loss, validation_score, score} in order; at step 0 without train_loss; where rates differ by depth, losses
     with `rates`. best_step: the update whose weights
-    are kept. seconds: over all sessions, interruptions left out.
+    are kept. seconds, processor_seconds: over all sessions, interruptions left out; the processor's are of this process alone.
     """
 
     model: Any
@@ -72,6 +73,7 @@ class Fitted:
     steps: int
     best_step: int
     seconds: float
+    processor_seconds: float
     parameters: int
     trainable_parameters: int
 
@@ -83,6 +85,7 @@ class _Progress:
     step: int = 0
     evaluated: int = -1
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     best_step: int = 0
     best_score: float = float("-inf")
     without_gain: int = 0
@@ -135,7 +138,7 @@ def fit(
 
     Raises:
         DataError: there is nothing to learn from.
-        TrainingError: the loss is no number any more.
+        TrainingError: the loss is no number any more; this can't be learned split.
     """
     import torch
 
@@ -146,7 +149,10 @@ def fit(
             "training.early_stopping needs validation rows, and data.split leaves none; give them, or take it out"
         )
     per_epoch = plan.steps_per_epoch(len(examples))
-    model.to(pick_device())
+    split = settings.sharding is not None and world.size > 1
+    if split:
+        check_splits(model, objective or task, layerwise)
+    model.to("cpu" if split else pick_device())
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
         learned = _Learned(objective or task, examples, layerwise)
         learned.objective.begin(model, seed=settings.seed)
@@ -159,7 +165,10 @@ def fit(
                 done, state = session.progress.step, session.optimizer.state_dict()
                 job = Job(model, learned.objective, examples, settings, plan, state, done, half, layerwise)
                 job.hand_out(world)
-                with closing(updates(job, session.optimizer, world)) as loop:
+                if split:
+                    del state
+                    job = session.split(job, world)
+                with closing(session.updates(job, world)) as loop:
                     for step in loop:
                         session.add(step)
                         session.evaluate_when_due()
@@ -218,7 +227,9 @@ class _Session:
         self.scores_start = not self.steps or bool(task.head.descriptions) or learned.objective.fits_head
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
+        self.began_computing = time.process_time()
         self.told, self.saving = 0, 0.0
+        self.shards: Shards | None = None
 
     def resume(self, on_note: Callable[[str], None] | None) -> None:
         """Go on from the checkpoint where there is one."""
@@ -229,14 +240,41 @@ class _Session:
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress, self.best = _Progress(**saved.facts), saved.best
         self.began = time.monotonic() - self.progress.seconds
+        self.began_computing = time.process_time() - self.progress.processor_seconds
         if on_note is not None and self.progress.step < self.steps and not self.progress.stopped:
             on_note(f"goes on from update {self.progress.step} of {self.steps}")
+
+    def split(self, job: Job, world: World) -> Job:
+        """Split model and optimizer over the processes; here they hold something only while they are read."""
+        self.shards = Shards.of(job, world, self.optimizer)
+        return self.shards.job
+
+    def updates(self, job: Job, world: World) -> Generator[Step]:
+        """The updates of a fit; afterwards model and optimizer are whole."""
+        if self.shards is None:
+            yield from updates(job, self.optimizer, world)
+            return
+        try:
+            yield from self.shards.updates()
+        finally:
+            self.shards = None
+
+    @contextmanager
+    def whole(self, *, moments: bool) -> Iterator[None]:
+        """Model (and optimizer, with `moments`) as they are now, also where they are split."""
+        if self.shards is not None:
+            self.shards.bring(moments=moments)
+        yield
+        if self.shards is not None:
+            self.shards.leave()
 
     def save(self) -> None:
         """Write a checkpoint."""
         began = time.monotonic()
         self.progress.seconds = began - self.began
-        save_checkpoint(self.work, self.model, self.optimizer, self.best, vars(self.progress).copy())
+        self.progress.processor_seconds = time.process_time() - self.began_computing
+        with self.whole(moments=True):
+            save_checkpoint(self.work, self.model, self.optimizer, self.best, vars(self.progress).copy())
         self.saved_at = time.monotonic()
         self.saving = self.saved_at - began
 
@@ -266,10 +304,13 @@ class _Session:
         if not due or self.progress.evaluated >= step:
             return
         epoch, check = step / max(self.per_epoch, 1), self.interrupt.check
-        self.learned.objective.conclude(self.model, self.learned.examples)
-        gained = _evaluate(self.model, self.task, self.validation, self.progress, epoch, self.writer, check)
-        if gained and self.keep_best:
-            self.best = learned_state(self.model)
+        with self.whole(moments=False):
+            self.learned.objective.conclude(self.model, self.learned.examples)
+            gained = _evaluate(
+                self.model, self.task, self.validation, self.progress, epoch, self.writer, check
+            )
+            if gained and self.keep_best:
+                self.best = learned_state(self.model)
         patience = self.settings.early_stopping
         self.progress.stopped = patience is not None and self.progress.without_gain >= patience
 
@@ -291,6 +332,7 @@ class _Session:
             steps=self.progress.step,
             best_step=self.progress.step if kept is None else self.progress.best_step,
             seconds=time.monotonic() - self.began,
+            processor_seconds=time.process_time() - self.began_computing,
             parameters=sum(one.numel() for one in parameters),
             trainable_parameters=sum(one.numel() for one in parameters if one.requires_grad),
         )

@@ -77,6 +77,12 @@ def follow(world: World) -> None:
     """
     with held_back(forcible=False):
         while (job := world.tell()) is not None:
+            if job.settings.sharding is not None:
+                from charter.training.shards import follow_shards
+
+                with suppress(TrainingError):
+                    follow_shards(job, world)
+                continue
             model = job.model.to(pick_device())
             optimizer = optimizers_of(model, job.settings, job.layerwise)
             optimizer.load_state_dict(job.optimizer)

@@ -26,7 +26,7 @@ def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
             *_tasks(found, say),
             *parts,
         ]
-    yield Section("continual", say("continual"), parts)
+    yield Section("continual", say("continual" if found else "continual_left"), parts)
 
 
 def left_of(record: Record) -> Mapping[str, Any]:
@@ -42,7 +42,7 @@ def _tasks(found: Sequence[Finding], say: Wording) -> Iterator[Table]:
     headings = [Heading(say("continual_task")), Heading(say("rows"), number=True)]
     headings += [Heading(say.metric(name), number=True) for name in columns]
     rows = []
-    for name in (*names, ""):
+    for name in (*names, *([""] if len(names) != 1 else [])):  # the mean of one says the same again
         where = {EARLIER_TASK: name} if name else {}
         told = {metric: first(found, AREA, metric, **where) for metric in columns}
         lost = told["forgetting"]
@@ -70,7 +70,9 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
         yield say.metric("forward_transfer"), _value(forward, say)
     asked = record.charter.continual
     if found and asked is not None:
-        key = "continual_kept_none" if asked.keep is None else f"continual_kept_{asked.keep.use}"
+        again = first(found, AREA, "rows_replayed")
+        nothing = "continual_kept_replay" if again is not None and again.value else "continual_kept_none"
+        key = nothing if asked.keep is None else f"continual_kept_{asked.keep.use}"
         name = asked.keep.use if asked.keep is not None else ""
         yield say("continual_kept"), Cell(say(key) if say.has(key) else name)
     for metric in ("rows_replayed", "rows_kept_apart", "rows_known"):

@@ -21,7 +21,17 @@ def forms(record: Record) -> Mapping[str, str]:
 def forms_section(record: Record, say: Wording) -> list[Section]:
     """The formats in a table; nothing where there is only one."""
     table = forms_table(record, say)
-    return [] if table is None else [Section("formats", say("formats"), [Text(say("formats_lead")), table])]
+    if table is None:
+        return []
+    parts = [Text(say("formats_lead")), table, *_not_compared(record, say)]
+    return [Section("formats", say("formats"), parts)]
+
+
+def _not_compared(record: Record, say: Wording) -> list[Text]:
+    """Why nothing is said of how alike the formats answer, where that is so."""
+    told = [one for one in record.findings if one.area == EXPORT and one.metric == "format_agreement"]
+    reasons = dict.fromkeys(one.because for one in told if one.value is None)
+    return [Text(f"{say.metric('format_agreement')}: {say.said(one)}", soft=True) for one in reasons]
 
 
 def forms_table(record: Record, say: Wording, *, short: bool = False) -> Table | None:

@@ -33,7 +33,7 @@ def misjudged(
         return {"rows": rows.height, "wrong": 0, "seed": seed, "confident": 0, "random": 0, "shown": None}
     chosen = _chosen(np.flatnonzero(found.wrong), found.surest, seed)
     some = rows[[place for place, _ in chosen]]
-    said = task.shown([outputs[place] for place, _ in chosen], some, columns, _masked)
+    said = task.shown([outputs[place] for place, _ in chosen], some, columns, masked_cells)
     shown = [
         {"row": int(number), "chosen": why, **one}
         for number, (_, why), one in zip(some[ROW].to_list(), chosen, said, strict=True)
@@ -49,7 +49,7 @@ def _chosen(wrong: NDArray[np.int64], surest: NDArray[np.float64], seed: int) ->
     return [(int(one), "confident") for one in ordered[:CONFIDENT]] + [(int(one), "random") for one in drawn]
 
 
-def _masked(frame: pl.DataFrame, column: str) -> list[Any]:
+def masked_cells(frame: pl.DataFrame, column: str) -> list[Any]:
     """The column's texts, or lists of words, with placeholders; words keep their number."""
     mask = mask_pii(locales=("en", "zh"), urls=True, handles=True)
     return mask.apply(frame.select(ROW, column), Columns(inputs={column: "text"})).frame[column].to_list()

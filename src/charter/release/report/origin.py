@@ -27,6 +27,7 @@ from charter.release.report.wording import Wording
 from charter.release.selection import findings_of, headline
 from charter.runs.findings import Finding
 from charter.spec.data import place_text
+from charter.spec.metrics import LANGUAGE_MODELS
 from charter.spec.training import Learning
 
 DIGEST = 16
@@ -84,15 +85,11 @@ def learning_section(record: Record, say: Wording) -> Section:
     }
     if training.epochs:
         items.append((say("settings"), Cell(say("settings_said", **settings))))
-    if "tokens" in told:
-        items += _read(record, told, say)
-    elif "truncated_texts" in told:
-        cut, length = say.count(value["truncated_texts"]), charter.model.max_length
-        every_text = say.count(told["truncated_texts"].n or 0)
-        items.append((say("truncated"), Cell(say("truncated_of", count=cut, all=every_text, length=length))))
+    items += _read(record, told, say)
     if "unknown_tokens" in told:
         unknown = say("unknown_of", share=say.share(value["unknown_tokens"]))
         items.append((say("unknown"), Cell(unknown)))
+    items += cost_said(told, say)
     if value.get("classes_not_trained"):
         items.append((say("not_trained"), Cell(say.count(value["classes_not_trained"]))))
     parts = [*_curves(record, say), Facts(items), *_descriptions(record, say), _times(record, say)]
@@ -106,13 +103,30 @@ def batch_said(learning: Learning, say: Wording) -> str:
     return say("batch_tokens", count=say.count(learning.tokens_per_batch))
 
 
+def cost_said(told: Mapping[str, Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    """What learning took: time of the clock and of the processor. Energy is not measured, and not guessed."""
+    wall, processor = (told.get(name) for name in ("seconds", "processor_seconds"))
+    if wall is not None and processor is not None:
+        said = say("cost_said", processor=say.duration(processor.value or 0.0))
+        yield say("cost"), Cell(said, say("cost_of", wall=say.duration(wall.value or 0.0)))
+
+
 def _read(record: Record, told: Mapping[str, Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
-    """Of what learns from documents: the pieces they are cut into, their tokens, and how many a second reads."""
-    length, pieces = record.charter.model.max_length, told["truncated_texts"].n or 0
-    yield say("pieces"), Cell(say("pieces_of", count=say.count(pieces), length=length))
-    speed = told.get("tokens_per_second")
-    said = "" if speed is None or speed.value is None else say("tokens_speed", speed=say.count(speed.value))
-    yield say("tokens"), Cell(say.count(told["tokens"].value or 0), said)
+    """What of the texts was read: the pieces of documents, or how many texts were cut; the tokens, and a second's share."""
+    length, texts = record.charter.model.max_length, told.get("truncated_texts")
+    if texts is not None:
+        every = say.count(texts.n or 0)
+        if record.charter.task.use in LANGUAGE_MODELS:
+            yield say("pieces"), Cell(say("pieces_of", count=every, length=length))
+        else:
+            cut = say.count(texts.value or 0)
+            yield say("truncated"), Cell(say("truncated_of", count=cut, all=every, length=length))
+    tokens, speed = told.get("tokens"), told.get("tokens_per_second")
+    if tokens is not None and speed is not None and speed.value:
+        yield (
+            say("tokens"),
+            Cell(say.count(tokens.value or 0), say("tokens_speed", speed=say.count(speed.value))),
+        )
 
 
 def _start(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:

@@ -17,6 +17,7 @@ from charter.release.selection import (
     weakest_first,
 )
 from charter.runs.findings import Finding
+from charter.spec.metrics import LANGUAGE_MODELS
 
 MOST_ROWS = 25
 """With more classes or groups than this the weakest stand first, and the whole table is folded away."""
@@ -303,7 +304,7 @@ def _calibration_of_classes(found: Sequence[Finding], say: Wording) -> Iterator[
 
 def _misjudged(record: Record, say: Wording) -> Iterator[Section]:
     told = record.examples
-    if told is None:
+    if told is None or record.charter.task.use in LANGUAGE_MODELS:  # these have no answers to be wrong
         return
     parts: list[object] = []
     if told["shown"] is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.origin import batch_said
+from charter.release.report.origin import batch_said, cost_said
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import first
@@ -71,6 +71,7 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
             "" if speed is None or speed.value is None else say("tokens_speed", speed=say.count(speed.value))
         )
         yield say("tokens"), Cell(say.count(tokens.value), said)
+    yield from cost_said({one.metric: one for one in found if not one.slice}, say)
     if asked is not None:
         schedule = say(f"schedule_{asked.schedule}")
         told = say(

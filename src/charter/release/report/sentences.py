@@ -46,6 +46,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "purpose.risk 为“{risk}”，要求有关于{area}的证据，但没有审计测量它",
     ),
     (
+        "purpose.risk is {risk!}, which demands evidence of {area!}, and its audit found too little evidence on these rows",
+        "purpose.risk 为“{risk}”，要求有关于{area}的证据，但审计在这些行上得到的证据太少",
+    ),
+    (
         "the charter states no limit, so nothing is proven; write one under limits",
         "章程没有写明限值，因此什么也没有得到证明；请在 limits 下写明",
     ),
@@ -103,6 +107,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     (
         "the base has no head of its own for this objective, so before pre-training it foretells nothing",
         "基座没有用于该训练目标的输出头，因此预训练之前不作任何预测",
+    ),
+    (
+        "processor time of all threads of the first process, interruptions left out",
+        "第一个进程所有线程的处理器时间，不计中断",
     ),
     # why there is no evidence
     ("insufficient evidence: {what!}", "证据不足：{what}"),

@@ -1,0 +1,54 @@
+"""The section to read for oneself: what a language model fills in, what it writes, which texts it finds alike. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from charter.release.record import Record
+from charter.release.report.parts import Cell, Heading, Section, Table, Text
+from charter.release.report.wording import Wording
+
+HIDDEN = "▁▁▁"
+
+
+def reading_sections(record: Record, say: Wording) -> Iterator[Section]:
+    """The section, where the charter lets texts be shown and there is a language model."""
+    told: Mapping[str, Any] | None = (record.examples or {}).get("language")
+    if not told:
+        return
+    parts: list[object] = [Text(say("reading_rule", seed=told["seed"]), soft=True)]
+    parts += [
+        table(told[name], say)
+        for name, table in (("filled", _filled), ("written", _written), ("alike", _alike))
+        if told.get(name)
+    ]
+    yield Section("reading", say("reading"), parts)
+
+
+def _filled(items: Any, say: Wording) -> Table:
+    headings = [Heading(say("reading_text")), Heading(say("reading_hidden")), Heading(say("reading_guesses"))]
+    rows = []
+    for one in items:
+        guesses = " · ".join(f"“{guess['text']}” {guess['probability']:.2f}" for guess in one["guesses"])
+        text = f"{one['before']}{HIDDEN}{one['after']}"
+        rows.append([Cell(text, kind="own"), Cell(one["hidden"], kind="own"), Cell(guesses, kind="own")])
+    return Table(say("reading_filled"), headings, rows, stacked=True, title=say("reading_filled"))
+
+
+def _written(items: Any, say: Wording) -> Table:
+    headings = [Heading(say("reading_seed"), number=True), Heading(say("reading_text"))]
+    rows = [[Cell(str(one["seed"]), kind="number"), Cell(one["text"] or "–", kind="own")] for one in items]
+    return Table(say("reading_written"), headings, rows, title=say("reading_written"))
+
+
+def _alike(items: Any, say: Wording) -> Table:
+    headings = [Heading(say("reading_text")), Heading(say("reading_nearest"))]
+    headings.append(Heading(say("reading_cosine"), number=True))
+    rows = [
+        [
+            Cell(one["text"], kind="own"),
+            Cell(one["nearest"], kind="own"),
+            Cell(f"{one['similarity']:.2f}", kind="number"),
+        ]
+        for one in items
+    ]
+    return Table(say("reading_alike"), headings, rows, title=say("reading_alike"))
