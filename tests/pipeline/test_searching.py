@@ -116,10 +116,10 @@ def test_trials_never_see_a_test_or_calibration_row(tiny_bert, reviews_csv, monk
         seen.append(split)
         return part(data, split)
 
-    def watched(charter, base, data, work):
+    def watched(charter, base, data, work, taught):
         with monkeypatch.context() as patch:
             patch.setattr(PreparedData, "part", watched_part)
-            lessons = original(charter, base, data, work)
+            lessons = original(charter, base, data, work, taught)
         rows = {split: part(data, split).height for split in ("train", "validation")}
         assert (len(lessons.train), lessons.validation.rows.height) == tuple(rows.values())
         return lessons
