@@ -20,6 +20,7 @@ from charter.cli import run_command
 from charter.errors import EXIT_NOT_VERIFIED, CharterFileError, DataError, ModelError
 from charter.pipeline import run
 from charter.release.report import render
+from charter.release.report.sentences import translated
 from charter.release.verification import verify
 from charter.runs.digest import folder_digest
 from charter.spec.model import Charter
@@ -100,6 +101,13 @@ def test_what_is_forgotten_is_measured_and_limits_may_name_it(first):
     )
     assert then.value == pytest.approx(main["value"])
     assert verify(result.bundle, None).ok
+    said = {
+        text
+        for one in result.record.findings
+        if one.area == "continual"
+        for text in (one.method, one.because)
+    }
+    assert [text for text in said if text and translated(text) is None] == []
     for language, words in (("en", "Earlier tasks"), ("zh", "先前的任务")):
         assert words in render(result.record, language=language)
 

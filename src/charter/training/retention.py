@@ -53,7 +53,7 @@ class Retention(ABC):
 
 def ewc(
     *,
-    strength: Annotated[float, Field(gt=0, le=1e9, description="lambda, the weight of the penalty")] = 1000.0,
+    strength: Annotated[float, Field(gt=0, le=1e9, description="lambda, the weight of the penalty")] = 1e5,
     decay: Annotated[
         float,
         Field(
