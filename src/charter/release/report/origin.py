@@ -158,12 +158,13 @@ def _curves(record: Record, say: Wording) -> list[object]:
     loss = plots.learning(say("loss"), record.history, say("update"))
     caption = say("validation_score", metric=say.metric(headline(record)))
     score = plots.scores(caption, record.history, say("update"))
-    figures = [Figure(svg, said) for svg, said in ((loss, say("loss")), (score, caption)) if svg]
-    shown: list[object] = [Pair(*figures)] if len(figures) == 2 else list(figures)
-    if any("rates" in entry for entry in record.history):
-        rates = plots.rates(say("learning_rates"), record.history, say("update"))
-        shown += [Figure(rates, say("learning_rates"))] if rates else []
-    return shown
+    drawn = [(loss, say("loss")), (score, caption)]
+    by_depth = any("rates" in entry for entry in record.history)
+    if by_depth or record.charter.task.use in LANGUAGE_MODELS:
+        said = say("learning_rates" if by_depth else "learning_rate")
+        drawn.append((plots.rates(said, record.history, say("update")), said))
+    figures = [Figure(svg, said) for svg, said in drawn if svg]
+    return [Pair(*figures[:2]), *figures[2:]] if len(figures) > 1 else list(figures)
 
 
 def _times(record: Record, say: Wording) -> Table:
