@@ -16,9 +16,10 @@ from charter.tasks.masked_language_modelling import MaskedLanguageModelling
 from charter.training.optimizers import optimizers_of
 
 
-def own(tensor):
-    """What this process holds of a tensor."""
-    return getattr(tensor, "_local_tensor", tensor).untyped_storage().nbytes()
+def own(tensors):
+    """Bytes that this process holds of tensors; several may lie in one piece of memory."""
+    pieces = [getattr(one, "_local_tensor", one).untyped_storage() for one in tensors]
+    return sum({one.data_ptr(): one.nbytes() for one in pieces}.values())
 
 
 def held(model):
@@ -29,9 +30,9 @@ def held(model):
     optimizer.step()
     states = [state for part in optimizer.parts for state in part.state.values()]
     return {
-        "weights": sum(own(one) for one in model.parameters()),
-        "gradients": sum(own(one.grad) for one in model.parameters()),
-        "moments": sum(own(value) for state in states for name, value in state.items() if name != "step"),
+        "weights": own(model.parameters()),
+        "gradients": own(one.grad for one in model.parameters()),
+        "moments": own(value for state in states for name, value in state.items() if name != "step"),
     }
 
 

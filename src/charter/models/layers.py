@@ -70,9 +70,7 @@ def check_compiler() -> None:
         torch.compile(lambda one: (one * 2).exp() + 1)(torch.ones(8))
     except Exception as error:
         # Whatever a compiler, a linker or their absence raises: dynamo wraps some of it, and passes on the rest.
-        reason = next(
-            (line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__
-        )
+        reason = next(filter(str.strip, str(error).splitlines()), type(error).__name__)
         raise TrainingError(
             "training.compile: torch can't compile on this machine; it needs a C++ compiler and Python's headers (Debian: "
             f"g++, python3-dev). Install them, or set compile: false ({reason.strip()[:200]})"

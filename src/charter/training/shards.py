@@ -34,12 +34,14 @@ def check_splits(model: Any, objective: Objective, layerwise: Layerwise | None) 
     Raises:
         TrainingError: it can't.
     """
-    if not isinstance(objective, Task) or type(objective).begin is not Objective.begin:
+    plain = plain_of(model)
+    of_transformers = type(plain).__module__.startswith("transformers.")
+    if not isinstance(objective, Task) or not of_transformers:
         raise TrainingError(
             f"training.sharding: {objective.name} reads or changes more of the model than its passes, which only whole models "
             "allow; remove sharding, or take the task's own loss"
         )
-    if not any(one.requires_grad for one in plain_of(model).base_model.parameters()):
+    if not any(one.requires_grad for one in plain.base_model.parameters()):
         raise TrainingError(
             "training.sharding: only the head of this model learns, so there is next to nothing to split; remove it"
         )
