@@ -10,6 +10,7 @@ import polars as pl
 from charter.data.columns import ROW, SPLIT, Columns
 from charter.errors import BundleError, CharterError, DataError, ModelError
 from charter.pipeline.ancestry import Ancestor, why_no_head
+from charter.pipeline.holding import check_fisher
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.replaying import EarlierData, join_rows, read_memory
 from charter.release.manifest import MANIFEST, MEMORY
@@ -82,6 +83,8 @@ def check_continual(charter: Charter, ancestor: Ancestor | None) -> None:
             f"continual.replay: '{charter.model.begins_with}' is no released bundle, so there are no earlier rows; name one by "
             "--continue, or as model.base"
         )
+    if ancestor is not None and asked.keep is not None:
+        check_fisher(asked.keep, ancestor.bundle.folder)
     why = "" if ancestor is None else why_no_head(charter, ancestor)
     if why:
         raise ModelError(

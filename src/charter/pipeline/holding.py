@@ -12,6 +12,7 @@ from charter.pipeline.preparing import resolved
 from charter.release.manifest import FISHER
 from charter.runs.digest import file_digest
 from charter.spec.model import Charter
+from charter.spec.use import Use
 from charter.tasks.objective import Objective
 from charter.training.retention import Earlier, Retention
 
@@ -26,18 +27,23 @@ def held(charter: Charter, base: Base, objective: Objective | None, earlier: Ear
     if keep is None:
         return objective
     retention: Retention = plugins.make("retention", keep.use, keep.options)
+    check_fisher(keep, base.folder)
     if retention.needs_fisher:
-        place = _fisher(base)
-        if place is None:
-            raise ModelError(
-                f"continual.keep {keep.use}: the earlier bundle does not carry its Fisher information; its charter has to ask for "
-                "it (continual: {fisher: 500}). Take keep: {use: lwf}, or replay, which need none"
-            )
         from safetensors.torch import load_file
 
-        with loading(str(place)):
-            earlier = replace(earlier, fisher=load_file(place))
+        with loading(str(base.folder / FISHER)):
+            earlier = replace(earlier, fisher=load_file(base.folder / FISHER))
     return retention.around(objective or earlier.task, earlier)
+
+
+def check_fisher(keep: Use, bundle: Path) -> None:
+    """Raise a ModelError where what holds on needs the Fisher information and the bundle does not carry it."""
+    retention: Retention = plugins.make("retention", keep.use, keep.options)
+    if retention.needs_fisher and not (bundle / FISHER).is_file():
+        raise ModelError(
+            f"continual.keep {keep.use}: the earlier bundle does not carry its Fisher information; its charter has to ask for "
+            "it (continual: {fisher: 500}). Take keep: {use: lwf}, or replay, which need none"
+        )
 
 
 def held_options(charter: Charter, base: Base) -> dict[str, Any]:

@@ -274,8 +274,11 @@ def _origin(teacher: Teacher, data: PreparedData) -> dict[str, Any]:
     if teacher.bundle is None:
         return said
     record = read_record(teacher.bundle.folder / "charter" / RECORD)
-    theirs = record.provenance["data"]
-    same_source = theirs["source_digest"] == data.artifact.record["inputs"]["source"]
+    theirs, source = record.provenance["data"], data.artifact.record["inputs"]["source"]
+    before = (one["data"] for one in record.provenance.get("ancestors", ()))
+    otherwise = any(
+        one["source_digest"] == source and one["test_digest"] != data.test_digest for one in (theirs, *before)
+    )
     return {
         **said,
         "name": teacher.bundle.name,
@@ -283,6 +286,6 @@ def _origin(teacher: Teacher, data: PreparedData) -> dict[str, Any]:
         "run": teacher.bundle.manifest.run,
         "base": record.provenance["base"],
         "data": {key: theirs[key] for key in ("id", "source_digest", "test_digest")},
-        "may_have_read_test_rows": bool(same_source and theirs["test_digest"] != data.test_digest),
+        "may_have_read_test_rows": otherwise,
         **({"teacher": record.provenance["teacher"]} if "teacher" in record.provenance else {}),
     }
