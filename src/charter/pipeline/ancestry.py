@@ -13,9 +13,9 @@ from charter.pipeline.preparing import PreparedData
 from charter.release.bundle import Bundle, read_bundle
 from charter.release.manifest import MANIFEST, ROOT_FORM, read_manifest
 from charter.release.record import RECORD, Record, read_record
+from charter.spec.bases import base_folder
 from charter.spec.metrics import HEADS_KEPT
 from charter.spec.model import MIXING_OBJECTIVES, Charter
-from charter.spec.places import base_folder
 from charter.tasks.task import Task
 
 

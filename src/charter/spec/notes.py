@@ -9,12 +9,13 @@ from typing import Any
 from charter import plugins
 from charter.errors import MissingExtraError, Problem
 from charter.spec.agreement import lacks_validation
+from charter.spec.bases import base_folder
 from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
 from charter.spec.metrics import HEADLINES, SENTENCE_PAIRS, keeps_anything
 from charter.spec.model import Charter
 from charter.spec.parts import Parts
-from charter.spec.places import base_folder, evaluation_sets
+from charter.spec.places import evaluation_sets
 from charter.spec.use import Use
 
 SUGGESTED = {
