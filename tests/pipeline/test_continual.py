@@ -110,7 +110,8 @@ def test_what_is_forgotten_is_measured_and_limits_may_name_it(first):
     }
     assert [text for text in said if text and translated(text) is None] == []
     for language, words in (("en", "Earlier tasks"), ("zh", "先前的任务")):
-        assert words in render(result.record, language=language)
+        page = render(result.record, language=language)
+        assert words in page and "area-continual" not in page  # told once
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,22 @@ def test_no_earlier_test_row_is_learned_from_and_no_known_row_is_judged_on(first
     )
     own = compare([result.bundle, first / "release/first"], store=first / "runs")
     assert own.pairs[0].because == "they were judged on different test rows"
+
+
+def test_a_task_whose_test_rows_were_learned_from_since_is_no_evidence(first):
+    """Plain transfer in between keeps nothing apart: it learns from the first task's test rows too."""
+    shutil.copyfile(first / "first.csv", first / "same_again.csv")
+    between = write(first, "between", "release/first", epochs=1)
+    between.write_text(between.read_text().replace("between.csv", "same_again.csv, id: between"))
+    between.write_text(between.read_text().replace("test: 0.3", "test: 0.3, seed: 99"))
+    run(between)
+    last = write(first, "last", continual=PLAIN, epochs=1)
+    last.write_text(last.read_text().replace("last.csv", "turned.csv"))
+    result = run(last, continue_from=first / "release/between")
+    lost = measured(result, "forgetting", earlier_task="first")
+    assert lost.value is None and lost.because == "'between' has learned from rows like its test rows"
+    assert measured(result, "forgetting").value is None
+    assert translated(lost.because) is not None
 
 
 def test_a_memory_is_masked_and_public_only_where_all_of_its_rows_are(first):

@@ -56,6 +56,7 @@ class Ancestor:
                 "target": " ".join(self.record.charter.data.targets),
             },
             "classes": list(self.classes),
+            "continual": self.record.charter.continual is not None,
             "answers": origin["exports"].get(ROOT_FORM, {}).get("answers", ""),
         }
         return (own, *origin.get("ancestors", ()))

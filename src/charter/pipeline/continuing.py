@@ -15,6 +15,7 @@ from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.replaying import EarlierData, join_rows, read_memory
 from charter.release.manifest import MANIFEST, MEMORY
 from charter.runs.digest import file_digest, value_digest
+from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
@@ -147,6 +148,13 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
             run.note(
                 GO_ON, f"whether rows of the test split were learned from before is not known: {one.because}"
             )
+    if asked is None:
+        return GoingOn(_joined(data, artifact), (), findings)
+    spoiled = read_json(artifact.path / "learned_since.json")
+    tasks = tuple(
+        replace(one, artifact=None, because=spoiled[one.name]) if one.name in spoiled else one
+        for one in tasks
+    )
     return GoingOn(_joined(data, artifact), tasks, findings)
 
 
@@ -174,7 +182,7 @@ def _earlier(
         judged = charter.continual is not None and about["task"] == charter.task.use
         own = about["data"]
         same = own["source_digest"] == data.artifact.record["inputs"]["source"]
-        if not judged and same and own["test_digest"] == data.test_digest:
+        if charter.continual is None and same and own["test_digest"] == data.test_digest:
             continue  # split alike: none of these test rows was learned from
         artifact = run.store.with_digest(str(own["prepared_digest"]))
         because = f"the rows of {own['id']} are not in this run store"

@@ -19,7 +19,7 @@ from charter.errors import DataError
 from charter.models.folders import loading
 from charter.pipeline.preparing import PreparedData
 from charter.runs.digest import frame_digest
-from charter.runs.files import write_table
+from charter.runs.files import write_json, write_table
 from charter.runs.findings import Finding, write_findings
 from charter.runs.store import Artifact
 from charter.spec.model import Charter
@@ -87,6 +87,7 @@ def join_rows(
         found = _counts(charter, earlier, (0, 0, 0), similarity)
         write_findings(files / "findings.jsonl", [replace(one, **ties) for one in found])
         return
+    write_json(files / "learned_since.json", _learned_since(earlier, similarity))
     rows = data.rows
     tested = _Texts([_said(one.columns, one.part("test")) for one in tasks], similarity)
     learned = [_said(one.columns, one.learned()) for one in at_hand]
@@ -111,6 +112,26 @@ def join_rows(
         retold(data.findings, left_out, by, tally, on=frame_digest(kept)) if left_out else data.findings
     )
     write_findings(files / "data.jsonl", profiled)
+
+
+def _learned_since(earlier: Sequence[EarlierData], similarity: float) -> dict[str, str]:
+    """By name: why an earlier task's test rows are no evidence any more, since a model after it may have learned from them.
+
+    One that went on by the section `continual` kept them apart.
+    """
+    found: dict[str, str] = {}
+    for at, one in enumerate(earlier):
+        plainly = [since for since in earlier[:at] if not since.about.get("continual")]
+        if not one.judged or one.artifact is None or not plainly:
+            continue
+        tested = _Texts([_said(one.columns, one.part("test"))], similarity)
+        for since in plainly:
+            name = str(since.about["name"])
+            if since.artifact is None:
+                found[one.name] = f"whether '{name}' learned from its test rows is not known: {since.because}"
+            elif tested.like(_said(since.columns, since.learned())).any():
+                found[one.name] = f"'{name}' has learned from rows like its test rows"
+    return found
 
 
 def _reasons(similarity: float) -> tuple[str, str]:

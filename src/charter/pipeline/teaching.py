@@ -172,6 +172,7 @@ def teach(
             "task": charter.task.use,
             "roles": data.columns.as_json(),
             "max_length": charter.model.max_length,
+            "own": None if teacher.bundle is None else teacher.bundle.preparation.model_dump(mode="json"),
         },
         inputs={"teacher": teacher.digest, "rows": frame_digest(rows)},
         libraries=LIBRARIES,

@@ -27,7 +27,16 @@ OFF = ("r2",)
 """Main scores of tasks whose answers are not right or wrong, but more or less far off."""
 MOST_CURVES = 6
 """So many labels have their reliability drawn."""
-KNOWN_AREAS = ("performance", "baseline", "calibration", "data", "training", "export", "pretraining")
+KNOWN_AREAS = (
+    "performance",
+    "baseline",
+    "calibration",
+    "data",
+    "training",
+    "export",
+    "pretraining",
+    "continual",
+)
 
 
 def performance_sections(record: Record, say: Wording) -> Iterator[Section]:

@@ -146,6 +146,11 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("the rows of {name} are not in this run store", "{name} 的数据行不在此运行存储中"),
     ("the rows of {name} can't be prepared anew ({why})", "{name} 的数据行无法重新准备（{why}）"),
     ("the test rows of {name} are others by now", "{name} 的测试行现已不同"),
+    (
+        "whether '{name}' learned from its test rows is not known: {why!}",
+        "“{name}”是否学过其测试行不得而知：{why}",
+    ),
+    ("'{name}' has learned from rows like its test rows", "“{name}”学过与其测试行相似的行"),
     ("it has no test rows", "没有测试行"),
     (
         "the answers of '{name}' to its own test rows are not in this run store",
