@@ -207,6 +207,10 @@ def test_nothing_that_the_task_is_judged_on_is_learned_from_before(tiny_bert, fo
     texts, task = (pl.read_parquet(place) for place in places)
     learned = set(texts.filter(pl.col("_split") == "train")["text"])
     judged = set(task.filter(pl.col("_split") != "train")["text"])
+    counted = found(result, "rows", split="train", of="texts").value
+    assert (
+        counted == texts.filter(pl.col("_split") == "train").height
+    )  # what was left out is not told as learned from
     assert learned & set(task.filter(pl.col("_split") == "train")["text"]) and not learned & judged
 
 
