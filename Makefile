@@ -12,6 +12,9 @@ DEMO := demo
 
 setup: $(READY)
 
+# Tests run in as many processes as there are cores (4 at most), each with one thread; a file's tests stay together.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
 # torch comes first and by its exact version, so that no other build of it is ever fetched.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Charter needs Python 3.11 or newer")'
@@ -34,7 +37,7 @@ demo: setup
 	@echo "Bundle: $(DEMO)/release/tweets"
 
 test: setup pages databases check
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: setup
 	$(BIN)/ruff format --check .
@@ -52,7 +55,7 @@ databases:
 	@sh scripts/database_packages.sh
 
 test-all: setup pages databases check
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 bench: setup
 	for script in $(filter-out benchmarks/harness.py benchmarks/turns.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script --quick || exit 1; done

@@ -79,7 +79,7 @@ class Shards:
 
         Raises:
             TrainingError: as `train`.
-        WorkerLostError: another process is gone.
+            WorkerLostError: another process is gone.
         """
         world = replace(self.world, sharded=True, give=self._give)
         try:
