@@ -12,7 +12,7 @@ import pytest
 
 from charter import spec
 from charter.cli import run_command
-from charter.errors import CharterFileError
+from charter.errors import CharterFileError, DataError
 from charter.pipeline import run
 from charter.release.report import render
 from charter.release.report.sentences import translated
@@ -207,7 +207,60 @@ def test_nothing_that_the_task_is_judged_on_is_learned_from_before(tiny_bert, fo
     texts, task = (pl.read_parquet(place) for place in places)
     learned = set(texts.filter(pl.col("_split") == "train")["text"])
     judged = set(task.filter(pl.col("_split") != "train")["text"])
+    counted = found(result, "rows", split="train", of="texts").value
+    assert (
+        counted == texts.filter(pl.col("_split") == "train").height
+    )  # what was left out is not told as learned from
     assert learned & set(task.filter(pl.col("_split") == "train")["text"]) and not learned & judged
+
+
+def judged_texts(folder):
+    """Reviews that the task is judged on, long enough to be looked for inside of other texts."""
+    place = next((folder / "runs" / "artefacts").glob("*/files/rows.parquet"))
+    rows = pl.read_parquet(place).filter(pl.col("_split") == "test")["text"]
+    return [text for text in rows if len(text.split()) >= 13]
+
+
+def longer_reviews(folder):
+    rows = [line.rpartition(",") for line in (folder / "reviews.csv").read_text().splitlines()[1:]]
+    drawn = random.Random(3)
+    told = [f"{' '.join([text, *drawn.choices(FILL, k=14)])},{label}" for text, _, label in rows]
+    (folder / "reviews.csv").write_text("\n".join(["text,label", *told]) + "\n")
+
+
+def test_a_book_that_holds_a_judged_row_is_not_learned_from(tiny_bert, folder):
+    longer_reviews(folder)
+    path = write(folder, f'base: "{tiny_bert}"', epochs=1)
+    path.write_text(path.read_text().replace("pretraining:", "# pretraining:"))
+    run(path)  # which rows are judged on
+    drawn = random.Random(5)
+    pages = [" ".join(drawn.choices(FILL, k=300)) for _ in range(4)]
+    rows = judged_texts(folder)
+    book = "\n".join([pages[0], rows[0].capitalize() + ".", pages[1]])
+    with (folder / "texts.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write("\n" + "\n".join(json.dumps({"text": one}) for one in (book, *pages[2:])) + "\n")
+    path.write_text(
+        path.read_text().replace("# pretraining:", "pretraining:").replace("held_out: 0.3", "held_out: 0.02")
+    )
+    result = run(path)
+    assert found(result, "texts_kept_apart", of="texts").value == 1
+    books = [f"{' '.join(map(str, drawn.choices(range(9999), k=99)))} {one}" for one in rows[:30] * 5]
+    (folder / "texts.jsonl").write_text("\n".join(json.dumps({"text": one}) for one in books))
+    path.write_text(path.read_text().replace("held_out: 0.02", "held_out: 0.3"))
+    with pytest.raises(
+        DataError, match=r"each of the .* texts to learn from is equal or similar to a row .* or holds one"
+    ):
+        run(path)
+
+
+def test_too_few_texts_are_told_by_the_keys_of_pre_training(tiny_bert, folder):
+    (folder / "texts.jsonl").write_text(
+        "\n".join(json.dumps({"text": f"{one} text"}) for one in ("a", "some", "last"))
+    )
+    with pytest.raises(
+        DataError, match=r"pretraining.held_out 0.3 of 3 texts leaves none to be judged on: .*tail: true"
+    ):
+        run(write(folder, f'base: "{tiny_bert}"'))
 
 
 def test_a_second_run_pre_trains_nothing_anew_and_another_task_takes_the_same_base(tiny_bert, folder):

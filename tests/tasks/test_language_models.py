@@ -363,6 +363,12 @@ def test_words_of_chinese_are_hidden_whole_beside_those_of_other_scripts(tiny_be
     assert max(halves) <= 1  # what is left over to reach the share
 
 
+def test_a_text_without_chinese_is_hidden_by_its_own_words_where_chinese_is_asked_for():
+    signs = np.asarray(["", "", ""])
+    assert within_words(signs, np.zeros(3, dtype=bool)).tolist() == [False, False, False]
+    assert within_words(signs[:0], np.zeros(0, dtype=bool)).tolist() == []
+
+
 def test_each_character_is_a_word_unless_chinese_is_asked_for(tiny_bert):
     tokenizer = load_tokenizer(tiny_bert)
     ids = np.asarray(tokenizer("酒店房间干净")["input_ids"])

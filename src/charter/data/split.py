@@ -20,6 +20,16 @@ from charter.spec.data import Split
 DEFAULTS: Mapping[SplitName, float] = {"test": 0.15, "validation": 0.10, "calibration": 0.05}
 
 
+class NothingLeftError(DataError):
+    """A split that leaves a part without a row. missing: train or test; sizes: the rows of each split."""
+
+    def __init__(self, missing: SplitName, sizes: Mapping[str, int], hint: str) -> None:
+        self.missing, self.sizes = missing, sizes
+        purpose = "to train on" if missing == "train" else "to be judged on"
+        counts = ", ".join(f"{name}: {sizes.get(name, 0)}" for name in SPLITS)
+        super().__init__(f"data.split leaves no row {purpose} ({counts}); {hint}")
+
+
 @dataclass(frozen=True)
 class Divided:
     """Rows with SPLIT and UNIT, and what was found on the way: the largest component, leakage, shares missed.
@@ -41,7 +51,7 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
     one subject are never parted.
 
     Raises:
-        DataError: a split leaves nothing to train on or nothing to test on.
+        NothingLeftError: a split leaves nothing to train on or nothing to test on.
     """
     likeness = likeness_of(rows, columns)
     texts = likeness.numbers(rows)
@@ -251,12 +261,9 @@ def _fill_missing(frame: pl.DataFrame, columns: Columns, split: Split, units: ND
 
 def _check(frame: pl.DataFrame, units: NDArray[np.int64], split: Split, *, given: bool) -> None:
     sizes = dict(frame[SPLIT].value_counts().iter_rows())
-    for name, purpose in (("train", "to train on"), ("test", "to be judged on")):
+    for name in ("train", "test"):
         if not sizes.get(name):
-            raise DataError(
-                f"data.split leaves no row {purpose} ({', '.join(f'{k}: {sizes.get(k, 0)}' for k in SPLITS)}); "
-                + _hint(frame, units, split, name, given=given)
-            )
+            raise NothingLeftError(name, sizes, _hint(frame, units, split, name, given=given))
 
 
 def _hint(frame: pl.DataFrame, units: NDArray[np.int64], split: Split, missing: str, *, given: bool) -> str:

@@ -145,7 +145,8 @@ def within_words(signs: NDArray[np.str_], apart: NDArray[np.bool_]) -> NDArray[n
     found = np.zeros(len(signs), dtype=bool)
     han = signs != ""
     edges = np.flatnonzero(np.diff(han, prepend=False) | (apart & han))
-    for start, end in zip(edges, [*edges[1:], len(signs)], strict=True):
+    ends = [*edges, len(signs)][1:]
+    for start, end in zip(edges, ends, strict=True):
         if han[start] and end - start > 1:
             words = _jieba().cut("".join(signs[start:end]), True)
             found[start:end] = True

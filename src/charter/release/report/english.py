@@ -275,7 +275,7 @@ ENGLISH: Mapping[str, str] = {
     "stage_prepare texts": "Prepare the texts to pre-train on",
     "stage_keep apart": "Leave out texts that the task is judged on",
     "texts_apart": "Texts left out",
-    "texts_apart_said": "{count}, since they are equal or similar to rows that the task is judged on",
+    "texts_apart_said": "{count}: equal or similar to a row that the task is judged on, or holding one",
     "stage_begin": "Make the new base",
     "stage_pretrain": "Pre-train",
     "stage_judge base": "Judge the pre-trained base",

@@ -263,8 +263,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ),
     ("the lowest loss on validation", "验证集上损失最低的一次"),
     (
-        "texts not learned from, since they are equal or similar (at least {s#}) to rows that the task is judged on",
-        "因与评判任务所用的行相同或相似（不低于 {s}）而未用于学习的文本",
+        "texts not learned from: equal or similar (at least {s#}) to a row that the task is judged on, or holding one",
+        "未用于学习的文本：与评判任务所用的某一行相同或相似（不低于 {s}），或含有这样的一行",
     ),
     ("the best {metric} on validation", "验证集上 {metric} 最高的一次"),
     ("no validation rows: the last update", "没有验证行：取最后一次更新"),
