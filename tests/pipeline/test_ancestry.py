@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 from charter import spec
 from charter.errors import BundleError, CharterFileError, ModelError
 from charter.models.base import attach, find_base
-from charter.pipeline import run
+from charter.pipeline import continuing, run
 from charter.release.report import render
 from charter.release.verification import verify
 from charter.tasks.classification import Classification
@@ -169,6 +169,13 @@ def test_where_the_base_s_rows_are_not_at_hand_it_is_not_known_what_it_learned_f
     assert any("were learned from before is not known" in note for note in notes)
     for language, words in (("en", "is not known: the rows of first"), ("zh", "不得而知：first 的数据行")):
         assert words in render(result.record, language=language)
+
+
+def test_rows_too_many_to_be_compared_leave_it_not_known(first, monkeypatch):
+    monkeypatch.setattr(continuing, "MOST_BYTES", 100)
+    result = run(write(first, "large", "release/first", data="same.csv", epochs=1))
+    known = next(one for one in result.record.findings if one.metric == "rows_known")
+    assert known.value is None and known.because == "the rows of first are too many to be compared"
 
 
 def test_a_bundle_that_was_changed_is_never_started_from(first, tmp_path):
