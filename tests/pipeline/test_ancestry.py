@@ -133,6 +133,44 @@ def test_the_lineage_lists_every_ancestor_in_provenance_report_card_and_verifica
         assert words in page and manifests[1]["digest"][:16] in page
 
 
+def test_rows_that_the_base_learned_from_are_never_judged_on(first):
+    """The same data split otherwise: most of its test rows are training rows of the base."""
+    again = write(first, "otherwise", "release/first")
+    text = again.read_text().replace("{test: 0.3}", "{test: 0.3, seed: 99}")
+    again.write_text(text.replace("resamples: 200", "resamples: 200, minimum_n: 10"))
+    result = run(again)
+    left_out = next(one for one in result.record.findings if one.metric == "rows_known").value
+    sizes = {one.slice.get("split"): one.value for one in result.record.findings if one.metric == "rows"}
+    scored = next(
+        one for one in result.record.findings if one.metric == "accuracy" and not one.slice and one.of
+    )
+    assert left_out > 30
+    assert sizes["test"] == scored.n < 72
+    assert f"Measured on {scored.n} rows" in render(result.record)
+    assert "What earlier models learned from" in (result.bundle / "README.md").read_text()
+    assert verify(result.bundle, None).ok
+
+
+def test_data_that_is_split_alike_stays_as_it_is(first):
+    result = run(write(first, "alike", "release/first"))
+    assert all(one["name"] != "go on" for one in result.record.stages)
+    assert not [one for one in result.record.findings if one.metric == "rows_known"]
+
+
+def test_where_the_base_s_rows_are_not_at_hand_it_is_not_known_what_it_learned_from(first, tmp_path):
+    notes = []
+    result = run(
+        write(first, "apart", "release/first", data="same.csv"),
+        store=tmp_path,
+        on_event=lambda event: notes.append(str(event)),
+    )
+    known = next(one for one in result.record.findings if one.metric == "rows_known")
+    assert known.value is None and "not in this run store" in known.because
+    assert any("were learned from before is not known" in note for note in notes)
+    for language, words in (("en", "is not known: the rows of first"), ("zh", "不得而知：first 的数据行")):
+        assert words in render(result.record, language=language)
+
+
 def test_a_bundle_that_was_changed_is_never_started_from(first, tmp_path):
     shutil.copytree(first, tmp_path / "copy")
     (tmp_path / "copy/release/first/config.json").write_text("{}")

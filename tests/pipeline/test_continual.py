@@ -19,6 +19,7 @@ from charter import spec
 from charter.cli import run_command
 from charter.errors import EXIT_NOT_VERIFIED, CharterFileError, DataError, ModelError
 from charter.pipeline import run
+from charter.pipeline.comparing import compare
 from charter.release.report import render
 from charter.release.report.sentences import translated
 from charter.release.verification import verify
@@ -198,6 +199,45 @@ def test_no_earlier_test_row_is_learned_from_and_no_known_row_is_judged_on(first
     assert not tests & set(joined.filter(pl.col("_split") != "test")["text"])
     assert not train & set(joined.filter(pl.col("_split") != "train")["text"])
     assert measured(result, "rows_kept_apart").value > 0 and measured(result, "rows_known").value > 0
+    sizes = joined.filter(pl.col("_row") > -2)["_split"].value_counts()
+    assert {one: measured(result, "rows", split=one).value for one in sizes["_split"]} == dict(
+        sizes.iter_rows()
+    )
+    own = compare([result.bundle, first / "release/first"], store=first / "runs")
+    assert own.pairs[0].because == "they were judged on different test rows"
+
+
+def test_a_memory_is_masked_and_public_only_where_all_of_its_rows_are(first):
+    """The earlier rows were neither, so a later charter that masks can't say that the whole memory is."""
+    later = write(first, "masks", continual="continual: {keep: null, remember: 60}", epochs=1)
+    later.write_text(
+        later.read_text().replace(
+            "source: masks.csv", "source: turned.csv, public: true, prepare: [{use: mask_pii}]"
+        )
+    )
+    left = run(later).record.provenance["left"]["memory"]
+    assert left["earlier_rows"] > 0
+    assert not left["masked"] and not left["public"]
+
+
+def test_answers_that_come_to_hand_later_are_evidence_after_all(first, tmp_path, tiny_bert):
+    """Three tasks: without the first one's own answers there is no evidence of it, and with them again there is."""
+    two = write(first, "second_of_three", continual="continual: {keep: null}", epochs=1)
+    two.write_text(two.read_text().replace("second_of_three.csv", "turned.csv"))
+    run(two)
+    three = write(first, "third", "release/second_of_three", continual="continual: {keep: null}", epochs=1)
+    three.write_text(three.read_text().replace("third.csv", "turned.csv"))
+    told = json.loads((first / "release/first/charter/provenance.json").read_text())
+    answers = told["exports"]["safetensors"]["answers"]
+    place = next(
+        one.parent
+        for one in (first / "runs/artefacts").glob("*/artefact.json")
+        if json.loads(one.read_text())["digest"] == answers
+    )
+    shutil.move(place, tmp_path / "answers")
+    assert measured(run(three), "forgetting", earlier_task="first").value is None
+    shutil.move(tmp_path / "answers", place)
+    assert measured(run(three), "forgetting", earlier_task="first").value is not None
 
 
 def test_what_can_not_be_kept_is_said(first, tiny_bert, tmp_path):

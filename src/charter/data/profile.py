@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -12,6 +12,8 @@ from charter.data.passes import PreparedRows
 from charter.runs.findings import Finding
 
 QUANTILES = (("minimum", 0.0), ("median", 0.5), ("95 %", 0.95), ("maximum", 1.0))
+OF_KEPT = ("rows", "label_share", "target", "answered_share", "missing_share", "characters")
+"""The metrics that are of the rows that stayed, not of those that were read."""
 
 
 @dataclass
@@ -80,12 +82,7 @@ def profile(
     records: int, reasons: Mapping[str, int], prepared: PreparedRows, tally: Tally, *, on: str
 ) -> list[Finding]:
     """What was read, rejected (by reason), dropped and kept."""
-    rows = tally.sizes.total()
-
-    def finding(
-        metric: str, value: float, n: int, where: Mapping[str, str] | None = None, unit: str = "rows"
-    ) -> Finding:
-        return Finding("data", metric, float(value), n=n, slice=where or {}, method="count", unit=unit, on=on)
+    finding = _counted(on)
 
     def all_of_them() -> Iterator[Finding]:
         yield finding("rows_read", records, records)
@@ -104,23 +101,52 @@ def profile(
         for name, made in prepared.added:
             for kind, count in made.items():
                 yield finding("rows_added", count, records, {"preparation": name, "kind": kind})
-        yield finding("rows", rows, rows)
-        for split in SPLITS:
-            yield finding("rows", tally.sizes[split], rows, {"split": split})
-        yield from _shares(tally, finding)
-        for column in tally.told:
-            yield finding(
-                "missing_share", tally.missing[column] / max(rows, 1), rows, {"column": column}, "share"
-            )
-        for column, sizes in tally.groups.items():
-            for value, count in sorted(sizes.items(), key=lambda one: (-one[1], one[0])):
-                yield finding("rows", count, rows, {column: value})
-        lengths = pl.concat(tally.lengths)
-        for name, quantile in QUANTILES:
-            length = lengths.quantile(quantile, interpolation="nearest")
-            yield finding("characters", length or 0.0, rows, {"quantile": name}, "characters")
 
-    return list(all_of_them())
+    return [*all_of_them(), *_kept(tally, finding)]
+
+
+def retold(
+    findings: Sequence[Finding], left_out: Mapping[str, int], by: str, tally: Tally, *, on: str
+) -> list[Finding]:
+    """A profile once more rows were left out, by their reasons: what it says of the rows that stayed is told anew."""
+    finding, records = _counted(on), next((one.n or 0 for one in findings if one.metric == "rows_read"), 0)
+    return [
+        *(one for one in findings if one.metric not in OF_KEPT),
+        *(
+            finding("rows_dropped", count, records, {"preparation": by, "reason": reason})
+            for reason, count in left_out.items()
+        ),
+        *_kept(tally, finding),
+    ]
+
+
+def _counted(on: str) -> Callable[..., Finding]:
+    def finding(
+        metric: str, value: float, n: int, where: Mapping[str, str] | None = None, unit: str = "rows"
+    ) -> Finding:
+        return Finding("data", metric, float(value), n=n, slice=where or {}, method="count", unit=unit, on=on)
+
+    return finding
+
+
+def _kept(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
+    """What is told of the rows that stayed: OF_KEPT."""
+    rows = tally.sizes.total()
+    yield finding("rows", rows, rows)
+    for split in SPLITS:
+        yield finding("rows", tally.sizes[split], rows, {"split": split})
+    yield from _shares(tally, finding)
+    for column in tally.told:
+        yield finding(
+            "missing_share", tally.missing[column] / max(rows, 1), rows, {"column": column}, "share"
+        )
+    for column, sizes in tally.groups.items():
+        for value, count in sorted(sizes.items(), key=lambda one: (-one[1], one[0])):
+            yield finding("rows", count, rows, {column: value})
+    lengths = pl.concat(tally.lengths)
+    for name, quantile in QUANTILES:
+        length = lengths.quantile(quantile, interpolation="nearest")
+        yield finding("characters", length or 0.0, rows, {"quantile": name}, "characters")
 
 
 def _shares(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:

@@ -121,7 +121,12 @@ def _answered(found: Found) -> Answered | str:
     exports = found.record.provenance.get("exports") or {}
     digest = next((one["digest"] for one in exports.values()), None)
     answers = [one for one in _artifacts(found, "answer") if one.record["inputs"].get("model") == digest]
-    prepared = _artifacts(found, "prepare")
+    judged_on = found.record.provenance["data"]["prepared_digest"]
+    each = [
+        *_artifacts(found, "prepare"),
+        *_artifacts(found, "go"),
+    ]  # rows that an earlier model knew are left out by "go on"
+    prepared = [one for one in each if one.digest == judged_on]
     released = [
         one
         for one in _artifacts(found, "export")

@@ -1,28 +1,20 @@
 """Going on from an earlier model: its rows, where they are at hand, kept apart from what is judged, and some learned from again."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import polars as pl
-import pyarrow.parquet
-from numpy.typing import NDArray
 
-from charter.data.columns import ROW, SPLIT, UNIT, Columns
-from charter.data.reservoir import Reservoir
-from charter.data.similarity.overlap import Reference
-from charter.data.similarity.shingles import text_keys
+from charter.data.columns import ROW, SPLIT, Columns
 from charter.errors import BundleError, CharterError, DataError, ModelError
-from charter.models.folders import loading
 from charter.pipeline.ancestry import Ancestor, why_no_head
 from charter.pipeline.preparing import PreparedData, prepare_data
+from charter.pipeline.replaying import EarlierData, join_rows, read_memory
 from charter.release.manifest import MANIFEST, MEMORY
 from charter.runs.digest import file_digest, value_digest
-from charter.runs.files import write_table
-from charter.runs.findings import Finding, read_findings, write_findings
+from charter.runs.findings import Finding, read_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.continual import Continual
@@ -30,32 +22,9 @@ from charter.spec.metrics import HEADS_KEPT
 from charter.spec.model import Charter, Model
 
 GO_ON, EARLIER = "go on", "prepare earlier"
-VERSION = 1
-AREA = "continual"
-REPLAYED = -2
-"""The row number of the first replayed row, which is no row of the charter's own source; the next ones are below it."""
-HELD_OUT = ("validation", "calibration", "test")
-
-
-@dataclass(frozen=True)
-class EarlierData:
-    """The rows that an ancestor learned from and was judged on. about: what the lineage says of it.
-
-    artifact: None where they are not at hand; `because` then says why. name: the data's id; of two that are called the same, the
-    older one's has the beginning of its bundle's digest too.
-    """
-
-    about: Mapping[str, Any]
-    columns: Columns
-    artifact: Artifact | None
-    because: str = ""
-    name: str = ""
-
-    def part(self, split: str) -> pl.DataFrame:
-        """The rows of a split that are the source's own, none that was replayed."""
-        assert self.artifact is not None
-        rows = pl.scan_parquet(self.artifact.path / "rows.parquet")
-        return rows.filter((pl.col(SPLIT) == split) & (pl.col(ROW) > REPLAYED)).collect()
+VERSION = 2
+MOST_BYTES = 200_000_000
+"""Of a larger table, as it is packed, rows are not compared: that is done in memory."""
 
 
 @dataclass(frozen=True)
@@ -124,22 +93,27 @@ def check_continual(charter: Charter, ancestor: Ancestor | None) -> None:
 def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor: Ancestor | None) -> GoingOn:
     """The prepared rows without those that would spoil the evidence, and with the replayed ones.
 
-    Left out are rows that would be learned from, or chosen by, and are like an earlier test row; and held-out rows that are like
-    a row which the earlier model has learned from. Replayed rows are like no held-out row, earlier or new.
+    Left out are held-out rows that are like a row which an earlier model has learned from; and where earlier tasks are judged,
+    rows that would be learned from, or chosen by, and are like an earlier test row. Replayed rows are like no held-out row,
+    earlier or new. Without the section `continual` an earlier model that was judged on the very same test rows is not looked at.
 
     Raises:
         DataError: earlier rows are to be replayed, and none is at hand; or no test row is left.
     """
-    asked = charter.continual
-    if asked is None or ancestor is None:
+    if ancestor is None:
         return GoingOn(data)
-    earlier = _earlier(run, charter, folder, ancestor)
-    memory = ancestor.bundle.folder / MEMORY
+    earlier = tuple(_earlier(run, charter, folder, data, ancestor))
+    tasks = tuple(one for one in earlier if one.judged)
+    asked, memory = charter.continual, ancestor.bundle.folder / MEMORY
+    if asked is None and not earlier:
+        return GoingOn(data)
+    looked_at = memory.is_file() and (asked is not None or not _is_large(data.artifact))
     stage = Stage(
         GO_ON,
         VERSION,
         options={
-            "replay": asked.replay,
+            "continual": asked is not None,
+            "replay": None if asked is None else asked.replay,
             "similarity": charter.data.split.similarity,
             "inputs": list(charter.data.inputs),
             "target": charter.data.target,
@@ -147,11 +121,12 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
         inputs={
             "source": str(data.artifact.record["inputs"]["source"]),
             "rows": data.artifact.digest,
-            "memory": file_digest(memory) if memory.is_file() else "",
+            "memory": file_digest(memory) if looked_at else "",
             **{
-                f"earlier {at}": one.artifact.digest
+                f"{'earlier' if one.judged else 'other'} {at}": f"missing: {one.because}"
+                if one.artifact is None
+                else one.artifact.digest
                 for at, one in enumerate(earlier)
-                if one.artifact is not None
             },
         },
         libraries=("charter", "numpy", "polars", "scipy"),
@@ -160,49 +135,56 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
 
     def make(files: Path, work: Path) -> None:
         del work
-        _join(charter, data, earlier, _remembered(ancestor), files)
+        join_rows(charter, data, earlier, read_memory(memory) if looked_at else None, files)
 
     artifact = run.step(stage, make)
-    rows = (
-        pl.scan_parquet(artifact.path / "rows.parquet").filter(pl.col(SPLIT) == "test").select(ROW).collect()
-    )
-    if not rows.height:
-        raise DataError(
-            "no test row is left: every one is like a row that the earlier model has learned from; give rows that are new to it"
-        )
-    digest = value_digest(
-        {"source": data.artifact.record["inputs"]["source"], "rows": sorted(rows[ROW].to_list())}
-    )
     findings = tuple(read_findings(artifact.path / "findings.jsonl"))
     for one in findings:
         if one.metric == "rows_known" and one.value is None:
             run.note(
                 GO_ON, f"whether rows of the test split were learned from before is not known: {one.because}"
             )
-    return GoingOn(PreparedData(artifact, data.columns, data.findings, digest), earlier, findings)
+    return GoingOn(_joined(data, artifact), tasks, findings)
 
 
-def _earlier(run: Run, charter: Charter, folder: Path, ancestor: Ancestor) -> tuple[EarlierData, ...]:
-    """What is at hand of every task before that was of this kind, the nearest first."""
-    found: list[EarlierData] = []
+def _joined(data: PreparedData, artifact: Artifact) -> PreparedData:
+    """The rows that are gone on with: as they were where none was left out and none replayed."""
+    place = artifact.path / "rows.parquet"
+    if not place.is_file():
+        return data
+    rows = pl.scan_parquet(place).filter(pl.col(SPLIT) == "test").select(ROW).collect()[ROW].to_list()
+    if not rows:
+        raise DataError(
+            "no test row is left: every one is like a row that the earlier model has learned from; give rows that are new to it"
+        )
+    digest = value_digest({"source": data.artifact.record["inputs"]["source"], "rows": sorted(rows)})
+    findings = tuple(read_findings(artifact.path / "data.jsonl"))
+    return replace(data, artifact=artifact, findings=findings, test_digest=digest)
+
+
+def _earlier(
+    run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor: Ancestor
+) -> Iterator[EarlierData]:
+    """What is at hand of every ancestor, the nearest first. Those that are no earlier task are looked at for what they learned only."""
+    names: list[str] = []
     for place, about in enumerate(ancestor.lineage):
-        if about["task"] != charter.task.use:
-            continue
+        judged = charter.continual is not None and about["task"] == charter.task.use
         own = about["data"]
-        columns = Columns(dict.fromkeys(own["inputs"], "text"), own["target"])
+        same = own["source_digest"] == data.artifact.record["inputs"]["source"]
+        if not judged and same and own["test_digest"] == data.test_digest:
+            continue  # split alike: none of these test rows was learned from
         artifact = run.store.with_digest(str(own["prepared_digest"]))
         because = f"the rows of {own['id']} are not in this run store"
-        if (
-            artifact is None
-            and place == 0
-            and charter.continual is not None
-            and charter.continual.judge_on == "source"
-        ):
+        from_source = charter.continual is not None and charter.continual.judge_on == "source"
+        if artifact is None and place == 0 and from_source:
             artifact, because = _from_source(run, folder, ancestor)
+        if artifact is not None and not judged and (_is_large(artifact) or _is_large(data.artifact)):
+            artifact, because = None, f"the rows of {own['id']} are too many to be compared"
         name = str(own["id"])
-        name += f" {str(about['digest'])[:8]}" if name in [one.name for one in found] else ""
-        found.append(EarlierData(about, columns, artifact, "" if artifact is not None else because, name))
-    return tuple(found)
+        name += f" {str(about['digest'])[:8]}" if judged and name in names else ""
+        names += [name] if judged else []
+        columns = Columns(dict.fromkeys(own["inputs"], "text"), own["target"])
+        yield EarlierData(about, columns, artifact, "" if artifact is not None else because, name, judged)
 
 
 def _from_source(run: Run, folder: Path, ancestor: Ancestor) -> tuple[Artifact | None, str]:
@@ -219,161 +201,5 @@ def _from_source(run: Run, folder: Path, ancestor: Ancestor) -> tuple[Artifact |
     return again.artifact, ""
 
 
-def _remembered(ancestor: Ancestor) -> pl.DataFrame | None:
-    """The memory that the earlier bundle carries, under the names of its own inputs and target."""
-    place = ancestor.bundle.folder / MEMORY
-    return read_memory(place) if place.is_file() else None
-
-
-def read_memory(place: Path) -> pl.DataFrame:
-    """A memory from its file, which anybody may have made: read by pyarrow, since Polars panics on some damaged ones.
-
-    Raises:
-        ModelError: it is no table.
-    """
-    with loading(str(place)):
-        return pl.DataFrame(pl.from_arrow(pyarrow.parquet.read_table(place)))
-
-
-def _join(
-    charter: Charter,
-    data: PreparedData,
-    earlier: Sequence[EarlierData],
-    memory: pl.DataFrame | None,
-    files: Path,
-) -> None:
-    columns, rows = data.columns, data.rows
-    at_hand = [one for one in earlier if one.artifact is not None]
-    similarity = charter.data.split.similarity
-    tested = _Texts([one.columns.texts(one.part("test")) for one in at_hand], similarity)
-    learned_from = [_renamed(one.part("train"), one.columns, columns) for one in reversed(at_hand)]
-    remembered = [] if memory is None else [renamed_memory(memory, columns)]
-    learned = _Texts([columns.texts(one) for one in (*learned_from, *remembered)], similarity)
-    own, held_out = columns.texts(rows), rows[SPLIT].is_in(HELD_OUT).to_numpy()
-    is_test = (rows[SPLIT] == "test").to_numpy()
-    spoils, known = ~is_test & tested.like(own), held_out & learned.like(own)
-    kept = rows.filter(pl.Series(~(spoils | known)))
-    judged = _Texts([columns.texts(kept.filter(pl.col(SPLIT).is_in(HELD_OUT)))], similarity)
-    pool = pl.concat(remembered or learned_from) if remembered or learned_from else None
-    replayed = _replayed(charter, pool, (tested, judged), columns)
-    write_table(
-        files / "rows.parquet", pl.concat([kept, _as_rows(replayed, kept)]) if replayed.height else kept
-    )
-    unknown = [one for one in earlier if one.artifact is None]
-    said = f"equal or similar (at least {similarity:g}) to"
-    ties: dict[str, Any] = {"n": rows.height, "unit": "rows", "on": data.artifact.digest}
-    no_evidence = {"value": None, "because": unknown[0].because} if unknown else {"value": float(known.sum())}
-    write_findings(
-        files / "findings.jsonl",
-        [
-            Finding(
-                AREA,
-                "rows_replayed",
-                float(replayed.height),
-                method="reservoir sample of earlier training rows",
-                **ties,
-            ),
-            Finding(
-                AREA,
-                "rows_kept_apart",
-                float(spoils.sum()),
-                method=f"rows left out, {said} an earlier test row",
-                **ties,
-            ),
-            Finding(
-                AREA,
-                "rows_known",
-                method=f"held-out rows left out, {said} a row that was learned from before",
-                **no_evidence,
-                **ties,
-            ),
-        ],
-    )
-
-
-class _Texts:
-    """Texts that others are compared with; hashes only."""
-
-    def __init__(self, texts: Sequence[pl.Series], similarity: float) -> None:
-        said = (
-            pl.concat([one.rename("text") for one in texts])
-            if texts
-            else pl.Series("text", [], dtype=pl.String)
-        )
-        self._keys = np.unique(text_keys(said)) if len(said) else np.empty(0, dtype=np.uint64)
-        self._near = Reference(said, similarity) if len(said) else None
-
-    def like(self, texts: pl.Series) -> NDArray[np.bool_]:
-        """(n,) which texts are equal or similar to one of them."""
-        if self._near is None or not len(texts):
-            return np.zeros(len(texts), dtype=bool)
-        return np.isin(text_keys(texts), self._keys) | self._near.like(texts)
-
-
-def renamed_memory(memory: pl.DataFrame, columns: Columns) -> pl.DataFrame:
-    """A memory under the names of these columns; raises as `_renamed`."""
-    return _renamed(memory, _of_memory(memory), columns)
-
-
-def _of_memory(memory: pl.DataFrame) -> Columns:
-    """A memory's columns: its inputs in their order, then its target."""
-    *inputs, target = memory.columns
-    return Columns(dict.fromkeys(inputs, "text"), target)
-
-
-def _renamed(rows: pl.DataFrame, theirs: Columns, ours: Columns) -> pl.DataFrame:
-    """Earlier rows with inputs and target under our names, by their order; nothing else of them.
-
-    Raises:
-        DataError: they have more or fewer inputs, or are no texts and classes.
-    """
-    named = [*theirs.inputs, str(theirs.target)]
-    if len(theirs.inputs) != len(ours.inputs):
-        raise DataError(
-            f"data.inputs names {len(ours.inputs)} text(s), and the earlier model read {len(theirs.inputs)}; a model goes on with as many"
-        )
-    if any(name not in rows.columns or rows.schema[name] != pl.String for name in named):
-        raise DataError(
-            "the earlier model's rows are no texts with a class each, so they can't be learned from again"
-        )
-    return rows.select(
-        pl.col(old).alias(new) for old, new in zip(named, [*ours.inputs, str(ours.target)], strict=True)
-    )
-
-
-def _replayed(
-    charter: Charter, pool: pl.DataFrame | None, apart: Sequence[_Texts], columns: Columns
-) -> pl.DataFrame:
-    """The earlier rows that are learned from again: a reservoir sample of those that are like no held-out row."""
-    asked = charter.continual
-    if asked is None or asked.replay is None:
-        return pl.DataFrame()
-    if pool is None:
-        raise DataError(
-            f"continual.replay {asked.replay}: no earlier training row is at hand. The earlier bundle carries none (its charter says "
-            "so: continual: {remember: 500}), and this run store (--store) does not hold what it learned from; take keep: {use: "
-            "lwf}, which needs none"
-        )
-    texts = columns.texts(pool)
-    usable = pool.filter(pl.Series(~np.logical_or.reduce([one.like(texts) for one in apart])))
-    places = Reservoir.empty(asked.replay).after(usable.height, charter.training.seed).places
-    chosen: pl.DataFrame = usable[np.sort(places).tolist()]
-    return chosen
-
-
-def _as_rows(replayed: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
-    """Replayed rows in the form of prepared training rows, each a unit of its own."""
-    count = replayed.height
-    told: dict[str, pl.Series] = {
-        ROW: pl.Series(REPLAYED - np.arange(count)),
-        SPLIT: pl.Series(["train"] * count, dtype=pl.String),
-    }
-    if UNIT in like.columns:
-        told[UNIT] = pl.Series(int(like[UNIT].max() or 0) + 1 + np.arange(count))  # type: ignore[arg-type]
-    whole = replayed.with_columns(one.alias(name) for name, one in told.items())
-    missing = [
-        pl.lit(None, dtype=kind).alias(name)
-        for name, kind in like.schema.items()
-        if name not in whole.columns
-    ]
-    return whole.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in like.schema.items())
+def _is_large(artifact: Artifact) -> bool:
+    return (artifact.path / "rows.parquet").stat().st_size > MOST_BYTES

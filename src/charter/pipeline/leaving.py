@@ -13,10 +13,10 @@ from charter.data.columns import ROW, SPLIT
 from charter.data.reservoir import Reservoir
 from charter.models.base import load_model, load_tokenizer
 from charter.pipeline.ancestry import Ancestor
-from charter.pipeline.continuing import REPLAYED, read_memory, renamed_memory
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import LIBRARIES
 from charter.pipeline.preparing import PreparedData
+from charter.pipeline.replaying import REPLAYED, read_memory, renamed_memory
 from charter.release.manifest import FISHER, MEMORY
 from charter.runs.digest import file_digest
 from charter.runs.files import read_json, write_json, write_table
@@ -27,7 +27,7 @@ from charter.spec.model import Charter
 from charter.training.retention import Elastic, diagonal_fisher
 
 LEAVE = "leave"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def leave(
             "fisher": asked.fisher,
             "decay": _decay(asked),
             "max_length": charter.model.max_length,
-            "seen": _seen(ancestor),
+            "earlier_memory": _told(ancestor),
             "roles": data.columns.as_json(),
         },
         inputs={
@@ -78,7 +78,7 @@ def leave(
         facts: dict[str, Any] = {}
         if asked.remember is not None:
             facts["memory"] = _remember(
-                charter, data, before.get(MEMORY), _seen(ancestor), files / Path(MEMORY).name
+                charter, data, before.get(MEMORY), _told(ancestor), files / Path(MEMORY).name
             )
         if asked.fisher is not None:
             facts["fisher"] = _weigh(charter, data, exported, before.get(FISHER), files / Path(FISHER).name)
@@ -96,10 +96,10 @@ def leave(
     return Left({name: path for name, path in there.items() if path.is_file()}, facts)
 
 
-def _seen(ancestor: Ancestor | None) -> int:
-    """Of how many rows the earlier memory is a sample."""
+def _told(ancestor: Ancestor | None) -> Mapping[str, Any]:
+    """What the earlier bundle says of its memory: of how many rows it is a sample, whether they are masked, and public."""
     told: Mapping[str, Any] = {} if ancestor is None else ancestor.record.provenance.get("left", {})
-    return int(told.get("memory", {}).get("seen", 0))
+    return {key: one for key, one in told.get("memory", {}).items() if key in ("seen", "masked", "public")}
 
 
 def _decay(asked: Continual) -> float:
@@ -110,7 +110,7 @@ def _decay(asked: Continual) -> float:
 
 
 def _remember(
-    charter: Charter, data: PreparedData, earlier: Path | None, seen: int, place: Path
+    charter: Charter, data: PreparedData, earlier: Path | None, before: Mapping[str, Any], place: Path
 ) -> dict[str, Any]:
     """Write a reservoir sample of all training rows so far, inputs and target alone; what is said of it."""
     assert charter.continual is not None and charter.continual.remember is not None
@@ -120,18 +120,19 @@ def _remember(
     held = own.clear() if earlier is None else renamed_memory(read_memory(earlier), columns)
     if held.height > capacity:
         held = held[np.sort(np.random.default_rng(seed).permutation(held.height)[:capacity]).tolist()]
-    before = seen if earlier is not None else 0
-    sample = Reservoir(np.arange(held.height), before, capacity).after(own.height, seed)
-    old = [int(place) for place in sample.places if place < before]
-    new = [int(place) - before for place in sample.places if place >= before]
+    seen = int(before.get("seen", 0)) if earlier is not None else 0
+    sample = Reservoir(np.arange(held.height), seen, capacity).after(own.height, seed)
+    old = [int(place) for place in sample.places if place < seen]
+    new = [int(place) - seen for place in sample.places if place >= seen]
     write_table(place, pl.concat([held[old], own[new]]))
     masked = any(use.use == "mask_pii" for use in charter.data.prepare)
+    theirs = before if old else {}  # a memory is masked, or public, as the least of its rows
     return {
         "rows": len(sample.places),
         "seen": sample.seen,
         "earlier_rows": len(old),
-        "masked": masked,
-        "public": charter.data.public,
+        "masked": masked and bool(theirs.get("masked", True)),
+        "public": charter.data.public and bool(theirs.get("public", True)),
     }
 
 

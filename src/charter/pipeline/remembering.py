@@ -15,16 +15,17 @@ from charter.models.base import load_tokenizer
 from charter.models.carrying import untrained
 from charter.models.inference import predict_outputs
 from charter.pipeline.ancestry import Ancestor
-from charter.pipeline.continuing import EarlierData, GoingOn
+from charter.pipeline.continuing import GoingOn
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained, model_libraries
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.replaying import EarlierData
 from charter.release.manifest import ROOT_FORM
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
-from charter.runs.store import Stage
+from charter.runs.store import Artifact, Stage
 from charter.spec.model import Charter
 from charter.tasks import restore
 from charter.tasks.outputs import from_frame
@@ -59,6 +60,10 @@ def judge_earlier(
             **{
                 f"rows {at}": f"missing: {one.because}" if rows is None else frame_digest(rows)
                 for at, (one, rows) in enumerate(zip(going.earlier, parts, strict=True))
+            },
+            **{
+                f"answers {at}": str(one.about["answers"]) if _answers(run, one) is not None else "missing"
+                for at, one in enumerate(going.earlier)
             },
         },
         libraries=(*model_libraries(charter), "scipy", *exported.exporter.libraries),
@@ -111,13 +116,17 @@ def _earlier_task(
 
 def _on_record(run: Run, one: EarlierData, rows: pl.DataFrame, task: Task) -> Outputs | None:
     """What an older model answered to its own test rows when it was judged; None where that is not on record."""
-    artifact = run.store.with_digest(str(one.about["answers"])) if one.about["answers"] else None
+    artifact = _answers(run, one)
     if artifact is None or not (artifact.path / "test.parquet").is_file():
         return None
     frame = pl.read_parquet(artifact.path / "test.parquet")
     if not np.array_equal(frame[ROW].to_numpy(), rows[ROW].to_numpy()):
         return None
     return in_classes(from_frame(frame), tuple(one.about["classes"]), task.labels)
+
+
+def _answers(run: Run, one: EarlierData) -> Artifact | None:
+    return run.store.with_digest(str(one.about["answers"])) if one.about["answers"] else None
 
 
 def judge_before(

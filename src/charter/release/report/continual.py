@@ -20,13 +20,24 @@ def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
     if not found and not left:
         return
     parts: list[Any] = [Facts([*_facts(record, found, say), *_left(left, say)])]
-    if found:
+    judged = record.charter.continual is not None
+    if found and judged:
         parts = [
             Text(say("continual_lead", metric=say.metric(headline(record)))),
             *_tasks(found, say),
             *parts,
         ]
-    yield Section("continual", say("continual" if found else "continual_left"), parts)
+    title = "continual_left" if not found else "continual" if judged else "continual_known"
+    yield Section("continual", say(title), parts)
+
+
+def doubts_of(record: Record, say: Wording) -> Iterator[str]:
+    """What keeps it from being certain that the test rows were not learned from, a sentence each."""
+    known = first(findings_of(record), AREA, "rows_known")
+    if known is not None and known.value is None:
+        yield say("known_untold", because=say.said(known.because))
+    if (record.provenance.get("teacher") or {}).get("may_have_read_test_rows"):
+        yield say("known_teacher")
 
 
 def left_of(record: Record) -> Mapping[str, Any]:
@@ -59,7 +70,7 @@ def _value(one: Finding | None, say: Wording) -> Cell:
     if one is None:
         return Cell(say("dash"), kind="number")
     if one.value is None:
-        return Cell(say.missing(one))
+        return Cell(say.missing(one), say.said(one.because))
     signed = one.metric in CONTINUAL
     return Cell(number(one.value, signed=signed), interval(one, signed=signed), "number")
 
@@ -78,8 +89,8 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     for metric in ("rows_replayed", "rows_kept_apart", "rows_known"):
         one = first(found, AREA, metric)
         if one is not None:
-            told = say.missing(one) if one.value is None else say.count(one.value)
-            yield say.metric(metric), Cell(told, say.said(one.method))
+            told = say("continual_unknown") if one.value is None else say.count(one.value)
+            yield say.metric(metric), Cell(told, say.said(one.because or one.method))
 
 
 def _left(left: Mapping[str, Any], say: Wording) -> Iterator[tuple[str, Cell]]:

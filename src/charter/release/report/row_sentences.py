@@ -157,6 +157,12 @@ ROWS: tuple[tuple[str, str], ...] = (
         "rows left out, equal or similar (at least {s#}) to an earlier test row",
         "舍去的行：与先前的测试行相同或相似（不低于 {s}）",
     ),
+    ("equal or similar (at least {s#}) to an earlier test row", "与先前的测试行相同或相似（不低于 {s}）"),
+    (
+        "equal or similar (at least {s#}) to a row that was learned from before",
+        "与先前学过的行相同或相似（不低于 {s}）",
+    ),
+    ("the rows of {name} are too many to be compared", "{name} 的数据行太多，无法比较"),
     (
         "held-out rows left out, equal or similar (at least {s#}) to a row that was learned from before",
         "舍去的留出行：与先前学过的行相同或相似（不低于 {s}）",

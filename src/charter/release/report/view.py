@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from charter.release.judge import Outcome, Verdict, worst_by_limit
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.continual import doubts_of
 from charter.release.report.forms import forms_table
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.trials import tried_line
@@ -115,6 +116,7 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
         elif record.charter.data.split.tail:
             key = "measured_on_tails"
         lines.append(say(key, data=record.charter.data_id, added=say.count(added), **counts))
+    lines += doubts_of(record, say)
     searched = first(found, "data", "texts_searched")
     if searched is not None:
         lines.append(say("searched", count=say.count(searched.value or 0)))
