@@ -11,6 +11,7 @@ from charter import spec
 from charter.errors import CharterFileError
 from charter.pipeline import run
 from charter.pipeline.preparing import prepare_data
+from charter.release.report import render
 from charter.runs.run import begin_run
 from charter.runs.store import Store
 from charter.spec.model import Charter
@@ -111,6 +112,26 @@ def test_a_language_model_learns_from_the_first_nine_tenths_of_one_long_text_and
     found = next(one for one in result.findings if one.metric == "bits_per_byte")
     assert 0 < found.low < found.value < found.high < 9
     assert result.released
+    assert f"Measured on {judged.height} passages from the ends" in render(result.record, language="en")
+    assert f"末尾的 {judged.height} 个段落上测量" in render(result.record, language="zh")
+
+
+def test_ends_that_stand_inside_of_another_text_are_told_as_leakage(tmp_path):
+    dice = random.Random(4)
+    one, two = ("\n".join(sentence(dice, 30, 60) for _ in range(400)) for _ in range(2))
+    (tmp_path / "a.txt").write_text(one, encoding="utf-8")
+    (tmp_path / "b.txt").write_text(
+        one[int(len(one) * 0.9) :] + two * 2, encoding="utf-8"
+    )  # b begins with a's end
+    (tmp_path / "c.txt").write_text("\n".join(sentence(dice, 30, 60) for _ in range(400)), encoding="utf-8")
+    split = ", prepare: [], split: {tail: true, test: 0.1}"
+    result = run(language(tmp_path, "'*.txt'", split=split, more="limits: [bits_per_byte <= 9]\n"))
+    rows = prepared(tmp_path, result).filter(pl.col("_split") == "test")
+    leaked = next(one for one in result.findings if one.slice.get("kind") == "text inside of a longer one")
+    from_c = rows.filter(pl.col("_place").str.contains("c.txt")).height
+    assert leaked.value == rows.height - from_c and leaked.n == rows.height and from_c > 0
+    for language_of_page, said in (("en", "text inside of a longer one"), ("zh", "包含在更长文本中的文本")):
+        assert said in render(result.record, language=language_of_page)
 
 
 def test_before_a_task_the_end_of_each_text_is_held_out_one_half_of_it_to_choose_by(folder):
@@ -122,7 +143,10 @@ def test_before_a_task_the_end_of_each_text_is_held_out_one_half_of_it_to_choose
         .replace("texts.jsonl", "book.txt")
         .replace("held_out: 0.3", "held_out: 0.2, tail: true")
     )
-    rows = prepared(folder, run(path), "prepare texts")
+    result = run(path)
+    rows = prepared(folder, result, "prepare texts")
+    passages = rows.filter(pl.col("_split") == "test").height
+    assert f"the beginnings of 1 learned from; {passages} passages" in render(result.record, language="en")
     assert rows["_split"].unique(maintain_order=True).to_list() == ["train", "validation", "test"]
     assert "".join(rows["text"]) == long
     assert abs(len(rows["text"][0]) / len(long) - 0.8) < 0.001

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -183,6 +184,15 @@ def test_examples_to_read_are_masked_and_stand_there_only_where_the_charter_lets
         page = render(shown, language=language)
         assert words in page and told["alike"][0]["nearest"][:12] in page
     assert run(path).record.examples == shown.examples  # drawn by the seed
+    unlikely = {"text": "x", "probability": 0.001}
+    guess = {
+        "before": "a ",
+        "hidden": "b",
+        "after": " c",
+        "guesses": [unlikely, {**unlikely, "probability": 0.4}],
+    }
+    page = render(replace(shown, examples={**shown.examples, "language": {"seed": 7, "filled": [guess]}}))
+    assert "“x” &lt; 0.01 · “x” 0.40" in page
 
 
 def texts_of(told):
@@ -257,10 +267,12 @@ def test_too_few_texts_are_told_by_the_keys_of_pre_training(tiny_bert, folder):
     (folder / "texts.jsonl").write_text(
         "\n".join(json.dumps({"text": f"{one} text"}) for one in ("a", "some", "last"))
     )
+    path = write(folder, f'base: "{tiny_bert}"')
+    path.write_text(path.read_text().replace("held_out: 0.3", "held_out: 0.02"))
     with pytest.raises(
-        DataError, match=r"pretraining.held_out 0.3 of 3 texts leaves none to be judged on: .*tail: true"
+        DataError, match=r"pretraining.held_out 0.02 of 3 texts leaves none to be judged on: .*tail: true"
     ):
-        run(write(folder, f'base: "{tiny_bert}"'))
+        run(path)
 
 
 def test_a_second_run_pre_trains_nothing_anew_and_another_task_takes_the_same_base(tiny_bert, folder):

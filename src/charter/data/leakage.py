@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, Columns, SplitName
 from charter.data.rows import Rows
+from charter.data.similarity.containment import RUN, SHARE, Holding
 from charter.data.similarity.likeness import likeness_of
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding
@@ -51,6 +52,30 @@ def leakage(
                 unit="rows",
                 on=on,
             )
+
+
+def passages_in_training(rows: Rows, columns: Columns, on: str) -> Iterator[Finding]:
+    """How many rows of each held-out split stand in a training text: of ends of texts, which are similar to no whole text.
+
+    rows: with SPLIT.
+    """
+    for name in HELD_OUT:
+        held_out = pl.concat([columns.texts(chunk.filter(pl.col(SPLIT) == name)) for chunk in rows.chunks()])
+        if not len(held_out):
+            continue
+        fixed, found = Holding(held_out), np.zeros(len(held_out), dtype=bool)
+        for chunk in rows.chunks():
+            found |= fixed.held_by(columns.texts(chunk.filter(pl.col(SPLIT) == "train")))
+        yield Finding(
+            "data",
+            "leakage",
+            float(found.sum()),
+            n=len(held_out),
+            slice={"kind": "text inside of a longer one", "split": name},
+            method=f"rows of the split that a training text holds: {SHARE:.0%} of their runs of {RUN} words or more",
+            unit="rows",
+            on=on,
+        )
 
 
 def random_split_leakage(rows: Rows, columns: Columns, split: Split, test: float) -> list[Finding]:

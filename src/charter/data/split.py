@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, SPLITS, UNIT, Columns, SplitName
-from charter.data.leakage import HELD_OUT, leakage
+from charter.data.leakage import HELD_OUT, leakage, passages_in_training
 from charter.data.rows import Rows
 from charter.data.similarity.alike import Likes
 from charter.data.similarity.likeness import likeness_of
@@ -83,6 +83,8 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
         notes = _notes(missed, units)
     divided = rows.with_column(SPLIT, frame[SPLIT])
     divided = divided.with_column(UNIT, pl.Series(units + 1, dtype=pl.Int64))
+    if split.tail:
+        findings += passages_in_training(divided, columns, on)
     return Divided(divided, tuple(findings), notes)
 
 

@@ -43,7 +43,7 @@ from charter.spec.model import Charter
 from charter.spec.use import Use
 from charter.tasks.task import Task
 
-VERSION = 7
+VERSION = 8
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 

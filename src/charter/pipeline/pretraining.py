@@ -9,14 +9,9 @@ import numpy as np
 import polars as pl
 
 from charter import plugins
-from charter.data.columns import SPLIT
 from charter.data.pieces import documents_encoded
 from charter.data.preparations.languages import languages_of
-from charter.data.similarity.containment import Holding
-from charter.data.similarity.overlap import Reference
-from charter.data.similarity.shingles import text_keys
-from charter.data.split import NothingLeftError
-from charter.errors import DataError, MissingExtraError
+from charter.errors import MissingExtraError
 from charter.models.architectures import is_decoder, new_base
 from charter.models.base import Base, find_base, load_base, load_tokenizer, unknown_share
 from charter.models.exports import save_model
@@ -25,19 +20,19 @@ from charter.models.world import World
 from charter.pipeline.ancestry import Ancestor, with_head
 from charter.pipeline.judging_bases import AREA, judge_base
 from charter.pipeline.learning import train_model
-from charter.pipeline.preparing import PreparedData, distributions, prepare_data, resolved
+from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress
 from charter.pipeline.reading import language_examples
+from charter.pipeline.unlabelled import kept_apart, prepared_texts
 from charter.runs.digest import frame_digest
-from charter.runs.files import write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.spec.use import Use
 
-PREPARE, APART, BEGIN, LEARN = "prepare texts", "keep apart", "begin", "pretrain"
-VERSION, APART_VERSION = 2, 3
+BEGIN, LEARN = "begin", "pretrain"
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def begin_base(
         begun = _first_base(run, charter, folder, data)
         return replace(begun, base=with_head(begun.base, charter, ancestor, data))
     inner = pretraining_charter(charter)
-    texts = _kept_apart(run, _prepared_texts(run, inner, folder), data, inner.data.split.similarity)
+    texts = kept_apart(run, prepared_texts(run, inner, folder), data)
     begun = _first_base(run, charter, folder, texts)
     base = begun.base
     trained = train_model(
@@ -266,103 +261,6 @@ def pretraining_charter(charter: Charter) -> Charter:
             "limits": (),
         }
     )
-
-
-def _prepared_texts(run: Run, inner: Charter, folder: Path) -> PreparedData:
-    """The texts, prepared and split; what goes wrong with the split is said by the keys of `pretraining`."""
-    try:
-        return prepare_data(run, inner, folder, name=PREPARE)
-    except NothingLeftError as error:
-        count, split = sum(error.sizes.values()), inner.data.split
-        purpose = "to learn from" if error.missing == "train" else "to be judged on"
-        hint = "hold out whole texts (tail: false), or give longer ones"
-        if not split.tail:
-            hint = (
-                "give more texts, a larger held_out, or tail: true, which holds out the end of each text; texts that are alike stay on "
-                "one side, and what a text is the source says (lines:, paragraphs:)"
-            )
-        raise DataError(
-            f"pretraining.held_out {2 * (split.test or 0.0):g} of {count:,} texts leaves none {purpose}: {hint}"
-        ) from None
-
-
-HELD_OUT = ("validation", "calibration", "test")
-
-
-def _kept_apart(run: Run, texts: PreparedData, data: PreparedData, similarity: float) -> PreparedData:
-    """The texts without those that are like a row that the task is judged on, or hold one: nothing of these is learned from.
-
-    Raises:
-        DataError: no text to learn from is left.
-    """
-    judged = pl.concat([data.part(split) for split in HELD_OUT])
-    source = texts.artifact.record["inputs"]["source"]
-    stage = Stage(
-        APART,
-        APART_VERSION,
-        options={"similarity": similarity},
-        inputs={"source": source, "texts": texts.artifact.digest, "judged": frame_digest(judged)},
-        libraries=("charter", "numpy", "polars", "scipy"),
-    )
-
-    def make(files: Path, work: Path) -> None:
-        del work
-        said = _said(judged, data)
-        keys, near, holding = np.unique(text_keys(said)), Reference(said, similarity), Holding(said)
-        learned = left_out = 0
-
-        def kept() -> Iterator[pl.DataFrame]:
-            nonlocal learned, left_out
-            for chunk in texts.chunks():
-                own = texts.columns.texts(chunk)
-                held_out = chunk[SPLIT] != "train"
-                apart = pl.Series(~(np.isin(text_keys(own), keys) | near.like(own) | holding.held_in(own)))
-                left_out += int((~(held_out | apart)).sum())
-                learned += int((~held_out & apart).sum())
-                yield chunk.filter(held_out | apart)
-
-        write_table_of(files / "rows.parquet", kept())
-        if left_out and not learned:
-            raise DataError(
-                f"pretraining.source: each of the {left_out:,} texts to learn from is equal or similar to a row that the task is "
-                "judged on, or holds one, so nothing may be learned from them. Where texts are long, read them in parts "
-                '(source: "paragraphs:FILE"): only the parts in question are then left out'
-            )
-        told = Finding(
-            "data",
-            "texts_kept_apart",
-            float(left_out),
-            unit="rows",
-            method=f"texts not learned from: equal or similar (at least {similarity:g}) to a row that the task is judged on, "
-            "or holding one",
-            on=texts.artifact.digest,
-        )
-        write_findings(files / "findings.jsonl", [told])
-
-    artifact = run.step(stage, make)
-    told = read_findings(artifact.path / "findings.jsonl")
-    left_out = sum(one.value or 0.0 for one in told if one.metric == "texts_kept_apart")
-    of_learned = {"split": "train"}
-    counted = [
-        replace(one, value=(one.value or 0.0) - left_out)
-        if one.metric == "rows" and dict(one.slice) == of_learned
-        else one
-        for one in texts.findings
-    ]
-    return PreparedData(artifact, texts.columns, (*counted, *told), texts.test_digest)
-
-
-def _said(rows: pl.DataFrame, data: PreparedData) -> pl.Series:
-    """What the rows say: all inputs of a row together, and of several each by itself, as a context stands in an article."""
-    whole = data.columns.texts(rows)
-    parts = [_cells(rows[name]) for name in data.columns.inputs] if len(data.columns.inputs) > 1 else []
-    said = pl.concat([one.rename("text") for one in (whole, *parts)])
-    return said.filter(said.str.strip_chars() != "").unique(maintain_order=True)
-
-
-def _cells(column: pl.Series) -> pl.Series:
-    texts = column.list.join(" ") if isinstance(column.dtype, pl.List) else column
-    return texts.fill_null("")
 
 
 def _nobody(entry: Mapping[str, Any]) -> None:

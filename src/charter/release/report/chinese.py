@@ -16,6 +16,7 @@ CHINESE: Mapping[str, str] = {
     "why_draft": "它仅为研究而打包，不得使用。未遵守的有：",
     "and_more": "以及另外 {count} 条",
     "measured_on": "在 {data} 的 {test} 行上测量，模型没有从这些行学习；它从 {train} 行学习。",
+    "measured_on_tails": "在 {data} 各文本末尾的 {test} 个段落上测量，模型没有从这些段落学习；它从 {train} 篇文本的前部学习。",
     "measured_on_none": "在 {data} 的 {test} 行上测量；没有从任何一行学习，输出头就是各类别的描述。",
     "measured_on_fitted": "在模型未曾学习过的 {data} 的 {test} 行上测量；只有输出头在 {train} 行上拟合。",
     "measured_on_added": (
@@ -225,6 +226,7 @@ CHINESE: Mapping[str, str] = {
     "begins_with": "起点",
     "new_model": "新的 {kind} 模型，权重随机",
     "texts": "文本",
+    "texts_tails": "{train} 篇的前部用于学习；末尾的 {test} 个段落只用于评判、从未用于学习",
     "texts_said": "{train} 篇用于学习，{test} 篇只用于评判、从未用于学习",
     "tokens": "词元",
     "tokens_speed": "每秒学习 {speed} 个",

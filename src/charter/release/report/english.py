@@ -19,6 +19,10 @@ ENGLISH: Mapping[str, str] = {
     "why_draft": "It was packed for study only and must not be used. Not kept:",
     "and_more": "and {count} more",
     "measured_on": "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}.",
+    "measured_on_tails": (
+        "Measured on {test} passages from the ends of the texts of {data}, which the model did not learn from; it learned from the "
+        "beginnings of {train}."
+    ),
     "measured_on_none": "Measured on {test} rows of {data}; nothing was learned from any row, the head is the classes' descriptions.",
     "measured_on_fitted": (
         "Measured on {test} rows of {data} that the model did not learn from; its head alone was fitted to {train}."
@@ -248,6 +252,7 @@ ENGLISH: Mapping[str, str] = {
     "begins_with": "It began with",
     "new_model": "a new model of type {kind}, random weights",
     "texts": "Texts",
+    "texts_tails": "the beginnings of {train} learned from; {test} passages of their ends judged on and never learned from",
     "texts_said": "{train} learned from, {test} judged on and never learned from",
     "tokens": "Tokens",
     "tokens_speed": "{speed} learned from in a second",

@@ -60,7 +60,8 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     }
     if texts:
         counts = {name: say.count(value) for name, value in texts.items()}
-        yield say("texts"), Cell(say("texts_said", **{"train": "0", "test": "0", **counts}))
+        told = "texts_tails" if asked is not None and asked.tail else "texts_said"
+        yield say("texts"), Cell(say(told, **{"train": "0", "test": "0", **counts}))
     apart = first(found, AREA, "texts_kept_apart", of="texts")
     if apart is not None and apart.value:
         yield say("texts_apart"), Cell(say("texts_apart_said", count=say.count(apart.value)))

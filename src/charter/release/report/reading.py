@@ -28,10 +28,16 @@ def _filled(items: Any, say: Wording) -> Table:
     headings = [Heading(say("reading_text")), Heading(say("reading_hidden")), Heading(say("reading_guesses"))]
     rows = []
     for one in items:
-        guesses = " · ".join(f"“{guess['text']}” {guess['probability']:.2f}" for guess in one["guesses"])
+        guesses = " · ".join(
+            f"“{guess['text']}” {_probability(guess['probability'])}" for guess in one["guesses"]
+        )
         text = f"{one['before']}{HIDDEN}{one['after']}"
         rows.append([Cell(text, kind="own"), Cell(one["hidden"], kind="own"), Cell(guesses, kind="own")])
     return Table(say("reading_filled"), headings, rows, stacked=True, title=say("reading_filled"))
+
+
+def _probability(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.005 else "< 0.01"
 
 
 def _written(items: Any, say: Wording) -> Table:

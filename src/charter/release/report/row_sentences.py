@@ -9,6 +9,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("validation", "验证集"),
     ("test", "测试集"),
     ("similar text", "相似文本"),
+    ("text inside of a longer one", "包含在更长文本中的文本"),
     ("same subject", "同一人"),
     ("before", "之前"),
     ("after", "之后"),

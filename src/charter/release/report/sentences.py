@@ -246,6 +246,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "rows of the split with a training text at least {s#} similar",
         "该部分中与某条训练文本相似度不低于 {s} 的行",
     ),
+    (
+        "rows of the split that a training text holds: {share#} of their runs of {n#} words or more",
+        "该部分中包含在某条训练文本里的行：其连续 {n} 个词的片段中至少有 {share} 出现在其中",
+    ),
     ("rows of the split that share a subject with training", "该部分中与训练集涉及同一人的行"),
     (
         "most rows joined by similarity of at least {s#} or by one subject",

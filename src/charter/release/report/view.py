@@ -113,6 +113,8 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
         key = "measured_on_added" if added else "measured_on"
         if not record.charter.training.epochs:
             key = "measured_on_none" if record.charter.training.objective is None else "measured_on_fitted"
+        elif record.charter.data.split.tail:
+            key = "measured_on_tails"
         lines.append(say(key, data=record.charter.data_id, added=say.count(added), **counts))
     lines += doubts_of(record, say)
     searched = first(found, "data", "texts_searched")
