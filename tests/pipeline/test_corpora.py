@@ -2,12 +2,17 @@
 
 import json
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet
 import pytest
 
 from charter import spec
+from charter.data.columns import SPLIT
 from charter.errors import CharterFileError
 from charter.pipeline import run
 from charter.pipeline.preparing import prepare_data
@@ -289,3 +294,40 @@ def test_preparations_of_texts_never_hold_them_all(folder, monkeypatch, prepare)
         {"name": "x", "data": data, "model": {"base": "none"}, "task": {"use": "masked_language_modelling"}}
     )
     assert rows_of(folder, charter).height > 20
+
+
+HELD = """
+import resource, sys
+from pathlib import Path
+from charter.data.columns import Columns
+from charter.pipeline.preparing import PreparedData
+from charter.runs.store import Artifact
+rows = PreparedData(Artifact("prepare", "a", "b", Path(sys.argv[1]), {}), Columns(inputs={"text": "text"}), (), "")
+for _ in rows.chunks(): pass
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(rows.part("validation").height, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_the_rows_of_a_split_do_not_hold_the_text_of_the_others(tmp_path):
+    """Filtered by Polars they would: of 25 groups of 10 MB each 250 MB."""
+    split = ["validation", *["train"] * 499]
+    for group in range(25):
+        part = pl.DataFrame({"text": [f"{group} {at}" + "x" * 20_000 for at in range(500)], SPLIT: split})
+        if not group:
+            writer = pyarrow.parquet.ParquetWriter(
+                tmp_path / "rows.parquet", part.to_arrow().schema, compression="zstd"
+            )
+        writer.write_table(part.to_arrow())
+    writer.close()
+    source = Path(__file__).parents[2] / "src"
+    told = subprocess.run(
+        [sys.executable, "-c", HELD, str(tmp_path)],
+        env={"PYTHONPATH": str(source)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows, grown = told.stdout.split()
+    assert int(rows) == 25
+    assert float(grown) < 100

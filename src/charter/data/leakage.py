@@ -60,7 +60,9 @@ def passages_in_training(rows: Rows, columns: Columns, on: str) -> Iterator[Find
     rows: with SPLIT.
     """
     for name in HELD_OUT:
-        held_out = pl.concat([columns.texts(chunk.filter(pl.col(SPLIT) == name)) for chunk in rows.chunks()])
+        held_out = pl.concat(
+            [_copied(columns.texts(chunk.filter(pl.col(SPLIT) == name))) for chunk in rows.chunks()]
+        )
         if not len(held_out):
             continue
         fixed, found = Holding(held_out), np.zeros(len(held_out), dtype=bool)
@@ -116,3 +118,8 @@ def _like_in_training(texts: Integers, pairs: Integers, held_out: Flags, trainin
     reached[pairs[trained[pairs[:, 1]], 0]] = True
     leaked: Flags = held_out & reached[texts]
     return leaked
+
+
+def _copied(texts: pl.Series) -> pl.Series:
+    """Texts on their own: filtered ones would keep the whole chunk's text alive."""
+    return pl.Series(texts.name, texts.to_arrow())

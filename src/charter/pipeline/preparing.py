@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.compute
 import pyarrow.parquet
 
 from charter import plugins
@@ -75,8 +76,12 @@ class PreparedData:
         """The rows (of one split), group by group of the table: few enough to be held."""
         rows = pyarrow.parquet.ParquetFile(self.file)
         for group in range(rows.num_row_groups):
-            frame = pl.DataFrame(pl.from_arrow(rows.read_row_group(group)))
-            yield from table.slices(frame if split is None else frame.filter(pl.col(SPLIT) == split))
+            held = rows.read_row_group(group)
+            if (
+                split is not None
+            ):  # by Arrow, which copies what stays: Polars would keep the whole group's text alive with it
+                held = held.filter(pyarrow.compute.field(SPLIT) == split)
+            yield from table.slices(pl.DataFrame(pl.from_arrow(held)))
 
     def scan(self, split: str | None = None) -> pl.LazyFrame:
         """The rows (of one split), read when they are collected, and of those only the columns that are asked for."""
