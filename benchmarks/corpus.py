@@ -246,7 +246,6 @@ def charter_arm(place: Path) -> dict[str, Any]:
         nonlocal now, peak
         own = memory("self")["VmHWM"]
         peak = max(peak, own)
-        print(one.kind, one.stage, memory("self"), round(time.process_time()), file=sys.stderr)
         if one.kind == "made" and one.stage in STAGES:
             stages[f"{one.stage.replace(' ', '_')}.peak_memory_mb"] = own
             stages[f"{one.stage.replace(' ', '_')}.seconds"] = one.seconds
