@@ -136,7 +136,10 @@ def apart():
     return command
 
 
-@pytest.mark.parametrize(("stage", "room"), [("begin", 0), ("begin", 16), ("pretrain", 0), ("pretrain", 8)])
+LATER = [pytest.param(*one, marks=pytest.mark.slow) for one in (("begin", 16), ("pretrain", 8))]
+
+
+@pytest.mark.parametrize(("stage", "room"), [("begin", 0), ("pretrain", 0), *LATER])
 def test_a_disk_that_is_full_ends_it_with_the_file_and_a_later_run_ends_as_an_undisturbed_one(
     folder, apart, stage, room
 ):

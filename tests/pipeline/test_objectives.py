@@ -163,7 +163,12 @@ def told_in_both_languages(result, english, chinese):
             NEW,
             (["next-sentence prediction", "Pairs told rightly"], ["下一句预测", "句对判断正确率"]),
         ),
-        ("sentence_order_prediction", "", (["sentence-order prediction"], ["句序预测"])),
+        pytest.param(
+            "sentence_order_prediction",
+            "",
+            (["sentence-order prediction"], ["句序预测"]),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_pairs_of_sentences_are_learned_and_a_killed_run_ends_with_the_same_weights(

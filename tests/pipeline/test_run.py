@@ -121,7 +121,13 @@ def test_same_charter_in_another_store_gives_the_same_model(tiny_bert, reviews_c
 RUN = "import sys; from pathlib import Path; from charter.pipeline import run; run(Path(sys.argv[1]))"
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param(signal.SIGKILL, id="kill"),
+        pytest.param(signal.SIGINT, id="ctrl-c", marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_runs_go_on_to_the_same_model(tiny_bert, reviews_csv, how, tmp_path):
     charter = write_charter(reviews_csv.parent, tiny_bert, epochs=30)
     rng = random.Random(2)

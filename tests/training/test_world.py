@@ -95,7 +95,7 @@ def children(process):
     return found
 
 
-@pytest.mark.parametrize("name", ["long", "split and long"])
+@pytest.mark.parametrize("name", ["long", pytest.param("split and long", marks=pytest.mark.slow)])
 def test_killed_processes_cost_nothing_but_time(together, tiny_bert, tmp_path, name):
     """First the one that keeps everything, then the one that follows; each time all start again and go on."""
     process = started(shared_fits.__file__, tiny_bert, tmp_path, name, folder=tmp_path, restarts=2)
@@ -141,7 +141,11 @@ def test_each_process_of_a_split_fit_holds_half_of_weights_gradients_and_moments
             "split where only the head learns",
             "TrainingError: training.sharding: only the head of this model learns",
         ),
-        ("split where layers rest", "TrainingError: training.sharding: layers that rest"),
+        pytest.param(
+            "split where layers rest",
+            "TrainingError: training.sharding: layers that rest",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_what_cannot_be_split_is_refused(tiny_bert, tmp_path, name, why):
