@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from charter.pipeline.run import Result
+    from charter.pipeline.result import Result
     from charter.release.bundle import Bundle
     from charter.release.comparison import Comparison
     from charter.release.verification import Verification

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from charter.pipeline.run import Result
+    from charter.pipeline.result import Result
 
 
 def watched(path: Path, progress: bool | None, options: Mapping[str, Any]) -> "Result":

@@ -1,5 +1,6 @@
 """A whole run, straight down: prepare, train, export, answer, audit, judge, release."""
 
-from charter.pipeline.run import Result, run
+from charter.pipeline.result import Result
+from charter.pipeline.run import run
 
 __all__ = ["Result", "run"]
