@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Values = NDArray[np.float64]
+SEARCH = ("recall_at_1", "recall_at_10", "mrr_at_10", "ndcg_at_10")
+"""What is measured of finding a text by its vector (`retrieval.ranked`, in its order)."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,33 @@ def embedded(model: "nn.Module", batch: Batch) -> "Tensor":
     states = model(**batch.inputs).last_hidden_state.float()
     mask = batch.inputs["attention_mask"].to(states.dtype)[..., None]
     return F.normalize((states * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1), dim=-1)
+
+
+def found_in_batch(
+    texts: "Tensor", others: "Tensor", equal: "Tensor", temperature: float, beside: "Tensor | None" = None
+) -> "Tensor":
+    """How likely each text finds its own other among those of its batch, as cross-entropy, shape (batch,).
+
+    InfoNCE with in-batch negatives (van den Oord et al. 2018; Henderson et al. 2017, section 4). It is one loss per
+    example in shape only: each depends on every other example of the batch.
+
+    texts, others: (batch, dimensions), of length 1. equal: (batch, batch) which others are also right, and so no negatives.
+    beside: (m, dimensions) negatives of all.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    own = torch.eye(len(texts), dtype=torch.bool, device=texts.device)
+    logits = (texts @ others.T / temperature).masked_fill(equal & ~own, -torch.inf)
+    if beside is not None:
+        logits = torch.cat([logits, texts @ beside.T / temperature], dim=1)
+    return F.cross_entropy(logits, torch.arange(len(texts), device=texts.device), reduction="none")
+
+
+def equal_texts(ids: "Tensor") -> "Tensor":
+    """(n, n) which of some padded sequences are the same."""
+    same: Tensor = (ids[:, None] == ids[None]).all(dim=-1)
+    return same
 
 
 def check_inputs(task: str, rows: pl.DataFrame, columns: Columns, accepted: Sequence[int], what: str) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from charter.data.batch import Batch
 from charter.data.columns import Columns
 from charter.tasks.baselines import Baseline
-from charter.tasks.embedding import Embedding, check_inputs, embedded
+from charter.tasks.embedding import SEARCH, Embedding, check_inputs, embedded, equal_texts, found_in_batch
 from charter.tasks.retrieval import Corpus, bm25, ranked
 from charter.tasks.scoring import divided
 from charter.tasks.task import Outputs, ScoreName, Task
@@ -20,7 +20,6 @@ from charter.tasks.task import Outputs, ScoreName, Task
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-METRICS = ("recall_at_1", "recall_at_10", "mrr_at_10", "ndcg_at_10")
 MOST_BESIDE = 4000
 """With more test pairs the table of all BM25 scores takes too much memory."""
 
@@ -58,26 +57,18 @@ class SentenceEmbedding(Embedding):
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """How likely each text finds its own partner among those of its batch, as cross-entropy, shape (batch,).
 
-        InfoNCE with in-batch negatives (van den Oord et al. 2018; Henderson et al. 2017, section 4). It is one loss per
-        example in shape only: each depends on every other example of the batch. Partners that are also right (equal texts,
-        or partners of an equal text) are no negatives.
+        Each depends on every other example of the batch. Partners that are also right (equal texts, or partners of an equal
+        text) are no negatives.
         """
-        import torch
-        from torch.nn import functional as F
-
         del class_weights
         assert batch.sizes is not None
         each = int(batch.sizes[0])
         vectors = embedded(model, batch)
         ids = batch.inputs["input_ids"]
-        texts, partners = ids[0::each], ids[1::each]
-        right = _equal(texts) | _equal(partners)
-        own = torch.eye(len(texts), dtype=torch.bool, device=ids.device)
-        logits = vectors[0::each] @ vectors[1::each].T / self.temperature
-        logits = logits.masked_fill(right & ~own, -torch.inf)
-        if each > 2:
-            logits = torch.cat([logits, vectors[0::each] @ vectors[2::each].T / self.temperature], dim=1)
-        return F.cross_entropy(logits, torch.arange(len(texts), device=ids.device), reduction="none")
+        right = equal_texts(ids[0::each]) | equal_texts(ids[1::each])
+        texts, partners = vectors[0::each], vectors[1::each]
+        beside = vectors[2::each] if each > 2 else None
+        return found_in_batch(texts, partners, right, self.temperature, beside)
 
     def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
         """The mean negative log-likelihood of each text's own partner among all different partners of these rows."""
@@ -106,11 +97,11 @@ class SentenceEmbedding(Embedding):
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
         """The mean of each metric over the queries."""
         n, *each = np.moveaxis(totals, -1, 0)
-        return {(name, ""): divided(one, n) for name, one in zip(METRICS, each, strict=True)}
+        return {(name, ""): divided(one, n) for name, one in zip(SEARCH, each, strict=True)}
 
     def evidence(self, tally: NDArray[Any]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
         """The queries."""
-        return {(name, ""): (tally[:, 0],) for name in METRICS}
+        return {(name, ""): (tally[:, 0],) for name in SEARCH}
 
     def baselines(
         self,
@@ -159,9 +150,3 @@ class SentenceEmbedding(Embedding):
         """The vectors of the queries, and those of all other texts: the second inputs, then the third ones."""
         vectors = np.asarray(outputs, dtype=np.float32)
         return vectors[:, 0], vectors[:, 1:].swapaxes(0, 1).reshape(-1, vectors.shape[-1])
-
-
-def _equal(ids: "Tensor") -> "Tensor":
-    """(n, n) which of some padded sequences are the same."""
-    same: Tensor = (ids[:, None] == ids[None]).all(dim=-1)
-    return same

@@ -15,7 +15,7 @@ from charter.data.columns import ROW, Columns
 from charter.data.pieces import Frame, documents_encoded, found_pieces, write_pieces
 from charter.errors import ModelError
 from charter.tasks.baselines import Baseline
-from charter.tasks.embedding import Embedding, check_inputs, embedded
+from charter.tasks.embedding import SEARCH, Embedding, check_inputs, embedded, equal_texts, found_in_batch
 from charter.tasks.retrieval import Corpus, ranked
 from charter.tasks.scoring import divided
 from charter.tasks.task import Outputs, ScoreName, Task
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Integers = NDArray[np.int64]
-FOUND = ("recall_at_1", "recall_at_10", "mrr_at_10", "ndcg_at_10")
 AT_ONCE = 256
 
 
@@ -136,16 +135,11 @@ class SimCSE(Embedding):
         Each depends on every other text of the batch. Readings of an equal text are no negatives.
         """
         import torch
-        from torch.nn import functional as F
 
         del class_weights
-        ids = batch.inputs["input_ids"]
         twice = replace(batch, inputs={name: torch.cat([one, one]) for name, one in batch.inputs.items()})
         first, second = embedded(model, twice).chunk(2)
-        own = torch.eye(len(ids), dtype=torch.bool, device=ids.device)
-        same = (ids[:, None] == ids[None]).all(dim=-1)
-        logits = (first @ second.T / self.temperature).masked_fill(same & ~own, -torch.inf)
-        return F.cross_entropy(logits, torch.arange(len(ids), device=ids.device), reduction="none")
+        return found_in_batch(first, second, equal_texts(batch.inputs["input_ids"]), self.temperature)
 
     def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
         """The mean negative log-likelihood of each text's own second half among all second halves."""
@@ -181,14 +175,14 @@ class SimCSE(Embedding):
         with np.errstate(divide="ignore"):
             uniformity = np.log(divided(kernels, n))
         return {
-            **{(name, ""): divided(one, n) for name, one in zip(FOUND, found, strict=True)},
+            **{(name, ""): divided(one, n) for name, one in zip(SEARCH, found, strict=True)},
             ("alignment", ""): divided(apart, n),
             ("uniformity", ""): uniformity,
         }
 
     def evidence(self, tally: NDArray[Any]) -> Mapping[ScoreName, Sequence[NDArray[np.float64]]]:
         """The texts that were judged."""
-        return {(name, ""): (tally[:, 0],) for name in FOUND}
+        return {(name, ""): (tally[:, 0],) for name in SEARCH}
 
     def baselines(
         self,
