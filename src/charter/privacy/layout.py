@@ -2,41 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-TOGETHER = 8
-"""Examples whose rows are padded to the longest of them: more pad more, fewer make more and smaller products."""
-
 
 @dataclass(frozen=True)
 class Chunk:
-    """Examples of nearly as many rows. first, last: the segments. start, stop: their rows. longest: rows of the longest.
-
-    places: (rows,) where each row stands in the padded chunk; None: all are as long.
-    """
+    """Examples of as many rows each. first, last: the segments. start, stop: their rows. length: rows of each."""
 
     first: int
     last: int
     start: int
     stop: int
-    longest: int
-    places: "Tensor | None"
+    length: int
 
-    @property
-    def count(self) -> int:
-        """How many examples there are."""
-        return self.last - self.first
-
-    def pad(self, rows: "Tensor") -> "Tensor":
-        """(rows, ...) in the layout's order -> (count, longest, ...), zero where an example has no row."""
-        part = rows[self.start : self.stop]
-        if self.places is not None:
-            flat = part.new_zeros((self.count * self.longest, *part.shape[1:]))
-            part = flat.index_copy_(0, self.places, part)
-        return part.view(self.count, self.longest, *part.shape[1:])
+    def of(self, ordered: "Tensor") -> "Tensor":
+        """(rows, ...) in the layout's order -> (count, length, ...)."""
+        return ordered[self.start : self.stop].view(self.last - self.first, self.length, *ordered.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,7 @@ class Layout:
             examples=found[by_size],
             of_row=of_row,
             single=bool(lengths) and lengths[-1] == 1,
-            chunks=tuple(_chunks(lengths, owner)),
+            chunks=tuple(_chunks(lengths)),
         )
 
     def ordered(self, rows: "Tensor") -> "Tensor":
@@ -89,28 +74,13 @@ class Layout:
             return ordered
         found = ordered.new_zeros((len(self.examples), *ordered.shape[1:]))
         for chunk in self.chunks:
-            if chunk.places is None:
-                part = ordered[chunk.start : chunk.stop]
-                found[chunk.first : chunk.last] = part.view(chunk.count, chunk.longest, *part.shape[1:]).sum(1)
-            else:
-                within = self.of_row[chunk.start : chunk.stop] - chunk.first
-                found[chunk.first : chunk.last].index_add_(0, within, ordered[chunk.start : chunk.stop])
+            found[chunk.first : chunk.last] = chunk.of(ordered).sum(1)
         return found
 
 
-def _chunks(lengths: "list[int]", like: "Tensor") -> Iterator[Chunk]:
-    import torch
-
-    start = first = 0
-    while first < len(lengths):
-        last = min(first + TOGETHER, len(lengths))
-        if lengths[first] == lengths[last - 1]:  # as many as are just as long need no padding
-            while last < len(lengths) and lengths[last] == lengths[first]:
-                last += 1
-        own, longest = lengths[first:last], lengths[last - 1]
-        places = None
-        if own[0] != longest:
-            parts = [torch.arange(count, device=like.device) + at * longest for at, count in enumerate(own)]
-            places = torch.cat(parts)
-        yield Chunk(first, last, start, start + sum(own), longest, places)
-        start, first = start + sum(own), last
+def _chunks(lengths: "list[int]") -> Iterator[Chunk]:
+    first = start = 0
+    for length, same in groupby(lengths):
+        count = len(list(same))
+        yield Chunk(first, first + count, start, start + count * length, length)
+        first, start = first + count, start + count * length

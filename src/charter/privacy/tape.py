@@ -126,8 +126,8 @@ def _outer_squares(group: Sequence[Outer], examples: int) -> "Tensor":
         return _per_example(layout, seen.square().sum(1) * given, examples)
     each = seen.new_zeros(len(layout.examples))
     for chunk in layout.chunks:
-        own = chunk.pad(seen)
-        given = [chunk.pad(one.given) for one in group]
+        own = chunk.of(seen)
+        given = [chunk.of(one.given) for one in group]
         each[chunk.first : chunk.last] = _chunk_squares(own, given, chunk)
     return _per_example(layout, each, examples)
 
@@ -138,7 +138,7 @@ def _chunk_squares(seen: "Tensor", given: "Sequence[Tensor]", chunk: Chunk) -> "
     import torch
 
     d, p = seen.shape[-1], sum(one.shape[-1] for one in given)
-    if chunk.longest * (d + p) > d * p:
+    if chunk.length * (d + p) > d * p:
         return torch.stack([torch.bmm(one.mT, seen).square().sum((1, 2)) for one in given]).sum(0)
     products = torch.bmm(given[0], given[0].mT)
     for one in given[1:]:
