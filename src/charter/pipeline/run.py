@@ -14,7 +14,7 @@ from charter.models.base import Base
 from charter.models.exports import Exporter, check_installed
 from charter.models.world import ALONE, World
 from charter.pipeline.ancestry import open_ancestor
-from charter.pipeline.answering import answer_held_out, answer_nearest
+from charter.pipeline.answering import answer_held_out, answer_nearest, answer_unigram
 from charter.pipeline.continuing import check_continual, continued, go_on
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
@@ -171,9 +171,13 @@ def run(
             *trained.findings,
         ]
         answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
-        nearest = answer_nearest(going, charter, data, trained, tell)
+        cheap = (
+            answer_nearest(going, charter, data, trained, tell),
+            answer_unigram(going, charter, data, trained),
+        )
+        beside = [one for one in cheap if one is not None]
         for exported, held_out in zip(exports, answered, strict=True):
-            findings += audit(going, charter, data, trained, exported, held_out, nearest)
+            findings += audit(going, charter, data, trained, exported, held_out, beside)
             findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
             findings += judge_earlier(going, charter, went_on, ancestor, exported, tell)
         findings += judge_before(going, charter, data, ancestor, trained, tell)

@@ -113,6 +113,13 @@ class ReplacedTokenDetection(LanguageModel):
         told = super().examples(rows, columns, tokenizer, max_length, with_targets=with_targets)
         return replace(told, hiding=self._masking(tokenizer, JUDGED_BY))
 
+    def reading(self, max_length: int) -> str:
+        """How documents are cut, and how much of them the generator is asked for."""
+        return (
+            f"documents are read in pieces of at most {max_length} tokens, of which the generator is asked for {self.probability:.0%}, "
+            "the same ones each time, and fills in the same ones"
+        )
+
     def _masking(self, tokenizer: Any, seed: int | None) -> Masking:
         masking = masking_of(tokenizer, probability=self.probability, whole_words=False, seed=seed)
         return replace(masking, always=True)

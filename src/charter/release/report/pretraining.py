@@ -5,6 +5,7 @@ from typing import Any
 
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.beside import gain_said
 from charter.release.report.origin import batch_said, cost_said
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
 from charter.release.report.wording import Wording, interval, number
@@ -94,13 +95,18 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
 
 
 def _before(found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
-    """The perplexity of the base as it was, and how much pre-training changed it; or why that was not measured."""
+    """The perplexity of the base as it was, or why that was not measured, and of token frequencies; how much pre-training changed it."""
     before = first(found, AREA, "perplexity", base="before")
     if before is not None:
         told = Cell(say("not_measured"), say.said(before.because))
         if before.value is not None:
             told = Cell(number(before.value), interval(before))
         yield say("perplexity_before"), told
+    for one in found:
+        if one.metric == "perplexity" and "baseline" in one.slice and one.value is not None:
+            beside = first(found, AREA, "perplexity_over_baseline", **one.slice)
+            note = "" if beside is None else say("over_short", times=gain_said(beside, say))
+            yield say("perplexity_of", name=say.name(one.slice["baseline"])), Cell(number(one.value), note)
     ratio = first(found, AREA, "perplexity_ratio")
     if ratio is not None:
         value = say.missing(ratio) if ratio.value is None else number(ratio.value)

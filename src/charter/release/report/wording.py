@@ -21,6 +21,7 @@ ENGLISH_NAMES = {
     "word_features_logistic_regression": "word features + logistic regression",
     "random_order": "random order",
     "bm25": "BM25",
+    "unigram": "unigram, the training texts' token frequencies",
     "tfidf_cosine": "cosine of TF-IDF",
     "no_answer": "never an answer",
     "lexical_overlap": "most shared words",
