@@ -17,6 +17,8 @@ from charter.errors import CharterFileError, DataError
 from charter.pipeline import run
 from charter.release.report import render
 from charter.release.report.sentences import translated
+from charter.release.report.view import opening
+from charter.release.report.wording import Wording
 from charter.release.verification import verify
 
 GOOD = ["great", "lovely", "kind", "warm", "clean", "quick"]
@@ -384,11 +386,21 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head, capsys
         f"model: {{{model}, max_length: 32}}\n"
         f"task: {{use: {task}}}\n"
         "training: {epochs: 1, batch_size: 16, learning_rate: 1.0e-3}\n"
-        "limits: [perplexity <= 300]\n",
+        "limits: [perplexity <= 300]\n"
+        "release: {formats: [safetensors, onnx]}\n",
         encoding="utf-8",
     )
     result = run(path)
     assert result.released
+    measured = {(one.area, one.metric): one for one in result.findings if not set(one.slice) - {"baseline"}}
+    assert measured["baseline", "perplexity"].slice == {"baseline": "unigram"}
+    assert measured["baseline", "perplexity_over_baseline"].value < 1.5
+    assert not any(one.slice.get("split") == "calibration" and one.value for one in result.findings)
+    told = opening(result.record, Wording("en"))
+    assert [one.label for one in told.facts].count("Perplexity") == 1
+    assert any("token frequencies): Perplexity" in line for line in told.lines)
+    agreement = [one for one in result.findings if one.metric == "format_agreement"]
+    assert agreement[1].value > 0.95 and "likeliest token" in agreement[1].method
     import transformers
 
     model = getattr(transformers, head).from_pretrained(result.bundle)

@@ -85,6 +85,30 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "该基座无法改为读取文本各词元的平均，因此只能按输出头所读的向量比较文本，效果较差；"
         "BERT、RoBERTa、ELECTRA、DistilBERT 与 ModernBERT 可以",
     ),
+    # energy
+    ("this machine shows no energy counter", "这台机器没有可读的能耗计数器"),
+    (
+        "this machine's energy counters can be read by its administrator only",
+        "这台机器的能耗计数器只有管理员可以读取",
+    ),
+    (
+        "the GPU's counter is read by nvidia-ml-py, which is not installed: {command}",
+        "读取 GPU 计数器需要 nvidia-ml-py，而它没有安装：{command}",
+    ),
+    ("the GPU has no energy counter that NVML could read", "该 GPU 没有 NVML 可读的能耗计数器"),
+    (
+        "it was learned in parts, and not each of them was measured by the same counters",
+        "学习分几次完成，而各次并非由相同的计数器测量",
+    ),
+    ("not measured: {why!}", "未测量：{why}"),
+    ("counted by {sources!}", "由 {sources} 计数"),
+    ("NVML, NVIDIA GPUs", "NVML（NVIDIA GPU）"),
+    ("RAPL, processor packages and their memory", "RAPL（处理器及其内存）"),
+    (
+        "NVML, NVIDIA GPUs and RAPL, processor packages and their memory",
+        "NVML（NVIDIA GPU）与 RAPL（处理器及其内存）",
+    ),
+    ("whatever else they computed is in it", "其间的其他计算也包含在内"),
     # language models
     (
         "{n#} rows are of the calibration split, and task {task} has nothing to calibrate: they stay aside, and no score or choice is "

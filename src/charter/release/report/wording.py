@@ -128,6 +128,12 @@ class Wording:
         """A whole number with thousands apart."""
         return f"{value:,.0f}"
 
+    def energy(self, joules: float) -> str:
+        """Energy for people; 1 Wh is 3.6 kJ."""
+        if joules < 3.6e3:
+            return self("joules", value=f"{joules:,.1f}")
+        return self("kilojoules", value=f"{joules / 1e3:,.1f}", hours=f"{joules / 3.6e3:,.1f}")
+
     def duration(self, seconds: float) -> str:
         """A time for people."""
         if seconds < 100:
