@@ -6,8 +6,7 @@ from charter.release.record import Record
 from charter.release.report import plots
 from charter.release.report.beside import compares, gain_said, is_multiple, metric_of
 from charter.release.report.parts import Cell, Figure, Fold, Heading, Misjudged, Pair, Section, Table, Text
-from charter.release.report.view import confidence
-from charter.release.report.wording import Wording, interval, number
+from charter.release.report.wording import Wording, confidence, interval, number
 from charter.release.selection import (
     findings_of,
     first,

@@ -10,8 +10,9 @@ from charter.release.report.beside import beats, compares, gain_said, is_multipl
 from charter.release.report.continual import doubts_of
 from charter.release.report.forms import forms_table
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
+from charter.release.report.pretraining import PretrainingLines, pretraining_lines
 from charter.release.report.trials import tried_line
-from charter.release.report.wording import Wording, interval, number, read_limit
+from charter.release.report.wording import Wording, confidence, interval, number, read_limit
 from charter.release.report.words import Language
 from charter.release.selection import findings_of, first, foremost, headline, main_scores
 from charter.runs.findings import Finding
@@ -63,6 +64,7 @@ class Summary:
     limits: Block
     scores: Block
     formats: Block | None = None
+    pretraining: PretrainingLines | None = None
 
 
 def opening(record: Record, say: Wording) -> Opening:
@@ -233,11 +235,6 @@ def _with_confidence(one: Finding, say: Wording) -> str:
     return say("fact_interval", confidence=confidence(one), ends=ends)
 
 
-def confidence(one: Finding) -> str:
-    """The confidence of an interval in percent."""
-    return f"{(one.confidence or 0) * 100:g}%"
-
-
 def limits_section(record: Record, say: Wording) -> Section:
     """Every limit and demand, how it came out, and why."""
     table = limits_table(record.verdicts, say)
@@ -298,7 +295,13 @@ def summary(record: Record, *, language: Language | None = None) -> Summary:
     limits = Block(say("limits"), headings, tuple(rows))
     lines = first_lines(record, say)
     return Summary(
-        title(record, say), _why(record, say), lines, limits, _scores(record, say), _formats(record, say)
+        title(record, say),
+        _why(record, say),
+        lines,
+        limits,
+        _scores(record, say),
+        _formats(record, say),
+        pretraining_lines(record, say),
     )
 
 

@@ -21,7 +21,7 @@ ENGLISH_NAMES = {
     "word_features_logistic_regression": "word features + logistic regression",
     "random_order": "random order",
     "bm25": "BM25",
-    "unigram": "unigram, the training texts' token frequencies",
+    "unigram": "unigram token frequencies",
     "tfidf_cosine": "cosine of TF-IDF",
     "no_answer": "never an answer",
     "lexical_overlap": "most shared words",
@@ -165,3 +165,8 @@ def interval(finding: Finding, *, signed: bool = False) -> str:
         return ""
     low, high = number(finding.low, signed=signed), number(finding.high, signed=signed)
     return f"{low} … {high}" if signed else f"{low}–{high}"
+
+
+def confidence(one: Finding) -> str:
+    """The confidence of an interval in percent."""
+    return f"{(one.confidence or 0) * 100:g}%"
