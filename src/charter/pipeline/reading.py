@@ -130,10 +130,15 @@ def _shown(
             accused += [{"token": tokenizer.decode([read]).strip(), "probability": share}] * (share > 0.5)
             continue
         instead = tokenizer.decode([read]).strip()
-        text += f"{tokenizer.decode(run)} [{instead}] "
+        text = f"{_joined(text, tokenizer.decode(run))} [{instead}] "
         run = []
         replaced.append({"own": tokenizer.decode([true]).strip(), "instead": instead, "probability": share})
-    return {"text": (text + tokenizer.decode(run)).strip(), "replaced": replaced, "accused": accused}
+    return {"text": _joined(text, tokenizer.decode(run)).strip(), "replaced": replaced, "accused": accused}
+
+
+def _joined(before: str, after: str) -> str:
+    """Two parts of a text, of which WordPiece marks a second one that goes on with a word."""
+    return before.rstrip() + after[2:] if after.startswith("##") else before + after
 
 
 def _written(folder: Path, task: Task, max_length: int, seed: int) -> list[dict[str, Any]]:
