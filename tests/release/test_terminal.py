@@ -140,7 +140,7 @@ def test_pre_training_is_told_in_a_few_lines(silent_run, capsys):
         "12.500",
         "20.000",
         "25.000",
-        "0.500 times",
+        "0.500",
         "3.50",
         "1.0 %",
     ):
