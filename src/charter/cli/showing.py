@@ -207,6 +207,10 @@ def show_summary(
         out.print()
         out.print(f"[bold]{escape(view.formats.title)}[/]")
         out.print(_scores(view.formats))
+    if view.pretraining is not None:
+        out.print()
+        out.print(f"[bold]{escape(view.pretraining.title)}[/]")
+        out.print(_lines(view.pretraining.rows))
     out.print()
     out.print(f"{say('term_report')}  {escape(str(report))}", soft_wrap=True)
     if bundle is not None:
@@ -221,6 +225,16 @@ def _limits(block: "Block") -> Table:
     for limit, outcome, measured, because in block.rows:
         said = escape("  ".join(part for part in (measured, because) if part))
         table.add_row(f"[{TONES[outcome[0]]}]{escape(outcome)}[/]", f"{escape(limit)}\n[dim]{said}[/]")
+    return table
+
+
+def _lines(rows: "Sequence[tuple[str, str, str]]") -> Table:
+    """What, its value, and a note beside it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for name, value, note in rows:
+        table.add_row(escape(name), f"{escape(value)}  [dim]{escape(note)}[/]" if note else escape(value))
     return table
 
 

@@ -40,6 +40,7 @@ from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.data import Data
+from charter.spec.metrics import WITHOUT_CLASSES
 from charter.spec.model import Charter
 from charter.spec.use import Use
 from charter.tasks.task import Task
@@ -95,6 +96,7 @@ def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepa
     Raises:
         DataError: the source can't be read, too many of its rows are bad, or the split leaves nothing to learn from.
     """
+    charter = _split_by_need(charter)
     task: Task = plugins.make("task", charter.task.use, charter.task.options)
     columns = Columns.of(charter.data, task.form)
     source = source_digest(charter.data, folder, columns)
@@ -128,6 +130,15 @@ def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepa
         tuple(read_findings(artifact.path / "findings.jsonl")),
         test_digest=value_digest({"source": source, "rows": sorted(test_rows)}),
     )
+
+
+def _split_by_need(charter: Charter) -> Charter:
+    """The charter without a calibration split where its task has nothing to calibrate, unless it asks for one itself."""
+    split = charter.data.split
+    if charter.task.use not in WITHOUT_CLASSES or split.calibration is not None:
+        return charter
+    data = charter.data.model_copy(update={"split": split.model_copy(update={"calibration": 0.0})})
+    return charter.model_copy(update={"data": data})
 
 
 def _beside(charter: Charter, columns: Columns, folder: Path) -> dict[str, str]:
@@ -207,6 +218,12 @@ def _prepare(
     divided = divide(prepared.rows, columns, data.split)
     for note in divided.notes:
         on_note(note)
+    unread = int((divided.rows.collect([SPLIT])[SPLIT] == "calibration").sum())
+    if unread and charter.task.use in WITHOUT_CLASSES:
+        on_note(
+            f"{unread} rows are of the calibration split, and task {charter.task.use} has nothing to calibrate: they stay aside, and no "
+            "score or choice is made by them; without data.split.calibration they are learned from"
+        )
     after = prepare_divided(divided.rows, columns, data.prepare, folder=folder)
     prepared = _both(prepared, after)
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)

@@ -110,12 +110,15 @@ CONTINUAL = ("forgetting", "backward_transfer", "forward_transfer")
 EARLIER_TASK = "earlier_task"
 """The slice of an earlier task, by its data's id."""
 _OF_TEXTS = ("majority", "tfidf_logistic_regression")
+UNIGRAM = "unigram"
+"""The baseline beside language models: each token as likely as it is frequent in the training texts."""
 BASELINES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("classification", "text_pair_classification"), _OF_TEXTS),
     **dict.fromkeys(("multi_label_classification", "ordinal"), _OF_TEXTS),
     "multiple_choice": ("majority", "bm25"),
     "question_answering": ("no_answer", "lexical_overlap"),
-    **dict.fromkeys(LANGUAGE_MODELS, ()),
+    **dict.fromkeys(LANGUAGE_MODELS, (UNIGRAM,)),
+    **dict.fromkeys(BEFORE_A_TASK, ()),
     "sentence_embedding": ("random_order", "bm25"),
     "sentence_similarity": ("training_mean", "tfidf_cosine"),
     "regression": ("training_mean", "tfidf_ridge"),

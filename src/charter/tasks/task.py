@@ -151,6 +151,8 @@ class Task(Objective):
     """Scores over all classes that are the mean of a score of each: `macro_f1` of `f1`."""
     correlations: ClassVar[Mapping[str, str]] = {}
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
+    quotients: ClassVar[tuple[str, ...]] = ()
+    """Scores that are told as a multiple of a baseline's, beside how much higher the headline is: perplexity."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
     chosen_by_loss: ClassVar[bool] = False

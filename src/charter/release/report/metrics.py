@@ -379,6 +379,13 @@ METRICS: Mapping[str, Metric] = {
         "在同样的行、同样的重抽样中，模型的主要得分减去基线的得分。",
         share=False,
     ),
+    "perplexity_over_baseline": Metric(
+        "Perplexity over the baseline's",
+        "困惑度与基线之比",
+        "The model's perplexity over that of a cheap model, on the same tokens and in the same resamples; below 1 is better.",
+        "在相同的词元、同样的重抽样中，模型的困惑度除以便宜模型的困惑度；小于 1 为更好。",
+        share=False,
+    ),
     "format_agreement": Metric(
         "Agreement",
         "一致率",

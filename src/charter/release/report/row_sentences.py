@@ -21,6 +21,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("majority", "多数类"),
     ("random_order", "随机排序"),
     ("bm25", "BM25"),
+    ("unigram", "一元模型（训练文本的词元频率）"),
     ("tfidf_cosine", "TF-IDF 余弦相似度"),
     (
         "{n#} test pairs are too many to score every text for every query; at most {most#}",
