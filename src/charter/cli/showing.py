@@ -136,16 +136,22 @@ def bar(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def show_verification(verification: "Verification") -> None:
+def show_verification(verification: "Verification", language: str = "en") -> None:
     """What `charter verify` found, a line each."""
+    from charter.release.report.verification_sentences import verification_said
+
+    def said(text: str) -> str:
+        return escape(verification_said(text, language))
+
     out = console()
     for line in verification.lines:
         mark = "[green]✓[/]" if line.ok else "[red]✗[/]"
-        out.print(f"{mark} {escape(line.text)}")
+        out.print(f"{mark} {said(line.text)}")
     tone = "red" if not verification.ok else "green" if verification.signature == "valid" else "yellow"
-    out.print(f"[bold {tone}]{verification.conclusion}[/]")
+    out.print(f"[bold {tone}]{said(verification.conclusion)}[/]")
     if verification.refused:
-        out.print("[bold red]REFUSED: a limit of its charter was not kept. This draft must not be used.[/]")
+        warning = "REFUSED: a limit of its charter was not kept. This draft must not be used."
+        out.print(f"[bold red]{said(warning)}[/]")
 
 
 def show_runs(runs: "Sequence[PastRun]", store: Path) -> None:

@@ -117,6 +117,7 @@ def provenance(
             "source_digest": data.artifact.record["inputs"]["source"],
             "prepared_digest": data.artifact.digest,
             "test_digest": data.test_digest,
+            "given": list(data.given),
             "prepared": prepared_facts(data.artifact),
         },
         "base": {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from charter.data.batch import Batch, Examples
 from charter.data.columns import Columns, Form, SplitName
 from charter.tasks.baselines import Baseline
+from charter.tasks.kept import ONE_CLASS, OneClass
 from charter.tasks.objective import Objective
 from charter.tasks.scoring import softmax
 
@@ -161,6 +162,10 @@ class Task(Objective):
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
     extends: ClassVar[bool] = False
     """Whether a fitted head of this task can go on, with more classes where there are: `extended`."""
+    grows: ClassVar[bool] = True
+    """Whether classes can be added to a head that goes on."""
+    kept: ClassVar[OneClass] = ONE_CLASS
+    """What its answers are like, for what holds on to an earlier model's."""
     writes: ClassVar[bool] = False
     """Whether its model writes a text on, token by token."""
     fills: ClassVar[bool] = False

@@ -439,6 +439,20 @@ METRICS: Mapping[str, Metric] = {
         "因与先前任务的评判行相似而未用于学习的行。",
         share=False,
     ),
+    "rows_not_judged": Metric(
+        "Earlier test rows left out",
+        "舍去的先前测试行",
+        "Test rows of an earlier task that are not judged on any more, since given rows like them were learned from.",
+        "因给定部分中的相似行已被学习，而不再用于评判的先前任务的测试行。",
+        share=False,
+    ),
+    "texts_known": Metric(
+        "Test rows in texts of pre-training",
+        "预训练文本中的测试行",
+        "Test rows that stand in texts which an earlier model was pre-trained on, without their labels.",
+        "出现在先前模型预训练所用文本中的测试行（不含标签）。",
+        share=False,
+    ),
     "rows_known": Metric(
         "Held-out rows left out",
         "舍去的留出行",

@@ -403,23 +403,27 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
 _HOLE = re.compile(r"\{(\w+)([#!]?)\}")
 
 
-def translated(text: str) -> str | None:
+Catalogue = tuple[tuple[str, str], ...]
+"""Templates in English, each with its Chinese."""
+
+
+def translated(text: str, catalogue: Catalogue = CATALOGUE) -> str | None:
     """A sentence of the evidence in Chinese, or None where the catalogue has no template for it."""
-    whole = _looked_up(text)
+    whole = _looked_up(text, catalogue)
     if whole is not None or "; " not in text:
         return whole
-    parts = [_looked_up(part) for part in text.split("; ")]
+    parts = [_looked_up(part, catalogue) for part in text.split("; ")]
     return None if None in parts else "；".join(str(part) for part in parts)
 
 
-def _looked_up(text: str) -> str | None:
-    for pattern, chinese, holes in _compiled():
+def _looked_up(text: str, catalogue: Catalogue) -> str | None:
+    for pattern, chinese, holes in _compiled(catalogue):
         match = pattern.fullmatch(text)
         if match is None:
             continue
         values = {}
         for name, kind in holes:
-            value = translated(match[name]) if kind == "!" else match[name]
+            value = translated(match[name], catalogue) if kind == "!" else match[name]
             if value is None:
                 break
             values[name] = value
@@ -429,9 +433,9 @@ def _looked_up(text: str) -> str | None:
 
 
 @cache
-def _compiled() -> tuple[tuple[re.Pattern[str], str, tuple[tuple[str, str], ...]], ...]:
+def _compiled(catalogue: Catalogue) -> tuple[tuple[re.Pattern[str], str, tuple[tuple[str, str], ...]], ...]:
     found = []
-    for english, chinese in CATALOGUE:
+    for english, chinese in catalogue:
         holes = tuple((match[1], match[2]) for match in _HOLE.finditer(english))
         pattern, end = "", 0
         for match in _HOLE.finditer(english):

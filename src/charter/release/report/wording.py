@@ -93,6 +93,9 @@ class Wording:
             return self("stage_trial", number=rest)
         if rest and self.has(f"stage_{kind}_of"):
             return self(f"stage_{kind}_of", name=rest)
+        first, _, number = name.rpartition(" ")
+        if number.isdigit() and self.has(f"stage_{first}"):
+            return f"{self(f'stage_{first}')} {number}"
         return self(f"stage_{name}") if self.has(f"stage_{name}") else name
 
     def limit(self, text: str) -> str:
