@@ -127,9 +127,13 @@ def _run(
 
 def _begun(folder: Path, result: Any) -> str:
     """The same new model with the same tokenizer before it was pre-trained, as a base."""
-    stage = next(one for one in result.record.stages if one["stage"] == "begin")
-    place = folder / "runs" / "artifacts" / stage["artifact"]
-    return f"{{base: {json.dumps(str(place / 'model'))}, max_length: 128}}"
+    from charter.runs.store import Store
+
+    stage = next(one for one in result.record.stages if one["name"] == "begin")
+    begun = Store(folder / "runs").with_digest(stage["digest"])
+    if begun is None:
+        raise SystemExit("the model as it began is not in the store any more")
+    return f"{{base: {json.dumps(str(begun.path / 'model'))}, max_length: 128}}"
 
 
 def _finding(result: Any, area: str, metric: str) -> Any:

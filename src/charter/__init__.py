@@ -14,8 +14,13 @@
 Importing the package loads nothing heavy; each name is loaded when it is first used.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# oneDNN, below torch, keeps what it made for each of the last 1,024 shapes: for a GELU as much memory as its input has. Batches
+# without padding differ in shape at every update, so that gigabytes pile up and are never used again (docs/log.md).
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -22,6 +22,7 @@ from charter.pipeline import run
 from charter.pipeline.comparing import compare
 from charter.release.report import render
 from charter.release.report.sentences import translated
+from charter.release.report.verification_sentences import VERIFICATION
 from charter.release.verification import verify
 from charter.runs.digest import folder_digest
 from charter.spec.model import Charter
@@ -224,17 +225,34 @@ def test_a_task_whose_test_rows_were_learned_from_since_is_no_evidence(first):
     assert translated(lost.because) is not None
 
 
-def test_a_memory_is_masked_and_public_only_where_all_of_its_rows_are(first):
-    """The earlier rows were neither, so a later charter that masks can't say that the whole memory is."""
-    later = write(first, "masks", continual="continual: {keep: null, remember: 60}", epochs=1)
+def test_what_is_replayed_and_remembered_is_masked_where_the_charter_masks(first, tiny_bert):
+    """The earlier rows were not masked; they are no more public for it."""
+    folder = first / "personal"
+    folder.mkdir()
+    lines = (first / "first.csv").read_text(encoding="utf-8").splitlines()
+    lines = [lines[0], *(f"anna{at}@example.com {line}" for at, line in enumerate(lines[1:]))]
+    (folder / "first.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shutil.copy(first / "turned.csv", folder)
+    run(write(folder, "first", tiny_bert, continual="continual: {remember: 60}", epochs=1))
+    assert "example.com" in str(
+        pl.read_parquet(folder / "release/first/charter/memory.parquet")["text"].to_list()
+    )
+    later = write(folder, "masks", continual="continual: {keep: null, replay: 40, remember: 60}", epochs=1)
     later.write_text(
         later.read_text().replace(
             "source: masks.csv", "source: turned.csv, public: true, prepare: [{use: mask_pii}]"
         )
     )
-    left = run(later).record.provenance["left"]["memory"]
-    assert left["earlier_rows"] > 0
-    assert not left["masked"] and not left["public"]
+    result = run(later)
+    left = result.record.provenance["left"]["memory"]
+    assert left["earlier_rows"] > 0 and measured(result, "rows_replayed").value == 40
+    assert left["masked"] and not left["public"]
+    kept = next(one for one in result.record.stages if one["name"] == "go on")
+    learned = pl.read_parquet(folder / "runs/artefacts" / kept["key"] / "files/rows.parquet")
+    left_behind = pl.read_parquet(result.bundle / "charter/memory.parquet")
+    for rows in (learned, left_behind):
+        assert "example.com" not in str(rows["text"].to_list())
+        assert "[EMAIL" in str(rows["text"].to_list())
 
 
 def test_answers_that_come_to_hand_later_are_evidence_after_all(first, tmp_path, tiny_bert):
@@ -251,10 +269,18 @@ def test_answers_that_come_to_hand_later_are_evidence_after_all(first, tmp_path,
         for one in (first / "runs/artefacts").glob("*/artefact.json")
         if json.loads(one.read_text())["digest"] == answers
     )
+    bundle = first / "release/first"
     shutil.move(place, tmp_path / "answers")
+    assert (
+        measured(run(three), "forgetting", earlier_task="first").value is not None
+    )  # its bundle is asked again
+    shutil.move(bundle, tmp_path / "bundle")
     assert measured(run(three), "forgetting", earlier_task="first").value is None
     shutil.move(tmp_path / "answers", place)
-    assert measured(run(three), "forgetting", earlier_task="first").value is not None
+    try:
+        assert measured(run(three), "forgetting", earlier_task="first").value is not None
+    finally:
+        shutil.move(tmp_path / "bundle", bundle)
 
 
 def test_what_can_not_be_kept_is_said(first, tiny_bert, tmp_path):
@@ -351,3 +377,14 @@ def test_the_command_line_goes_on_from_a_bundle_and_verify_tells_the_lineage(fir
     assert run_command(["run", "turned.yaml", "--continue", "release/first"]) == 0
     assert run_command(["verify", "release/turned"]) == 0
     assert "descends from 'first'" in " ".join(capsys.readouterr().out.split())
+    assert run_command(["verify", "release/turned", "--lang", "zh"]) == 0
+    told = "".join(capsys.readouterr().out.split())
+    assert "由“first”（" in told and "来源未经证实" in told
+    lines = [line.text for line in verify(first / "release/turned", None).lines]
+    assert [one for one in lines if translated(one, VERIFICATION) is None] == []
+    path = first / "turned.yaml"
+    path.write_text(path.read_text() + "report: {language: zh}\n")
+    assert run_command(["run", "turned.yaml", "--continue", "release/first"]) == 0
+    capsys.readouterr()
+    assert run_command(["verify", "release/turned"]) == 0
+    assert "descends" not in capsys.readouterr().out

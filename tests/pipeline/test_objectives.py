@@ -196,16 +196,29 @@ ELECTRA = NEW.replace("bert", "electra").replace("hidden_size", "embedding_size:
 
 
 def test_replaced_tokens_are_learned_to_be_told_and_a_killed_run_ends_with_the_same_weights(folder):
-    result = killed_and_whole(write(folder, ELECTRA, "{use: replaced_token_detection}"), folder)
+    path = write(folder, ELECTRA, "{use: replaced_token_detection}")
+    path.write_text(path.read_text(encoding="utf-8") + "report: {examples: masked}\n", encoding="utf-8")
+    result = killed_and_whole(path, folder)
     assert result.released and verify(result.bundle, None).ok
+    doubted = result.record.examples["language"]["doubted"]
+    swapped = [each for one in doubted for each in one["replaced"]]
+    assert swapped and all(
+        each["own"] != each["instead"] and 0 <= each["probability"] <= 1 for each in swapped
+    )
+    assert all(f"[{each['instead']}]" in one["text"] for one in doubted for each in one["replaced"])
     assert 0.0 <= found(result, "detection_f1").value < 1.0
     assert 0.5 < found(result, "detection_accuracy").value < 1.0
     perplexity = found(result, "generator_perplexity")
     assert 1 < perplexity.low < perplexity.value < 400
     told_in_both_languages(
         result,
-        ["replaced-token detection", "F1 of replaced tokens", "Perplexity of the generator"],
-        ["替换词元检测", "替换词元 F1", "生成器困惑度"],
+        [
+            "replaced-token detection",
+            "takes for replaced",
+            "F1 of replaced tokens",
+            "Perplexity of the generator",
+        ],
+        ["替换词元检测", "哪些词元被替换", "替换词元 F1", "生成器困惑度"],
     )
     from transformers import ElectraForPreTraining, ElectraForSequenceClassification
 

@@ -17,6 +17,8 @@ from charter.errors import CharterFileError, DataError
 from charter.pipeline import run
 from charter.release.report import render
 from charter.release.report.sentences import translated
+from charter.release.report.view import opening
+from charter.release.report.wording import Wording
 from charter.release.verification import verify
 
 GOOD = ["great", "lovely", "kind", "warm", "clean", "quick"]
@@ -389,6 +391,15 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head, capsys
     )
     result = run(path)
     assert result.released
+    measured = {(one.area, one.metric): one for one in result.findings if not set(one.slice) - {"baseline"}}
+    assert measured["baseline", "perplexity"].slice == {"baseline": "unigram"}
+    model, cheap = (measured[area, "perplexity"].value for area in ("performance", "baseline"))
+    assert measured["baseline", "perplexity_over_baseline"].value == pytest.approx(model / cheap)
+    assert "energy_joules" in {one.metric for one in result.findings if one.area == "training"}
+    assert not any(one.slice.get("split") == "calibration" and one.value for one in result.findings)
+    told = opening(result.record, Wording("en"))
+    assert [one.label for one in told.facts].count("Perplexity") == 1
+    assert any("token frequencies): Perplexity" in line for line in told.lines)
     import transformers
 
     model = getattr(transformers, head).from_pretrained(result.bundle)

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,13 @@ import pytest
 import charter
 from charter.cli import run_command
 from charter.errors import BundleError, CharterError, StoreError
+from charter.release.comparison import Compared, Comparison
 from charter.release.report.comparison import render_comparison
+from charter.runs.findings import Finding
 from charter.runs.gc import clean
 from charter.runs.store import Store
 from charter.spec.differences import differences
+from charter.spec.pretraining import Pretraining
 
 from .conftest import write_reviews
 from .test_chinese import TWO_WORDS, shown
@@ -144,6 +147,23 @@ def test_costs_and_limits_are_those_of_each_run(runs, comparison):
     assert costs["size_bytes"][0] > weights.stat().st_size
     assert "energy_joules" not in costs  # no run measured it, so nothing is said of it
     assert comparison.limits()["mcc >= 0.99"] == (None, "broken", None)
+
+
+def test_the_energy_of_runs_is_compared_where_it_was_measured_before_the_task_too(runs):
+    measured = Finding("training", "energy_joules", 7200.0, unit="joules", method="counted")
+    before = replace(measured, area="pretraining", value=3600.0)
+    record = runs.results["plain"].record
+    kept = [one for one in record.findings if one.metric != "energy_joules"]
+
+    def energy(*findings, pretraining=None):
+        charter = record.charter.model_copy(update={"pretraining": pretraining})
+        one = replace(record, findings=(*kept, *findings), charter=charter)
+        return Comparison((Compared("one", one), Compared("other", record)), ()).costs().get("energy_joules")
+
+    assert energy(measured) == (7200.0, None)
+    asked = Pretraining.model_validate({"source": "texts.jsonl"})
+    assert energy(measured, before, pretraining=asked) == (10800.0, None)
+    assert energy(measured, pretraining=asked) is None
 
 
 def test_answers_that_gc_removed_are_said_to_be_gone(runs, tmp_path):

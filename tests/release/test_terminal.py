@@ -4,9 +4,15 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+
+from charter.cli.showing import show_summary
+from charter.runs.findings import Finding
+from charter.spec.pretraining import Pretraining
 
 SUMMARY = """
 import sys
@@ -103,3 +109,40 @@ def test_without_a_terminal_each_stage_is_a_line():
     said = run_piped(PROGRESS)
     assert said.stdout == ""
     assert [line.split()[0] for line in said.stderr.splitlines()] == ["…", "✓", "…", "✓"]
+
+
+def test_pre_training_is_told_in_a_few_lines(silent_run, capsys):
+    told = {
+        "tokens": 1200.0,
+        "tokens_per_second": 300.0,
+        "perplexity": 12.5,
+        "bits_per_byte": 2.5,
+        "token_accuracy": 0.4,
+        "characters_per_token": 3.5,
+        "unknown_tokens": 0.01,
+    }
+    found = [Finding("pretraining", name, value) for name, value in told.items()]
+    cheap = [
+        Finding("pretraining", name, value, slice={"baseline": "unigram"}, low=0.45, high=0.6)
+        for name, value in {"perplexity": 25.0, "perplexity_over_baseline": 0.5}.items()
+    ]
+    before = Finding("pretraining", "perplexity", 20.0, slice={"base": "before"})
+    record = silent_run.result.record
+    asked = Pretraining.model_validate({"source": "texts.jsonl", "epochs": 3})
+    charter = record.charter.model_copy(update={"pretraining": asked})
+    record = replace(record, charter=charter, findings=(*record.findings, *found, *cheap, before))
+    show_summary(record, report=Path("report.html"), bundle=None)
+    said = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "masked language modelling",
+        "epochs: 3",
+        "1,200 300",
+        "12.500",
+        "20.000",
+        "25.000",
+        "0.500",
+        "3.50",
+        "1.0 %",
+    ):
+        assert part in said, part
+    assert "0.400" not in said  # the page tells all scores

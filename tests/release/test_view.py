@@ -1,12 +1,18 @@
 """A report before it is drawn: what was measured on what, in both languages."""
 
 import dataclasses
+from dataclasses import replace
+
+import pytest
 
 from charter.release.report.parts import Table
 from charter.release.report.performance import performance_sections
 from charter.release.report.view import first_lines
 from charter.release.report.wording import Wording
+from charter.release.selection import foremost
 from charter.runs.findings import Finding
+from charter.spec.limits import parse_limit
+from charter.spec.use import Use
 
 
 def test_rows_that_preparation_made_are_told_beside_those_learned_from(silent_run):
@@ -25,3 +31,18 @@ def test_how_often_a_class_occurs_is_what_is_true_not_what_its_f1_rests_on(silen
     (section,) = (one for one in performance_sections(record, Wording("en")) if one.id == "classes")
     (table,) = (one for one in section.parts if isinstance(one, Table))
     assert {row[0].text: int(row[1].text) for row in table.rows} == truly
+
+
+@pytest.mark.parametrize(
+    ("limits", "first"),
+    [
+        (["bits_per_byte <= 3", "perplexity <= 9"], "bits_per_byte"),
+        (["headline_gain[baseline=unigram] > 0", "token_accuracy >= 0.2"], "token_accuracy"),
+        (["size <= 9"], "perplexity"),
+    ],
+)
+def test_a_language_model_shows_first_what_its_first_limit_is_on(silent_run, limits, first):
+    record = silent_run.result.record
+    assert foremost(record) == "macro_f1"
+    changed = {"task": Use(use="causal_language_modelling"), "limits": tuple(map(parse_limit, limits))}
+    assert foremost(replace(record, charter=record.charter.model_copy(update=changed))) == first

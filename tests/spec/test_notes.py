@@ -136,3 +136,12 @@ def test_the_command_prints_notes_apart_from_its_answer_and_leaves_with_0(tmp_pa
     shown = capsys.readouterr()
     assert f"{path}:1  note: limits: no limit is stated" in shown.err
     assert "note" not in shown.out
+
+
+def test_a_section_continual_with_nothing_to_go_on_from_is_told_and_so_are_limits_on_forgetting():
+    limits = "limits: [macro_f1 >= 0.5, forgetting <= 0.1]\n"
+    said = notes_of(VALID + limits + "continual: {}\n")
+    assert "this section does nothing" in said["continual"][1]
+    assert "--continue" in said["continual"][1] and "--continue" in said["limits[1]"][1]
+    first = notes_of(VALID + "limits: [macro_f1 >= 0.5]\ncontinual: {remember: 10}\n")
+    assert first == {}  # the first run of a chain

@@ -15,7 +15,7 @@ from charter.tasks import restore
 from charter.tasks.classification import classification
 from charter.tasks.entities import entities, split_words
 from charter.tasks.outputs import from_frame, to_frame
-from charter.tasks.temperature import fit_temperature
+from charter.tasks.temperature import AT_THE_END, COOLEST, fit_temperature
 from charter.tasks.token_classification import token_classification
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
@@ -151,3 +151,11 @@ def test_words_that_the_model_never_read_are_no_entities_and_no_decisions():
 def test_a_state_that_is_not_of_the_task_is_refused_with_its_name():
     with pytest.raises(OptionError, match="task 'regression'"):
         restore({"use": "regression", "options": {}, "labels": [], "fitted": {"half": 3}})
+
+
+def test_a_temperature_at_the_end_of_the_range_is_kept_and_said():
+    task, rows, outputs, _ = labelled(n=3000)
+    faint = fit_temperature(task, [one / 1000 for one in outputs], rows, COLUMNS)
+    assert faint.value == COOLEST and faint.doubt == AT_THE_END and faint.because == ""
+    assert faint.nll_after < faint.nll_before
+    assert fit_temperature(task, outputs, rows, COLUMNS).doubt == ""

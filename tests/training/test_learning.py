@@ -19,10 +19,13 @@ from charter.models.adapters import adapted
 from charter.models.base import attach, find_base, load_tokenizer
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
+from charter.pipeline.learning import _energy
 from charter.privacy.plan import plain
+from charter.runs.findings import Finding
 from charter.spec.training import Training
 from charter.tasks.classification import classification
 from charter.training import fitting
+from charter.training.energy import Counter, Meter
 from charter.training.fitting import Validation, fit
 from charter.training.loop import schedule
 
@@ -318,3 +321,20 @@ def test_a_checkpoint_that_the_disk_refuses_leaves_the_one_before(tmp_path):
     subprocess.run(
         [sys.executable, "-c", REFUSED, str(tmp_path / "work")], check=True, stdout=subprocess.DEVNULL
     )
+
+
+def test_a_fit_that_was_stopped_adds_up_the_energy_of_its_parts(tiny_bert, tmp_path, monkeypatch):
+    """By a counter that tells one joule more each time it is read."""
+    reads = iter(range(10_000))
+
+    def meter(gpus):
+        return Meter([Counter(lambda: float(next(reads)), None)], ("a counter",))
+
+    monkeypatch.setattr(fitting, "meter_of", meter)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_bert, tmp_path, on_step=Stop(monkeypatch, 3, False))
+    seen = next(reads)
+    *_, result, _ = fitted(tiny_bert, tmp_path)
+    assert result.energy.sources == ("a counter",)
+    assert 0 < seen - 1 <= result.energy.joules <= next(reads)
+    assert _energy(result, Finding("training", "energy_joules", 0.0)).value == result.energy.joules

@@ -13,6 +13,8 @@ from charter.data.reservoir import Reservoir
 from charter.data.text import encode_texts
 from charter.models.base import attach, find_base
 from charter.tasks.classification import Classification
+from charter.tasks.kept import EachLabel, OneClass, Steps
+from charter.tasks.ordinal import class_shares
 from charter.training.retention import Earlier, diagonal_fisher, ewc, lwf
 
 TASK = Classification(labels=("bad", "good", "praise"))
@@ -101,3 +103,29 @@ def test_a_reservoir_holds_each_item_of_several_tasks_with_the_same_chance():
 
 def test_a_reservoir_larger_than_its_stream_holds_all_of_it():
     assert Reservoir.empty(50).after(3, 1).after(4, 1).places.tolist() == list(range(7))
+
+
+def test_ordered_classes_move_by_the_divergence_of_their_distributions():
+    generator = torch.Generator().manual_seed(4)
+    ours, theirs = torch.randn(2, 5, 3, generator=generator).unbind()
+    shares = [torch.from_numpy(class_shares(one.double().numpy() / 2)) for one in (ours, theirs)]
+    wanted = (shares[1] * (shares[1].log() - shares[0].log())).sum(dim=1)
+    torch.testing.assert_close(Steps().moved(ours, theirs, 2.0), wanted.float())
+
+
+def test_labels_move_by_the_mean_divergence_of_each_earlier_one():
+    generator = torch.Generator().manual_seed(5)
+    ours, theirs = torch.randn(4, 3, generator=generator), torch.randn(4, 2, generator=generator)
+    yes, now = torch.sigmoid(theirs), torch.sigmoid(ours[:, :2])
+    wanted = yes * (yes / now).log() + (1 - yes) * ((1 - yes) / (1 - now)).log()
+    torch.testing.assert_close(EachLabel().moved(ours, theirs, 1.0), wanted.mean(dim=1))
+
+
+@pytest.mark.parametrize(("kept", "outcomes"), [(OneClass(), 3), (EachLabel(), 8), (Steps(), 4)])
+def test_drawn_answers_come_as_often_as_they_are_likely(kept, outcomes):
+    logits, rng = torch.tensor([0.3, -0.8, 1.3]), np.random.default_rng(3)
+    drawn = np.array([float(kept.drawn(logits, rng).exp()) for _ in range(3000)]).round(6)
+    likely, counts = np.unique(drawn, return_counts=True)
+    assert len(likely) == outcomes and likely.sum() == pytest.approx(1.0, abs=1e-4)
+    spread = np.sqrt(likely * (1 - likely) / len(drawn))
+    assert (np.abs(counts / len(drawn) - likely) < 4 * spread).all()

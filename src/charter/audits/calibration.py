@@ -329,6 +329,7 @@ def _temperature(case: Case) -> Finding:
         if fit.because
         else f"fitted on {fit.splits}, folded into the released weights"
     )
+    method += f"; {fit.doubt}" if fit.doubt else ""
     return Finding(
         "calibration",
         "temperature",

@@ -25,7 +25,7 @@ class Answers:
 class FoldedTemperature:
     """What the logits were divided by at release: 1.0, and `because` why, where nothing was fitted.
 
-    splits: the splits it was fitted on, in words; decisions: how many; digest: of those rows.
+    splits: the splits it was fitted on, in words; decisions: how many; digest: of those rows. doubt: what is to be said of it.
     """
 
     value: float = 1.0
@@ -33,6 +33,7 @@ class FoldedTemperature:
     decisions: int = 0
     digest: str = ""
     because: str = ""
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from charter.audits.resampling import (
 )
 from charter.data.columns import Columns
 from charter.runs.findings import Finding
+from charter.tasks.scoring import divided
 from charter.tasks.task import Task
 
 AREA = "export"
@@ -48,10 +49,22 @@ class Form:
 
 @dataclass(frozen=True)
 class Told:
-    """What a form said of the test rows, and the task that decodes it; each form has settled its own."""
+    """What a form said of the test rows, and the task that decodes it; each form has settled its own.
+
+    tokens: of a language model the likeliest token at each judged position of some rows; None for other tasks.
+    """
 
     task: Task
     answers: Answers
+    tokens: "Tokens | None" = None
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The token ids (judged tokens,) that a form finds likeliest in each of some test rows."""
+
+    rows: pl.DataFrame
+    likeliest: Sequence[NDArray[np.float32]]
 
 
 def measure_form(form: Form, columns: Columns, *, own: Told, first: Told | None, seed: int) -> list[Finding]:
@@ -65,6 +78,8 @@ def _agreement(form: Form, columns: Columns, own: Told, first: Told | None, seed
     if first is None:
         method = "it is the first format, which the others are compared with"
         return Finding(AREA, "format_agreement", 1.0, low=1.0, high=1.0, method=method, **common)
+    if own.tokens is not None and first.tokens is not None:
+        return _tokens_agree(own.tokens, first.tokens, columns, seed, common)
     ours, theirs = (_decisions(one, columns) for one in (own, first))
     if ours is None or theirs is None:
         because = "the task's answers are numbers, which are alike by degrees only"
@@ -80,6 +95,35 @@ def _agreement(form: Form, columns: Columns, own: Told, first: Told | None, seed
         confidence=CONFIDENCE,
         method=f"share of test rows answered as by the first format; {found.method}",
         **common,
+    )
+
+
+def _tokens_agree(own: Tokens, first: Tokens, columns: Columns, seed: int, common: dict[str, Any]) -> Finding:
+    """The share of judged tokens at which both find the same token likeliest; intervals resample documents."""
+    pairs = zip(own.likeliest, first.likeliest, strict=True)
+    tally = np.asarray([((one == other).sum(), len(one)) for one, other in pairs], dtype=np.int64)
+    if not tally[:, 1].sum():
+        because = "insufficient evidence: no token of these rows is judged"
+        return Finding(AREA, "format_agreement", None, because=because, **common)
+    how = Resampling(RESAMPLES, CONFIDENCE, seed)
+    by_unit = summed(tally, clusters(own.rows, columns.subject))
+    totals = resampled_totals(by_unit, how)
+    unit = "rows" if len(by_unit) == len(tally) else f"{len(by_unit)} units of one person's or of like rows"
+    value = float(tally[:, 0].sum() / tally[:, 1].sum())
+    found = widened(
+        percentile(value, divided(totals[:, 0], totals[:, 1]), how, unit),
+        effective(by_unit[:, 1]),
+        CONFIDENCE,
+    )
+    return Finding(
+        AREA,
+        "format_agreement",
+        found.value,
+        low=found.low,
+        high=found.high,
+        confidence=CONFIDENCE,
+        method=f"share of judged tokens where the likeliest token is that of the first format; {found.method}",
+        **{**common, "n": len(tally)},
     )
 
 

@@ -109,6 +109,14 @@ def paired_gain(one: Measured, other: Measured, how: Resampling) -> Interval:
     return percentile(gain, np.nan_to_num(ours) - np.nan_to_num(theirs), how, one.unit)
 
 
+def paired_quotient(one: Measured, other: Measured, metric: str, how: Resampling) -> Interval:
+    """What multiple of `other`'s score that of `one` is, both scored in the same resamples."""
+    totals = resampled_totals(np.concatenate([one.tally, other.tally], axis=1), how)
+    width, name = one.tally.shape[1], (metric, "")
+    ours, theirs = (one.task.scores(part)[name] for part in (totals[:, :width], totals[:, width:]))
+    return percentile(one.values[name] / other.values[name], ours / theirs, how, one.unit)
+
+
 def _parts(one: Measured, metric: str) -> list[ScoreName]:
     """The classes that occur under a metric of classes: in truth or prediction, for an error in truth."""
     counted = metric if metric in ERRORS else "f1"

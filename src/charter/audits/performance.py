@@ -9,8 +9,8 @@ import polars as pl
 from pydantic import Field
 
 from charter.audits.case import Answers, Audit, Case, by_group
-from charter.audits.measuring import Measured, interval, measured, paired_gain
-from charter.audits.resampling import Resampling
+from charter.audits.measuring import Measured, interval, measured, paired_gain, paired_quotient
+from charter.audits.resampling import Interval, Resampling
 from charter.runs.findings import Finding
 from charter.tasks.baselines import Baseline
 from charter.tasks.task import ScoreName
@@ -45,7 +45,7 @@ def performance(
         others = _neither_learned_nor_tested(case)
         told = case.task.baselines(case.train, test.rows, case.columns, others=others, seed=case.seed)
         for baseline in (*told, *case.beside):
-            found += _beside(case, model, baseline, how)
+            found += _beside(case, model, baseline, how, minimum_n)
         return [_as_read(one, case.reading) for one in found]
 
     return measure
@@ -143,7 +143,9 @@ def _by_group(case: Case, test: Answers, how: Resampling, minimum_n: int) -> Ite
                 yield _finding(part, name, how, where=where, minimum_n=minimum_n)
 
 
-def _beside(case: Case, model: Measured, baseline: Baseline, how: Resampling) -> Iterator[Finding]:
+def _beside(
+    case: Case, model: Measured, baseline: Baseline, how: Resampling, minimum_n: int
+) -> Iterator[Finding]:
     """A baseline's scores on the same rows and in the same resamples, and how much better the model is (paired)."""
     test = case.answers["test"]
     where = {"baseline": baseline.name}
@@ -176,18 +178,39 @@ def _beside(case: Case, model: Measured, baseline: Baseline, how: Resampling) ->
             split="test",
         )
         return
-    gain = paired_gain(model, cheap, how)
-    yield Finding(
-        "baseline",
+    yield _against(
         "headline_gain",
-        gain.value,
-        low=gain.low,
-        high=gain.high,
+        paired_gain(model, cheap, how),
+        f"{case.task.headline} of the model minus {case.task.headline} of the baseline",
+        (case, model, how, where),
+    )
+    for metric in case.task.quotients:
+        if model.rests_on((metric, "")).units < minimum_n or not np.isfinite(model.values[metric, ""]):
+            continue
+        yield _against(
+            f"{metric}_over_baseline",
+            paired_quotient(model, cheap, metric, how),
+            f"{metric} of the model over {metric} of the baseline",
+            (case, model, how, where),
+        )
+
+
+def _against(
+    metric: str, found: Interval, said: str, of: tuple[Case, Measured, Resampling, Mapping[str, str]]
+) -> Finding:
+    """How the model compares with a baseline, on the same rows."""
+    case, model, how, where = of
+    return Finding(
+        "baseline",
+        metric,
+        found.value,
+        low=found.low,
+        high=found.high,
         confidence=how.confidence,
         n=model.rows.count,
         slice=where,
-        method=f"{case.task.headline} of the model minus {case.task.headline} of the baseline; paired {gain.method}",
+        method=f"{said}; paired {found.method}",
         of=case.of,
-        on=test.digest,
+        on=case.answers["test"].digest,
         split="test",
     )

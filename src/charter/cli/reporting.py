@@ -91,6 +91,14 @@ def language_of(wish: str | None) -> Language | None:
     return wish
 
 
+def language_of_bundle(bundle: Path) -> Language:
+    """The language of a bundle's charter; English where that can't be read."""
+    try:
+        return read_record(bundle / "charter" / RECORD).charter.report.language
+    except CharterError:
+        return "en"
+
+
 def page_of(past: PastRun, record: Record, language: Language | None) -> Path:
     """The run's page; written anew in another language than the charter's, or where it is missing."""
     from charter.release.report import render

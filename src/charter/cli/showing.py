@@ -136,16 +136,22 @@ def bar(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
-def show_verification(verification: "Verification") -> None:
+def show_verification(verification: "Verification", language: str = "en") -> None:
     """What `charter verify` found, a line each."""
+    from charter.release.report.verification_sentences import verification_said
+
+    def said(text: str) -> str:
+        return escape(verification_said(text, language))
+
     out = console()
     for line in verification.lines:
         mark = "[green]✓[/]" if line.ok else "[red]✗[/]"
-        out.print(f"{mark} {escape(line.text)}")
+        out.print(f"{mark} {said(line.text)}")
     tone = "red" if not verification.ok else "green" if verification.signature == "valid" else "yellow"
-    out.print(f"[bold {tone}]{verification.conclusion}[/]")
+    out.print(f"[bold {tone}]{said(verification.conclusion)}[/]")
     if verification.refused:
-        out.print("[bold red]REFUSED: a limit of its charter was not kept. This draft must not be used.[/]")
+        warning = "REFUSED: a limit of its charter was not kept. This draft must not be used."
+        out.print(f"[bold red]{said(warning)}[/]")
 
 
 def show_runs(runs: "Sequence[PastRun]", store: Path) -> None:
@@ -207,6 +213,10 @@ def show_summary(
         out.print()
         out.print(f"[bold]{escape(view.formats.title)}[/]")
         out.print(_scores(view.formats))
+    if view.pretraining is not None:
+        out.print()
+        out.print(f"[bold]{escape(view.pretraining.title)}[/]")
+        out.print(_lines(view.pretraining.rows))
     out.print()
     out.print(f"{say('term_report')}  {escape(str(report))}", soft_wrap=True)
     if bundle is not None:
@@ -221,6 +231,16 @@ def _limits(block: "Block") -> Table:
     for limit, outcome, measured, because in block.rows:
         said = escape("  ".join(part for part in (measured, because) if part))
         table.add_row(f"[{TONES[outcome[0]]}]{escape(outcome)}[/]", f"{escape(limit)}\n[dim]{said}[/]")
+    return table
+
+
+def _lines(rows: "Sequence[tuple[str, str, str]]") -> Table:
+    """What, its value, and a note beside it."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for name, value, note in rows:
+        table.add_row(escape(name), f"{escape(value)}  [dim]{escape(note)}[/]" if note else escape(value))
     return table
 
 

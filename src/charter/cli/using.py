@@ -169,12 +169,17 @@ def search(
 def verify(
     bundle: Annotated[Path, typer.Argument(help="a bundle")],
     key: Annotated[Path | None, typer.Option(help="the public key (PEM) its signature must be of")] = None,
+    lang: Annotated[
+        str | None, typer.Option(help="the language: en or zh (default: that of the bundle's charter)")
+    ] = None,
 ) -> None:
     """Check a bundle's bytes, its verdicts and its signature (exit code 4 if anything is wrong)."""
+    from charter.cli.reporting import language_of, language_of_bundle
     from charter.cli.showing import show_verification
     from charter.release.verification import verify as verify_bundle
 
+    wish = language_of(lang)
     verification = verify_bundle(bundle, key)
-    show_verification(verification)
+    show_verification(verification, wish or language_of_bundle(bundle))
     if not verification.ok:
         raise typer.Exit(EXIT_NOT_VERIFIED)

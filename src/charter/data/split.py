@@ -34,12 +34,13 @@ class NothingLeftError(DataError):
 class Divided:
     """Rows with SPLIT and UNIT, and what was found on the way: the largest component, leakage, shares missed.
 
-    notes: what a person should be told at once.
+    notes: what a person should be told at once. given: the splits that the data itself says, whose rows are never changed.
     """
 
     rows: Rows
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
@@ -61,7 +62,8 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
     units = _units(frame, columns, texts, np.concatenate([found.pairs, found.assumed]))
     if columns.split is not None:
         frame = frame.with_columns(pl.col(columns.split).alias(SPLIT))
-    given = SPLIT in frame.columns
+    parts = tuple(one for one in SPLITS if SPLIT in frame.columns and (frame[SPLIT] == one).any())
+    given = bool(parts) or SPLIT in frame.columns
     if given:
         names = _fill_missing(frame, columns, split, units)
     elif split.time is not None:
@@ -85,7 +87,7 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
     divided = divided.with_column(UNIT, pl.Series(units + 1, dtype=pl.Int64))
     if split.tail:
         findings += passages_in_training(divided, columns, on)
-    return Divided(divided, tuple(findings), notes)
+    return Divided(divided, tuple(findings), notes, parts)
 
 
 def fractions_of(split: Split) -> dict[SplitName, float]:

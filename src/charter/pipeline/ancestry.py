@@ -1,21 +1,23 @@
 """The released bundle that a model starts from: opened, verified, and put on record with its own ancestors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from charter import plugins
 from charter.data.columns import Columns
-from charter.errors import ModelError
+from charter.errors import BundleError, ModelError
 from charter.models.base import Base
 from charter.pipeline.preparing import PreparedData
 from charter.release.bundle import Bundle, read_bundle
 from charter.release.manifest import MANIFEST, ROOT_FORM, read_manifest
 from charter.release.record import RECORD, Record, read_record
 from charter.spec.bases import base_folder
-from charter.spec.metrics import HEADS_KEPT
+from charter.spec.metrics import HEADS_CONTINUED, HEADS_KEPT, listed
 from charter.spec.model import MIXING_OBJECTIVES, Charter
+from charter.tasks import restore
 from charter.tasks.task import Task
 
 
@@ -37,9 +39,14 @@ class Ancestor:
         return self.bundle.preparation.task.labels
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs of its head, which a task without classes has too."""
+        return restore(self.bundle.preparation.task.model_dump()).head.outputs
+
+    @property
     def lineage(self) -> tuple[Mapping[str, Any], ...]:
         """It and its ancestors, the nearest first: what a bundle's provenance lists under `ancestors`."""
-        origin, manifest = self.record.provenance, self.bundle.manifest
+        origin, manifest, charter = self.record.provenance, self.bundle.manifest, self.record.charter
         own = {
             "name": manifest.name,
             "digest": manifest.digest,
@@ -47,19 +54,34 @@ class Ancestor:
             "run": manifest.run,
             "charter_digest": manifest.charter_digest,
             "task": self.bundle.preparation.task.use,
+            "base": charter.model.base,
             "data": {
                 **{
                     key: origin["data"][key]
                     for key in ("id", "source_digest", "prepared_digest", "test_digest")
                 },
-                "inputs": list(self.record.charter.data.inputs),
-                "target": " ".join(self.record.charter.data.targets),
+                "given": list(origin["data"].get("given", ())),
+                "inputs": list(charter.data.inputs),
+                "target": Columns.of(charter.data).target,
+                "subject": charter.data.subject,
             },
+            "pretraining": self._read,
             "classes": list(self.classes),
-            "continual": self.record.charter.continual is not None,
+            "continual": charter.continual is not None,
             "answers": origin["exports"].get(ROOT_FORM, {}).get("answers", ""),
         }
         return (own, *origin.get("ancestors", ()))
+
+    @property
+    def _read(self) -> Mapping[str, Any] | None:
+        """The texts without labels that its own run pre-trained it on: their digest, and the column that they stand in."""
+        asked, told = (
+            self.record.charter.pretraining,
+            self.record.provenance.get("pretraining", {}).get("texts"),
+        )
+        if asked is None or told is None:
+            return None
+        return {"prepared_digest": told["prepared_digest"], "inputs": list(asked.data("texts").inputs)}
 
 
 def open_ancestor(charter: Charter, folder: Path) -> Ancestor | None:
@@ -88,6 +110,34 @@ def open_ancestor(charter: Charter, folder: Path) -> Ancestor | None:
     return Ancestor(bundle, read_record(place / "charter" / RECORD))
 
 
+def bundles_at_hand(ancestor: Ancestor, folder: Path) -> tuple[Ancestor | None, ...]:
+    """The bundles of the whole lineage, the nearest first; None for one that is not found, or is not what was packed.
+
+    One is looked for where the charter after it named it, from `folder`, and beside the bundle after it: it is known by its digest.
+    """
+    found: list[Ancestor | None] = [ancestor]
+    beside = ancestor.bundle.folder.parent
+    for newer, about in pairwise(ancestor.lineage):
+        named = str(newer.get("base") or "")
+        places = [base_folder(named, folder), beside / Path(named).name] if named else []
+        found.append(
+            next(filter(None, (_with_digest(place, str(about["digest"])) for place in places)), None)
+        )
+    return tuple(found)
+
+
+def _with_digest(place: Path | None, digest: str) -> Ancestor | None:
+    """The bundle at a place, every byte of it checked, if it is the one of this digest."""
+    if place is None or not (place / MANIFEST).is_file():
+        return None
+    try:
+        if read_manifest(place).digest != digest:
+            return None
+        return Ancestor(read_bundle(place, allow_refused=True), read_record(place / "charter" / RECORD))
+    except BundleError:
+        return None
+
+
 def with_head(base: Base, charter: Charter, ancestor: Ancestor | None, data: PreparedData) -> Base:
     """The base with what of its head goes on, by what the charter says and the classes that the data has.
 
@@ -103,9 +153,9 @@ def with_head(base: Base, charter: Charter, ancestor: Ancestor | None, data: Pre
         raise ModelError(f"model.head keep: {why}; write model.head: replace, or remove the key")
     if why or ancestor is None:
         return base
-    if asked is None and not _one_holds_the_other(ancestor.classes, _classes(charter, data)):
+    if asked is None and not _fits(charter, ancestor, data):
         return base
-    return replace(base, head=ancestor.classes)
+    return replace(base, head=ancestor.classes or ancestor.outputs)
 
 
 def why_no_head(charter: Charter, ancestor: Ancestor | None) -> str:
@@ -114,23 +164,33 @@ def why_no_head(charter: Charter, ancestor: Ancestor | None) -> str:
         return f"'{charter.model.base}' is no released bundle, so it has no head of ours"
     task, before = ancestor.bundle.preparation.task, ancestor.record.charter
     if charter.task.use not in HEADS_KEPT:
-        return (
-            f"the heads of task {charter.task.use} can't go on yet; those of {' and '.join(HEADS_KEPT)} can"
-        )
+        return f"the heads of task {charter.task.use} can't go on yet; those of {listed(HEADS_KEPT)} can"
     if task.use != charter.task.use:
         return f"'{ancestor.name}' does task {task.use}, not {charter.task.use}"
     if charter.pretraining is not None:
         return "pretraining teaches the encoder without its head, which would no longer fit it"
     pooled = before.training.objective is not None and before.training.objective.use in MIXING_OBJECTIVES
-    if charter.task.options or before.task.options or pooled:
+    described = any(one.task.options.get("descriptions") for one in (charter, before))
+    if described or pooled:
         return "a head that starts from descriptions, or reads the mean over a text's tokens, can't go on yet"
     return ""
 
 
-def _classes(charter: Charter, data: PreparedData) -> Sequence[str]:
+def why_not_continued(charter: Charter, ancestor: Ancestor) -> str:
+    """Why nothing can hold on to the earlier task although its head could go on; empty where it can."""
+    if charter.task.use not in HEADS_CONTINUED:
+        return f"task {charter.task.use} can't go on from an earlier model yet; {listed(HEADS_CONTINUED)} can"
+    if charter.task.options.get("threshold") == "tuned":
+        return "with task.threshold: tuned every label has a threshold of its own, and earlier rows would be judged by the new ones"
+    return why_no_head(charter, ancestor)
+
+
+def _fits(charter: Charter, ancestor: Ancestor, data: PreparedData) -> bool:
+    """Whether the data has the head's classes: some of them, or more where classes can be added to it."""
     task: Task = plugins.make("task", charter.task.use, charter.task.options)
-    return task.extended(data.rows, Columns.of(charter.data, task.form), ()).labels
-
-
-def _one_holds_the_other(one: Sequence[str], other: Sequence[str]) -> bool:
-    return set(one) <= set(other) or set(other) <= set(one)
+    found = set(task.extended(data.rows, Columns.of(charter.data, task.form), ()).labels)
+    before = set(ancestor.classes)
+    if not task.grows:
+        same = charter.task.options == ancestor.record.charter.task.options
+        return found <= before and same
+    return found <= before or before <= found

@@ -9,6 +9,7 @@ import polars as pl
 
 from charter.audits.case import Answers
 from charter.data.columns import ROW, SplitName
+from charter.data.pieces import documents_encoded
 from charter.models.base import attach, load_tokenizer
 from charter.models.inference import predict_outputs
 from charter.pipeline.exporting import Exported
@@ -19,11 +20,13 @@ from charter.runs.digest import frame_digest
 from charter.runs.files import write_table
 from charter.runs.run import Run
 from charter.runs.store import Stage
-from charter.spec.metrics import NEAREST
+from charter.spec.metrics import NEAREST, UNIGRAM
 from charter.spec.model import Charter
 from charter.spec.training import learns_from_descriptions
 from charter.tasks.baselines import Baseline
+from charter.tasks.language_model import LanguageModel
 from charter.tasks.outputs import from_frame, to_frame
+from charter.tasks.unigram import Unigram
 
 VERSION = 3
 HELD_OUT: tuple[SplitName, ...] = ("validation", "calibration", "test")
@@ -71,6 +74,39 @@ def answer_nearest(
 
     frame = pl.read_parquet(run.step(stage, make).path / "test.parquet")
     return Baseline(NEAREST, from_frame(frame))
+
+
+def answer_unigram(run: Run, charter: Charter, data: PreparedData, trained: Trained) -> Baseline | None:
+    """What token frequencies of the training texts say of the test rows; None for a task that is no language model."""
+    task, base, length = trained.task, trained.base, charter.model.max_length
+    if not isinstance(task, LanguageModel) or not (task.fills or task.writes):
+        return None
+    stage = Stage(
+        UNIGRAM,
+        VERSION,
+        options={
+            "task": resolved((charter.task,), "task")[0],
+            "max_length": length,
+            "roles": data.columns.as_json(),
+        },
+        inputs={"base": base.digest, "rows": data.artifact.digest},
+        libraries=("charter", "numpy", "tokenizers", "transformers"),
+    )
+
+    def make(files: Path, work: Path) -> None:
+        del work
+        tokenizer, test = load_tokenizer(base.folder), data.part("test")
+        documents = (
+            ids
+            for chunk in data.chunks("train")
+            for ids in documents_encoded(data.columns.texts(chunk).to_list(), tokenizer)
+        )
+        unigram = Unigram.of(documents, len(tokenizer), task.ending(tokenizer))
+        outputs = task.cheap(unigram, task.examples(test, data.columns, tokenizer, length))
+        write_table(files / "test.parquet", to_frame(test[ROW].to_numpy(), outputs))
+
+    frame = pl.read_parquet(run.step(stage, make).path / "test.parquet")
+    return Baseline(UNIGRAM, from_frame(frame))
 
 
 def answer_held_out(

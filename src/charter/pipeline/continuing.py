@@ -3,15 +3,17 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 import polars as pl
 
 from charter.data.columns import ROW, SPLIT, Columns
 from charter.errors import BundleError, CharterError, DataError, ModelError
-from charter.pipeline.ancestry import Ancestor, why_no_head
+from charter.pipeline.ancestry import Ancestor, bundles_at_hand, why_not_continued
 from charter.pipeline.holding import check_fisher
-from charter.pipeline.preparing import PreparedData, prepare_data
+from charter.pipeline.overlaps import pretrained_on
+from charter.pipeline.preparing import PreparedData, prepare_data, row_wise_uses
 from charter.pipeline.replaying import EarlierData, join_rows, read_memory
 from charter.release.manifest import MANIFEST, MEMORY
 from charter.runs.digest import file_digest, value_digest
@@ -20,11 +22,19 @@ from charter.runs.findings import Finding, read_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.continual import Continual
-from charter.spec.metrics import HEADS_KEPT
+from charter.spec.metrics import HEADS_CONTINUED, listed
 from charter.spec.model import Charter, Model
 
 GO_ON, EARLIER = "go on", "prepare earlier"
-VERSION = 3
+VERSION = 4
+TRANSFER = (
+    "What can be had is transfer, which holds on to nothing: name the bundle as model.base, and leave out --continue and the section "
+    "continual; its encoder is learned on from"
+)
+NOTHING_BEFORE = (
+    "the section continual has no earlier model to go on from: '{base}' is no released bundle, so this is a run like any other; "
+    "`charter run --continue BUNDLE` goes on from one"
+)
 MOST_BYTES = 20_000_000
 """Of a larger table, as it is packed, rows are not compared: that is done in memory."""
 
@@ -44,9 +54,9 @@ def continued(charter: Charter, bundle: Path, folder: Path) -> Charter:
     Raises:
         CharterError: the charter's task can't go on from an earlier model.
     """
-    if charter.task.use not in HEADS_KEPT:
+    if charter.task.use not in HEADS_CONTINUED:
         raise ModelError(
-            f"--continue: task {charter.task.use} can't go on from an earlier model yet; {' and '.join(HEADS_KEPT)} can"
+            f"--continue: task {charter.task.use} can't go on from an earlier model yet; {listed(HEADS_CONTINUED)} can. {TRANSFER}"
         )
     if (
         charter.model.head == "replace"
@@ -55,7 +65,7 @@ def continued(charter: Charter, bundle: Path, folder: Path) -> Charter:
     ):
         raise ModelError(
             "--continue keeps the earlier model's head and learns by the task's own loss: take model.head, pretraining and "
-            "training.objective out of the charter (another task beside the earlier one, task-incremental, is not built)"
+            f"training.objective out of the charter (another task beside the earlier one, task-incremental, is not built). {TRANSFER}"
         )
     if not (bundle / MANIFEST).is_file():
         raise BundleError(f"--continue {bundle}: no released bundle, it has no {MANIFEST}")
@@ -86,11 +96,11 @@ def check_continual(charter: Charter, ancestor: Ancestor | None) -> None:
         )
     if ancestor is not None and asked.keep is not None:
         check_fisher(asked.keep, ancestor.bundle.folder)
-    why = "" if ancestor is None else why_no_head(charter, ancestor)
+    why = "" if ancestor is None else why_not_continued(charter, ancestor)
     if why:
         raise ModelError(
             f"continual goes on with the earlier model's head: {why}. Another task beside the earlier one (task-incremental) is not "
-            "built; without the section continual the earlier encoder is learned on from"
+            f"built. {TRANSFER}"
         )
 
 
@@ -98,15 +108,28 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
     """The prepared rows without those that would spoil the evidence, and with the replayed ones.
 
     Left out are held-out rows that are like a row which an earlier model has learned from; and where earlier tasks are judged,
-    rows that would be learned from, or chosen by, and are like an earlier test row. Replayed rows are like no held-out row,
-    earlier or new. Without the section `continual` an earlier model that was judged on the very same test rows is not looked at.
+    rows that would be learned from, or chosen by, and are like an earlier test row. Given splits (published parts, a column) are
+    never changed: their rows stay, what overlaps is a finding, and the earlier test rows in question are judged on no more.
+    Replayed rows are like no held-out row, earlier or new. Without the section `continual` an earlier model that was judged on
+    the very same test rows is not looked at.
 
     Raises:
         DataError: earlier rows are to be replayed, and none is at hand; or no test row is left.
     """
     if ancestor is None:
+        if charter.continual is not None:
+            run.note(GO_ON, NOTHING_BEFORE.format(base=charter.model.begins_with))
         return GoingOn(data)
     earlier = tuple(_earlier(run, charter, folder, data, ancestor))
+    went_on = _kept_apart(run, charter, data, ancestor, earlier)
+    read = pretrained_on(run, charter, data, went_on.data, ancestor)
+    return replace(went_on, findings=(*went_on.findings, *read))
+
+
+def _kept_apart(
+    run: Run, charter: Charter, data: PreparedData, ancestor: Ancestor, earlier: tuple[EarlierData, ...]
+) -> GoingOn:
+    """As `go_on`, of the rows that the ancestors learned from."""
     tasks = tuple(one for one in earlier if one.judged)
     asked, memory = charter.continual, ancestor.bundle.folder / MEMORY
     if asked is None and not earlier:
@@ -118,9 +141,18 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
         options={
             "continual": asked is not None,
             "replay": None if asked is None else asked.replay,
+            "prepare": [] if asked is None or asked.replay is None else row_wise_uses(charter),
             "similarity": charter.data.split.similarity,
             "inputs": list(charter.data.inputs),
             "target": charter.data.target,
+            "since": [
+                {
+                    "name": one.name,
+                    "given": one.about["data"].get("given"),
+                    "continual": one.about.get("continual"),
+                }
+                for one in earlier
+            ],
         },
         inputs={
             "source": str(data.artifact.record["inputs"]["source"]),
@@ -150,9 +182,11 @@ def go_on(run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor
             )
     if asked is None:
         return GoingOn(_joined(data, artifact), (), findings)
-    spoiled = read_json(artifact.path / "learned_since.json")
+    spoiled, left_out = (read_json(artifact.path / f"{name}.json") for name in ("learned_since", "left_out"))
     tasks = tuple(
-        replace(one, artifact=None, because=spoiled[one.name]) if one.name in spoiled else one
+        replace(one, artifact=None, because=spoiled[one.name])
+        if one.name in spoiled
+        else replace(one, left_out=tuple(left_out.get(one.name, ())))
         for one in tasks
     )
     return GoingOn(_joined(data, artifact), tasks, findings)
@@ -178,7 +212,8 @@ def _earlier(
 ) -> Iterator[EarlierData]:
     """What is at hand of every ancestor, the nearest first. Those that are no earlier task are looked at for what they learned only."""
     names: list[str] = []
-    for place, about in enumerate(ancestor.lineage):
+    bundles = bundles_at_hand(ancestor, folder) if charter.continual is not None else repeat(None)
+    for place, (about, bundle) in enumerate(zip(ancestor.lineage, bundles, strict=False)):
         judged = charter.continual is not None and about["task"] == charter.task.use
         own = about["data"]
         same = own["source_digest"] == data.artifact.record["inputs"]["source"]
@@ -187,28 +222,41 @@ def _earlier(
         artifact = run.store.with_digest(str(own["prepared_digest"]))
         because = f"the rows of {own['id']} are not in this run store"
         from_source = charter.continual is not None and charter.continual.judge_on == "source"
-        if artifact is None and place == 0 and from_source:
-            artifact, because = _from_source(run, folder, ancestor)
+        if artifact is None and from_source:
+            artifact, because = _from_source(run, folder, bundle, place, str(own["id"]))
         if artifact is not None and not judged and (_is_large(artifact) or _is_large(data.artifact)):
             artifact, because = None, f"the rows of {own['id']} are too many to be compared"
         name = str(own["id"])
         name += f" {str(about['digest'])[:8]}" if judged and name in names else ""
         names += [name] if judged else []
-        columns = Columns(dict.fromkeys(own["inputs"], "text"), own["target"])
-        yield EarlierData(about, columns, artifact, "" if artifact is not None else because, name, judged)
+        columns = Columns(
+            dict.fromkeys(own["inputs"], "text"),
+            own["target"],
+            subject=own.get("subject"),
+            form=data.columns.form,
+        )
+        yield EarlierData(
+            about, columns, artifact, "" if artifact is not None else because, name, judged, bundle
+        )
 
 
-def _from_source(run: Run, folder: Path, ancestor: Ancestor) -> tuple[Artifact | None, str]:
-    """The earlier model's rows, prepared anew by its own charter, if they are the same test rows as then."""
-    try:
-        again = prepare_data(run, ancestor.record.charter, folder, name=EARLIER)
-    except CharterError as error:
+def _from_source(
+    run: Run, folder: Path, ancestor: Ancestor | None, place: int, name: str
+) -> tuple[Artifact | None, str]:
+    """An earlier model's rows, prepared anew by its own charter, if they are the same test rows as then. place: in the lineage."""
+    if ancestor is None:
         return (
             None,
-            f"the rows of {ancestor.record.charter.data_id} can't be prepared anew ({str(error)[:200]})",
+            f"the rows of {name} are not in this run store, and its bundle, which holds its charter, is not at hand",
         )
+    try:
+        again = prepare_data(
+            run, ancestor.record.charter, folder, name=f"{EARLIER} {place + 1}" if place else EARLIER
+        )
+    except CharterError as error:
+        return None, f"the rows of {name} can't be prepared anew ({str(error)[:200]})"
     if again.test_digest != ancestor.record.provenance["data"]["test_digest"]:
-        return None, f"the test rows of {ancestor.record.charter.data_id} are others by now"
+        return None, f"the test rows of {name} are others by now"
     return again.artifact, ""
 
 

@@ -31,7 +31,7 @@ from charter.tasks import restore
 from charter.tasks.task import HeldOut, Task
 from charter.tasks.temperature import fit_temperature
 
-VERSION = 3
+VERSION = 4
 MOST_ROWS = 256
 """Training rows that an exporter is given at most, drawn by the training seed."""
 FITTED_ON: tuple[tuple[SplitName, ...], ...] = (("calibration",), ("calibration", "validation"))
@@ -139,7 +139,9 @@ def export_model(
     written = json.loads((artifact.path / "written.json").read_text(encoding="utf-8"))
     folder = artifact.path / "model"
     known = {
-        name: facts[name] for name in ("value", "splits", "decisions", "digest", "because") if name in facts
+        name: facts[name]
+        for name in ("value", "splits", "decisions", "digest", "because", "doubt")
+        if name in facts
     }
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     return Exported(
@@ -237,7 +239,8 @@ def _fitted(held_out: _Answering, data: PreparedData, task: Task) -> dict[str, A
             "nll_before": fitted.nll_before,
             "nll_after": fitted.nll_after,
             "because": fitted.because,
+            "doubt": fitted.doubt,
         }
-        if not fitted.because:
+        if not fitted.because and not fitted.doubt:
             break
     return facts

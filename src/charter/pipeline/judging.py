@@ -24,7 +24,7 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
-AUDIT_VERSION = 6
+AUDIT_VERSION = 7
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",
@@ -47,9 +47,12 @@ def audit(
     trained: Trained,
     exported: Exported,
     held_out: HeldOut,
-    nearest: Baseline | None = None,
+    beside: Sequence[Baseline] = (),
 ) -> list[Finding]:
-    """Every audit that the charter names, on one exported model; each is an artefact of its own."""
+    """Every audit that the charter names, on one exported model; each is an artefact of its own.
+
+    beside: baselines that were made before, on the test rows.
+    """
     case = Case(
         of=exported.digest,
         task=exported.task,
@@ -58,7 +61,7 @@ def audit(
         answers=held_out.answers,
         temperature=exported.temperature,
         seed=charter.training.seed,
-        beside=() if nearest is None else (nearest,),
+        beside=beside,
         reading=exported.task.reading(charter.model.max_length),
     )
     found: list[Finding] = []
@@ -114,6 +117,7 @@ def provenance(
             "source_digest": data.artifact.record["inputs"]["source"],
             "prepared_digest": data.artifact.digest,
             "test_digest": data.test_digest,
+            "given": list(data.given),
             "prepared": prepared_facts(data.artifact),
         },
         "base": {

@@ -22,6 +22,7 @@ from charter.audits.resampling import (
 from charter.data.columns import Columns
 from charter.models.base import Base, attach, has_own_head, load_model, load_tokenizer
 from charter.models.inference import predict_outputs
+from charter.pipeline.answering import answer_unigram
 from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.progress import OnProgress, Progress
@@ -30,11 +31,13 @@ from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.model import Charter
+from charter.tasks.baselines import Baseline
 from charter.tasks.task import Outputs, Task
 
 JUDGE, AREA = "judge base", "pretraining"
-VERSION = 2
+VERSION = 3
 RESAMPLES, CONFIDENCE, FEWEST = 1000, 0.95, 30
+KEPT = ("performance", "baseline")
 BEFORE = {"base": "before"}
 UNTAUGHT = {
     "new": "the base is new, with random weights: before pre-training there is nothing to foretell with",
@@ -52,18 +55,24 @@ def judge_base(
     kind: Literal["new", "found"],
     on_progress: OnProgress,
 ) -> list[Finding]:
-    """How surprised the pre-trained base is by held-out texts, and how much less than the base before, on the same tokens.
+    """How surprised the pre-trained base is by held-out texts, beside the base before and token frequencies, on the same tokens.
 
     bases: before and after. kind: whether the one before is new, with random weights.
     """
     before, learned = bases
     rows = data.part("test")
     digest = frame_digest(rows)
+    cheap = answer_unigram(run, charter, data, trained)
     stage = Stage(
         JUDGE,
         VERSION,
         options={"max_length": charter.model.max_length, "task": trained.task.state(), "kind": kind},
-        inputs={"model": learned.digest, "before": before.digest, "rows": digest},
+        inputs={
+            "model": learned.digest,
+            "before": before.digest,
+            "rows": digest,
+            "texts": data.artifact.digest,
+        },
         libraries=("charter", "numpy", "tokenizers", "torch", "transformers"),
         seed=charter.training.seed,
     )
@@ -71,7 +80,8 @@ def judge_base(
     def make(files: Path, work: Path) -> None:
         del work
         place, task, length = trained.artifact.path / "model", trained.task, charter.model.max_length
-        held = _HeldOut(task, data.columns, rows, digest, length, charter.training.seed)
+        seed = charter.training.seed
+        held = _HeldOut(task, data.columns, rows, digest, length, seed, () if cheap is None else (cheap,))
         own = kind == "found" and (task.fills or task.writes) and has_own_head(before, task)
         examples = task.examples(rows, data.columns, load_tokenizer(place), length)
 
@@ -85,7 +95,7 @@ def judge_base(
         found = held.scores(after, learned.digest)
         if own:
             earlier = told(attach(before, task, seed=held.seed, max_length=length), 1)
-            scored = held.scores(earlier, before.digest)
+            scored = replace(held, beside=()).scores(earlier, before.digest)
             found += [replace(one, slice=BEFORE) for one in scored if one.metric == "perplexity"]
             found.append(held.ratio(after, earlier, learned.digest))
         elif task.fills or task.writes:  # else the perplexity is another model's, which learned beside it
@@ -109,6 +119,7 @@ class _HeldOut:
     digest: str
     length: int
     seed: int
+    beside: tuple[Baseline, ...] = ()
 
     def finding(self, metric: str, value: float | None = None, **told: Any) -> Finding:
         """Something measured on these texts."""
@@ -124,9 +135,10 @@ class _HeldOut:
             answers={"test": Answers(self.rows, outputs, self.digest)},
             temperature=FoldedTemperature(because="no temperature is fitted"),
             seed=self.seed,
+            beside=self.beside,
             reading=self.task.reading(self.length),
         )
-        return [replace(one, area=AREA) for one in performance()(case) if one.area == "performance"]
+        return [replace(one, area=AREA) for one in performance()(case) if one.area in KEPT]
 
     def ratio(self, after: Outputs, before: Outputs, of: str) -> Finding:
         """The perplexity after pre-training over that before, on the same tokens: paired, over documents."""

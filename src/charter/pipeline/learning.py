@@ -40,7 +40,7 @@ from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 8
+VERSION = 9
 ADAPTER = "adapter"
 """The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
@@ -377,6 +377,7 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
         finding("best_step", fitted.best_step, "updates", chosen),
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
         finding("processor_seconds", fitted.processor_seconds, "seconds", PROCESSOR),
+        _energy(fitted, finding("energy_joules", 0.0, "joules", "")),
         finding("truncated_texts", train.truncated, "rows", "count"),
         finding("unknown_tokens", lessons.unknown, "share", "share of the training texts' tokens"),
         *(
@@ -387,6 +388,17 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
         finding("parameters", fitted.parameters, "parameters", "count"),
         finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),
     ]
+
+
+def _energy(fitted: Fitted, found: Finding) -> Finding:
+    """What learning took of energy, by the counters that said so; or why that was not measured."""
+    energy = fitted.energy
+    if energy.joules is None:
+        return replace(found, value=None, because=f"not measured: {energy.because}")
+    sources = " and ".join(energy.sources)
+    return replace(
+        found, value=energy.joules, method=f"counted by {sources}; whatever else they computed is in it"
+    )
 
 
 def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) -> list[Finding]:

@@ -15,7 +15,7 @@ from charter.models.base import load_model, load_tokenizer
 from charter.pipeline.ancestry import Ancestor
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import LIBRARIES
-from charter.pipeline.preparing import PreparedData
+from charter.pipeline.preparing import PreparedData, prepared_anew, row_wise_uses
 from charter.pipeline.replaying import REPLAYED, read_memory, renamed_memory
 from charter.release.manifest import FISHER, MEMORY
 from charter.runs.digest import file_digest
@@ -27,7 +27,7 @@ from charter.spec.model import Charter
 from charter.training.retention import Elastic, diagonal_fisher
 
 LEAVE = "leave"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def leave(
             "decay": _decay(asked),
             "max_length": charter.model.max_length,
             "earlier_memory": _told(ancestor),
+            "prepare": row_wise_uses(charter) if MEMORY in before and asked.remember is not None else [],
             "roles": data.columns.as_json(),
         },
         inputs={
@@ -112,12 +113,14 @@ def _decay(asked: Continual) -> float:
 def _remember(
     charter: Charter, data: PreparedData, earlier: Path | None, before: Mapping[str, Any], place: Path
 ) -> dict[str, Any]:
-    """Write a reservoir sample of all training rows so far, inputs and target alone; what is said of it."""
+    """Write a reservoir sample of all training rows so far, inputs and target alone, prepared as ours are; what is said of it."""
     assert charter.continual is not None and charter.continual.remember is not None
     columns, capacity, seed = data.columns, charter.continual.remember, charter.training.seed
     named = [*columns.inputs, str(columns.target)]
     own = data.scan("train").filter(pl.col(ROW) > REPLAYED).select(named).collect()
-    held = own.clear() if earlier is None else renamed_memory(read_memory(earlier), columns)
+    held = own.clear()
+    if earlier is not None:  # where the charter masks, so are they: nothing unmasked becomes an artefact
+        held = prepared_anew(renamed_memory(read_memory(earlier), columns), charter, columns)
     if held.height > capacity:
         held = held[np.sort(np.random.default_rng(seed).permutation(held.height)[:capacity]).tolist()]
     seen = int(before.get("seen", 0)) if earlier is not None else 0
@@ -126,12 +129,12 @@ def _remember(
     new = [int(place) - seen for place in sample.places if place >= seen]
     write_table(place, pl.concat([held[old], own[new]]))
     masked = any(use.use == "mask_pii" for use in charter.data.prepare)
-    theirs = before if old else {}  # a memory is masked, or public, as the least of its rows
+    theirs = before if old else {}  # a memory is public as the least of its rows
     return {
         "rows": len(sample.places),
         "seen": sample.seen,
         "earlier_rows": len(old),
-        "masked": masked and bool(theirs.get("masked", True)),
+        "masked": masked,
         "public": charter.data.public and bool(theirs.get("public", True)),
     }
 
@@ -150,7 +153,7 @@ def _weigh(
     examples = exported.task.examples(
         some, data.columns, tokenizer, charter.model.max_length, with_targets=False
     )
-    found = diagonal_fisher(model, examples, charter.training.seed)
+    found = diagonal_fisher(model, examples, charter.training.seed, exported.task.kept)
     if earlier is not None:
         for name, one in load_file(earlier).items():
             if name in found:  # new classes have rows that the earlier tasks say nothing of

@@ -19,7 +19,7 @@ from charter.data.columns import ROW, SPLIT, Columns
 from charter.data.engines import engine_of
 from charter.data.leakage import random_split_leakage
 from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
-from charter.data.preparation import made_preparations, no_drops
+from charter.data.preparation import Preparation, made_preparations, no_drops, prepare_again
 from charter.data.preparations.pii import personal_kinds
 from charter.data.profile import Tally, profile
 from charter.data.reading import (
@@ -35,27 +35,33 @@ from charter.data.rows import Rows
 from charter.data.split import divide, fractions_of
 from charter.errors import DataError
 from charter.runs.digest import FrameDigest, value_digest
-from charter.runs.files import write_json, write_table, write_table_of
+from charter.runs.files import read_json, write_json, write_table, write_table_of
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
 from charter.runs.store import Artifact, Stage
 from charter.spec.data import Data
+from charter.spec.metrics import WITHOUT_CLASSES
 from charter.spec.model import Charter
 from charter.spec.use import Use
 from charter.tasks.task import Task
 
-VERSION = 8
+VERSION = 9
+GIVEN = "given.json"
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
 
 @dataclass(frozen=True)
 class PreparedData:
-    """The prepared rows of a run. `test_digest` names the test split by its rows' place in the source."""
+    """The prepared rows of a run. `test_digest` names the test split by its rows' place in the source.
+
+    given: the splits that the data itself says (published parts, a column): their rows are never moved or left out.
+    """
 
     artifact: Artifact
     columns: Columns
     findings: tuple[Finding, ...]
     test_digest: str
+    given: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -95,6 +101,7 @@ def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepa
     Raises:
         DataError: the source can't be read, too many of its rows are bad, or the split leaves nothing to learn from.
     """
+    charter = _split_by_need(charter)
     task: Task = plugins.make("task", charter.task.use, charter.task.options)
     columns = Columns.of(charter.data, task.form)
     source = source_digest(charter.data, folder, columns)
@@ -127,7 +134,17 @@ def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepa
         columns,
         tuple(read_findings(artifact.path / "findings.jsonl")),
         test_digest=value_digest({"source": source, "rows": sorted(test_rows)}),
+        given=tuple(read_json(artifact.path / GIVEN)),
     )
+
+
+def _split_by_need(charter: Charter) -> Charter:
+    """The charter without a calibration split where its task has nothing to calibrate, unless it asks for one itself."""
+    split = charter.data.split
+    if charter.task.use not in WITHOUT_CLASSES or split.calibration is not None:
+        return charter
+    data = charter.data.model_copy(update={"split": split.model_copy(update={"calibration": 0.0})})
+    return charter.model_copy(update={"data": data})
 
 
 def _beside(charter: Charter, columns: Columns, folder: Path) -> dict[str, str]:
@@ -207,6 +224,12 @@ def _prepare(
     divided = divide(prepared.rows, columns, data.split)
     for note in divided.notes:
         on_note(note)
+    unread = int((divided.rows.collect([SPLIT])[SPLIT] == "calibration").sum())
+    if unread and charter.task.use in WITHOUT_CLASSES:
+        on_note(
+            f"{unread} rows are of the calibration split, and task {charter.task.use} has nothing to calibrate: they stay aside, and no "
+            "score or choice is made by them; without data.split.calibration they are learned from"
+        )
     after = prepare_divided(divided.rows, columns, data.prepare, folder=folder)
     prepared = _both(prepared, after)
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)
@@ -228,6 +251,7 @@ def _prepare(
         findings.append(_not_sampled(dropped, account.records, on))
     write_table(files / "dropped.parquet", dropped)
     write_findings(files / "findings.jsonl", findings)
+    write_json(files / GIVEN, list(divided.given))
     write_json(files / "counts.json", {name: dict(counts) for name, counts in prepared.counts})
 
 
@@ -335,8 +359,23 @@ def _not_sampled(dropped: pl.DataFrame, records: int, on: str) -> Finding:
 
 def row_wise_uses(charter: Charter) -> list[Mapping[str, Any]]:
     """The preparations that run again on new rows, with every option filled in."""
-    found: list[Mapping[str, Any]] = []
-    for use, full in zip(charter.data.prepare, resolved(charter.data.prepare, "preparation"), strict=True):
-        if plugins.make("preparation", use.use, use.options).row_wise:
-            found.append(full)
-    return found
+    full = resolved(charter.data.prepare, "preparation")
+    return [one for use, one in zip(charter.data.prepare, full, strict=True) if _is_row_wise(use)]
+
+
+def _is_row_wise(use: Use) -> bool:
+    made: Preparation = plugins.make("preparation", use.use, use.options)
+    return made.row_wise
+
+
+def prepared_anew(rows: pl.DataFrame, charter: Charter, columns: Columns) -> pl.DataFrame:
+    """Rows from elsewhere as the charter prepares new rows, one by one (repaired, masked); those that it drops are gone.
+
+    rows: with the inputs and the target, whatever prepared them before.
+    """
+    uses = [use for use in charter.data.prepare if _is_row_wise(use)]
+    if not uses or not rows.height:
+        return rows
+    numbered = rows.with_columns(pl.int_range(rows.height, dtype=pl.Int64).alias(ROW))
+    roles = Columns(columns.inputs, columns.target, form=columns.form)
+    return prepare_again(numbered, roles, uses).frame.select(rows.columns)

@@ -18,6 +18,8 @@ from charter.models.inference import predict_outputs
 from charter.release.report.misjudged import masked_cells
 from charter.serving.generation import Settings, no_text, spoken
 from charter.tasks.filling import guessed
+from charter.tasks.language_model import some_of
+from charter.tasks.replaced_token_detection import ReplacedTokenDetection
 from charter.tasks.task import Task
 
 FILLED, GUESSES, AROUND = 6, 3, 80
@@ -37,10 +39,13 @@ def language_examples(
 
     Returns:
         {"seed"} and of a model that fills in "filled", each {before, hidden, after, guesses: [{text, probability}]}, and
-        "alike", each {text, nearest, similarity}; of one that writes "written", each {text, seed, ended}.
+        "alike", each {text, nearest, similarity}; of one that writes "written", each {text, seed, ended}; of one that tells
+        replaced tokens "doubted", each {text, replaced: [{own, instead, probability}], accused: [{token, probability}]}.
     """
     if task.writes:
         return {"seed": seed, "written": _written(folder, task, max_length, seed)}
+    if isinstance(task, ReplacedTokenDetection):
+        return {"seed": seed, "doubted": _doubted(folder, task, rows, columns, max_length, seed)}
     if not task.fills:
         return None
     some = rows.sample(min(SEARCHED, rows.height), seed=seed, shuffle=True)
@@ -79,6 +84,61 @@ def _filled(
         }
         for one, masks in zip(shown, told, strict=True)
     ]
+
+
+def _doubted(
+    folder: Path,
+    task: ReplacedTokenDetection,
+    rows: pl.DataFrame,
+    columns: Columns,
+    max_length: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """The first piece of some texts as the model read it, and how likely it found it that tokens were replaced.
+
+    The generator that replaces them lies beside the model.
+    """
+    import torch
+
+    some = rows.sample(min(FILLED, rows.height), seed=seed, shuffle=True)
+    some = some.with_columns(pl.Series(columns.text, masked_cells(some, columns.text), dtype=pl.String))
+    tokenizer = load_tokenizer(folder)
+    model = task.rejoined(load_model(folder, task), folder.parent / "beside").eval()
+    examples = task.examples(some, columns, tokenizer, min(max_length, LONG))
+    made = []
+    for at in range(len(examples)):
+        batch = examples.batch(np.asarray([at]))
+        with torch.inference_mode():
+            told = task.doubted(model, some_of(batch, slice(0, 1)))
+        likely = torch.sigmoid(told.doubts.float()).tolist()
+        made.append(_shown(tokenizer, told.own[0].tolist(), told.corrupt[0].tolist(), likely))
+    return made
+
+
+def _shown(
+    tokenizer: Any, own: Sequence[int], corrupt: Sequence[int], likely: Sequence[float]
+) -> dict[str, Any]:
+    """A text with its replaced tokens in brackets, and what was thought of these and of its own tokens."""
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    text, run = "", list[int]()
+    replaced, accused = [], []
+    for true, read, share in zip(own, corrupt, likely, strict=True):
+        if true in special:
+            continue
+        if true == read:
+            run.append(read)
+            accused += [{"token": tokenizer.decode([read]).strip(), "probability": share}] * (share > 0.5)
+            continue
+        instead = tokenizer.decode([read]).strip()
+        text = f"{_joined(text, tokenizer.decode(run))} [{instead}] "
+        run = []
+        replaced.append({"own": tokenizer.decode([true]).strip(), "instead": instead, "probability": share})
+    return {"text": _joined(text, tokenizer.decode(run)).strip(), "replaced": replaced, "accused": accused}
+
+
+def _joined(before: str, after: str) -> str:
+    """Two parts of a text, of which WordPiece marks a second one that goes on with a word."""
+    return before.rstrip() + after[2:] if after.startswith("##") else before + after
 
 
 def _written(folder: Path, task: Task, max_length: int, seed: int) -> list[dict[str, Any]]:

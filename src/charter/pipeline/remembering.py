@@ -1,6 +1,6 @@
 """Judge what a model that went on from an earlier one still knows: the tasks before, on their own test rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from charter.tasks.outputs import from_frame
 from charter.tasks.task import Outputs, Task
 
 RECALL, BEFORE = "recall", "judge before"
-VERSION = 1
+VERSION = 2
 NEVER = -1e9
 """The logit of a class that a model does not have."""
 
@@ -49,7 +49,7 @@ def judge_earlier(
     if ancestor is None or charter.continual is None:
         return []
     how, minimum_n = _how(charter)
-    parts = [one.part("test") if one.artifact is not None else None for one in going.earlier]
+    parts = [one.tested() if one.artifact is not None else None for one in going.earlier]
     stage = Stage(
         f"{RECALL} {exported.format}",
         VERSION,
@@ -65,6 +65,10 @@ def judge_earlier(
                 f"answers {at}": str(one.about["answers"]) if _answers(run, one) is not None else "missing"
                 for at, one in enumerate(going.earlier)
             },
+            **{
+                f"bundle {at}": str(one.about["digest"]) if one.bundle is not None else "missing"
+                for at, one in enumerate(going.earlier)
+            },
         },
         libraries=(*model_libraries(charter), "scipy", *exported.exporter.libraries),
         seed=charter.training.seed,
@@ -72,22 +76,38 @@ def judge_earlier(
 
     def make(files: Path, work: Path) -> None:
         del work
-        ours, theirs = _opened(exported, charter.model.max_length), _Model.of(ancestor)
-        tasks = []
-        for one, rows in zip(going.earlier, parts, strict=True):
-            if rows is None or not rows.height:
-                tasks.append(EarlierTask(one.name, because=one.because or "it has no test rows"))
-                continue
 
-            def answered(model: "_Model", rows: pl.DataFrame = rows, one: EarlierData = one) -> Outputs:
-                said = model.answers(
-                    rows, one.columns, lambda done, total: on_progress(Progress(stage.name, done, total))
-                )
-                return in_classes(said, model.task.labels, exported.task.labels)
-
-            tasks.append(
-                _earlier_task(run, one, rows, exported.task, answered(ours), answered(theirs), ancestor)
+        def answered(model: "_Model", at: int) -> Outputs:
+            rows = parts[at]
+            assert rows is not None
+            said = model.answers(
+                rows,
+                going.earlier[at].columns,
+                lambda done, total: on_progress(Progress(stage.name, done, total)),
             )
+            return in_classes(said, model.task.labels, exported.task.labels)
+
+        asked = [at for at, rows in enumerate(parts) if rows is not None and rows.height]
+        own = _on_record(run, going.earlier, parts, exported.task)
+        others: dict[int, dict[str, Outputs]] = {at: {} for at in asked}
+        for place, one in enumerate(
+            going.earlier
+        ):  # a model at a time: together they may be more than memory holds
+            if one.bundle is None:
+                continue
+            model = _Model.of(one.bundle)
+            for at in [at for at in asked if at >= place]:
+                if at > place:
+                    others[at][str(place)] = answered(model, at)
+                elif at not in own:
+                    own[at] = answered(model, at)
+        now = _opened(exported, charter.model.max_length)
+        tasks = [
+            _earlier_task(one, parts[at], exported.task, own[at], others[at], answered(now, at))
+            if at in own and at in asked
+            else EarlierTask(one.name, because=one.because or _without(one, parts[at]))
+            for at, one in enumerate(going.earlier)
+        ]
         write_findings(
             files / "findings.jsonl", forgetting(tasks, how, of=exported.digest, minimum_n=minimum_n)
         )
@@ -95,34 +115,43 @@ def judge_earlier(
     return read_findings(run.step(stage, make).path / "findings.jsonl")
 
 
+def _without(one: EarlierData, rows: pl.DataFrame | None) -> str:
+    """Why there is no evidence of an earlier task whose rows are at hand."""
+    if rows is None or not rows.height:
+        return "it has no test rows"
+    return f"the answers of '{one.about['name']}' to its own test rows are not in this run store, and its bundle is not at hand"
+
+
 def _earlier_task(
-    run: Run,
     one: EarlierData,
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | None,
     task: Task,
+    own: Outputs,
+    others: Mapping[str, Outputs],
     now: Outputs,
-    before: Outputs,
-    ancestor: Ancestor,
 ) -> EarlierTask:
-    """An earlier task with the answers of the model that had just learned it: the newest one's, or those on record."""
-    newest = one.about["run"] == ancestor.bundle.manifest.run
-    own = before if newest else _on_record(run, one, rows, task)
-    if own is None:
-        because = f"the answers of '{one.about['name']}' to its own test rows are not in this run store"
-        return EarlierTask(one.name, because=because)
-    others: Mapping[str, Outputs] = {} if newest else {ancestor.name: before}
+    """An earlier task with the answers of the model that had just learned it, of those since that are at hand, and of the new one."""
+    assert rows is not None
     return EarlierTask(one.name, task, one.columns, rows, now, own, others, frame_digest(rows))
 
 
-def _on_record(run: Run, one: EarlierData, rows: pl.DataFrame, task: Task) -> Outputs | None:
-    """What an older model answered to its own test rows when it was judged; None where that is not on record."""
-    artifact = _answers(run, one)
-    if artifact is None or not (artifact.path / "test.parquet").is_file():
-        return None
-    frame = pl.read_parquet(artifact.path / "test.parquet")
-    if not np.array_equal(frame[ROW].to_numpy(), rows[ROW].to_numpy()):
-        return None
-    return in_classes(from_frame(frame), tuple(one.about["classes"]), task.labels)
+def _on_record(
+    run: Run, earlier: Sequence[EarlierData], parts: Sequence[pl.DataFrame | None], task: Task
+) -> dict[int, Outputs]:
+    """By place: what older models answered to their own test rows when they were judged, where that is on record.
+
+    The newest one's bundle is at hand, and is asked anew.
+    """
+    found = {}
+    for at, (one, rows) in enumerate(zip(earlier, parts, strict=True)):
+        artifact = _answers(run, one) if at and rows is not None else None
+        if rows is None or artifact is None or not (artifact.path / "test.parquet").is_file():
+            continue
+        frame = pl.read_parquet(artifact.path / "test.parquet")
+        frame = frame.filter(~pl.col(ROW).is_in(list(one.left_out)))
+        if np.array_equal(frame[ROW].to_numpy(), rows[ROW].to_numpy()):
+            found[at] = in_classes(from_frame(frame), tuple(one.about["classes"]), task.labels)
+    return found
 
 
 def _answers(run: Run, one: EarlierData) -> Artifact | None:
@@ -195,7 +224,7 @@ class _Model:
         ready = ancestor.bundle.preparation
         task, folder = restore(ready.task.model_dump()), ancestor.bundle.forms[ROOT_FORM]
         model = plugins.make("exporter", ROOT_FORM, {}).open(folder, task, None)
-        return cls(model, task, load_tokenizer(folder), ready.max_length)
+        return cls(model, task, load_tokenizer(folder, words=task.reads_words), ready.max_length)
 
     def answers(self, rows: pl.DataFrame, columns: Columns, on_batch: Any) -> Outputs:
         """The raw outputs of rows, in their order."""
@@ -205,7 +234,8 @@ class _Model:
 
 def _opened(exported: Exported, max_length: int) -> _Model:
     model = exported.exporter.open(exported.folder, exported.task, None)
-    return _Model(model, exported.task, load_tokenizer(exported.folder), max_length)
+    tokenizer = load_tokenizer(exported.folder, words=exported.task.reads_words)
+    return _Model(model, exported.task, tokenizer, max_length)
 
 
 def in_classes(outputs: Outputs, theirs: tuple[str, ...], ours: tuple[str, ...]) -> Outputs:

@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow.parquet
-from numpy.typing import NDArray
 
 from charter.data.columns import ROW, SPLIT, UNIT, Columns
 from charter.data.profile import Tally, retold
 from charter.data.reservoir import Reservoir
-from charter.data.similarity.overlap import Reference
-from charter.data.similarity.shingles import text_keys
 from charter.errors import DataError
 from charter.models.folders import loading
-from charter.pipeline.preparing import PreparedData
+from charter.pipeline.ancestry import Ancestor
+from charter.pipeline.overlaps import Texts, given_leakage, said
+from charter.pipeline.preparing import PreparedData, prepared_anew
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_json, write_table
 from charter.runs.findings import Finding, write_findings
 from charter.runs.store import Artifact
+from charter.spec.metrics import EARLIER_TASK
 from charter.spec.model import Charter
 
 AREA = "continual"
@@ -36,7 +36,8 @@ class EarlierData:
 
     judged: whether it is an earlier task, on whose test rows the new model is judged too.
     artifact: None where they are not at hand; `because` then says why. name: the data's id; of two that are called the same, the
-    older one's has the beginning of its bundle's digest too.
+    older one's has the beginning of its bundle's digest too. bundle: its own, where that is at hand. left_out: its test rows, by
+    number, that are not judged on any more, since a model has learned from given rows like them.
     """
 
     about: Mapping[str, Any]
@@ -45,10 +46,16 @@ class EarlierData:
     because: str = ""
     name: str = ""
     judged: bool = True
+    bundle: Ancestor | None = None
+    left_out: tuple[int, ...] = ()
 
     def part(self, split: str) -> pl.DataFrame:
         """The rows of a split that are the source's own, none that was replayed."""
         return self._rows(split).filter(pl.col(ROW) > REPLAYED).collect()
+
+    def tested(self) -> pl.DataFrame:
+        """The test rows that it is judged on still."""
+        return self.part("test").filter(~pl.col(ROW).is_in(list(self.left_out)))
 
     def learned(self) -> pl.DataFrame:
         """All that it learned from, replayed rows too."""
@@ -84,26 +91,32 @@ def join_rows(
     if not (
         at_hand or remembered or charter.continual
     ):  # nothing to compare with: the rows, maybe many, are not read
-        found = _counts(charter, earlier, (0, 0, 0), similarity)
-        write_findings(files / "findings.jsonl", [replace(one, **ties) for one in found])
+        untold = _counts(charter, earlier, (0, 0, 0), similarity)
+        write_findings(files / "findings.jsonl", [replace(one, **ties) for one in untold])
         return
     write_json(files / "learned_since.json", _learned_since(earlier, similarity))
     rows = data.rows
-    tested = _Texts([_said(one.columns, one.part("test")) for one in tasks], similarity)
-    learned = [_said(one.columns, one.learned()) for one in at_hand]
-    learned += [_said(_of_memory(one), one) for one in remembered]
-    own, held_out = _said(columns, rows), rows[SPLIT].is_in(HELD_OUT).to_numpy()
-    is_test = (rows[SPLIT] == "test").to_numpy()
-    spoils, known = ~is_test & tested.like(own), held_out & _Texts(learned, similarity).like(own)
-    kept = rows.filter(pl.Series(~(spoils | known)))
-    judged = _Texts([_said(columns, kept.filter(pl.col(SPLIT).is_in(HELD_OUT)))], similarity)
+    tested = Texts([said(one.columns, one.part("test")) for one in tasks], similarity)
+    learned = [said(one.columns, one.learned()) for one in at_hand]
+    learned += [said(_of_memory(one), one) for one in remembered]
+    own, held_out = said(columns, rows), rows[SPLIT].is_in(HELD_OUT).to_numpy()
+    is_test, given = (rows[SPLIT] == "test").to_numpy(), rows[SPLIT].is_in(data.given).to_numpy()
+    spoils, known = ~is_test & tested.like(own), held_out & Texts(learned, similarity).like(own)
+    kept = rows.filter(pl.Series(given | ~(spoils | known)))
+    spoiled = _spoiled(earlier, own.filter(pl.Series(given & spoils)), similarity)
+    write_json(files / "left_out.json", spoiled)
+    judged = Texts([said(columns, kept.filter(pl.col(SPLIT).is_in(HELD_OUT)))], similarity)
     replayed = _replayed(charter, tasks, memory, (tested, judged), columns)
     if replayed.height or kept.height < rows.height:
         joined = pl.concat([kept, _as_rows(replayed, kept)]) if replayed.height else kept
         write_table(files / "rows.parquet", joined)
-    found = _counts(charter, earlier, (replayed.height, int(spoils.sum()), int(known.sum())), similarity)
-    write_findings(files / "findings.jsonl", [replace(one, n=rows.height, **ties) for one in found])
-    reasons = (int((spoils & ~known).sum()), int(known.sum()))
+    counts = (replayed.height, int((spoils & ~given).sum()), int((known & ~given).sum()))
+    found = [replace(one, n=rows.height) for one in _counts(charter, earlier, counts, similarity)]
+    found += _not_judged(spoiled, similarity)
+    stay = [one for one in data.given if one in HELD_OUT] if at_hand or remembered else []
+    found += given_leakage(rows[SPLIT], known, stay, _reasons(similarity)[1])
+    write_findings(files / "findings.jsonl", [replace(one, **ties) for one in found])
+    reasons = (int((spoils & ~known & ~given).sum()), int((known & ~given).sum()))
     left_out = {why: count for why, count in zip(_reasons(similarity), reasons, strict=True) if count}
     tally = Tally(columns)
     tally.add(kept)
@@ -114,22 +127,62 @@ def join_rows(
     write_findings(files / "data.jsonl", profiled)
 
 
+def _spoiled(earlier: Sequence[EarlierData], given: pl.Series, similarity: float) -> dict[str, list[int]]:
+    """By name: an earlier task's test rows that are like rows of given parts which are learned from now, or were since.
+
+    Given parts are never changed, so it is the earlier test rows that go. given: what the rows of ours say. Where a model went on by the
+    section `continual` from splits of its own making, nothing like them was learned.
+    """
+    found: dict[str, list[int]] = {}
+    for at, one in enumerate(earlier):
+        since = [
+            said(other.columns, other.learned())
+            for other in earlier[:at]
+            if other.about.get("continual")
+            and other.about["data"].get("given")
+            and other.artifact is not None
+        ]
+        if not one.judged or one.artifact is None or not (len(given) or since):
+            continue
+        rows = one.part("test")
+        like = Texts([given, *since], similarity).like(said(one.columns, rows))
+        if like.any():
+            found[one.name] = rows.filter(pl.Series(like))[ROW].to_list()
+    return found
+
+
+def _not_judged(spoiled: Mapping[str, Sequence[int]], similarity: float) -> Iterator[Finding]:
+    """How many test rows of each earlier task are not judged on any more."""
+    method = (
+        f"earlier test rows not judged on any more, equal or similar (at least {similarity:g}) to a row of a given part that is "
+        "learned from"
+    )
+    for name, rows in spoiled.items():
+        yield Finding(AREA, "rows_not_judged", float(len(rows)), slice={EARLIER_TASK: name}, method=method)
+
+
 def _learned_since(earlier: Sequence[EarlierData], similarity: float) -> dict[str, str]:
     """By name: why an earlier task's test rows are no evidence any more, since a model after it may have learned from them.
 
-    One that went on by the section `continual` kept them apart.
+    One that went on by the section `continual` kept them apart, but for those of given parts: which these are is not known where
+    its rows are not at hand.
     """
     found: dict[str, str] = {}
     for at, one in enumerate(earlier):
-        plainly = [since for since in earlier[:at] if not since.about.get("continual")]
+        plainly = [
+            since
+            for since in earlier[:at]
+            if not since.about.get("continual")
+            or (since.about["data"].get("given") and since.artifact is None)
+        ]
         if not one.judged or one.artifact is None or not plainly:
             continue
-        tested = _Texts([_said(one.columns, one.part("test"))], similarity)
+        tested = Texts([said(one.columns, one.part("test"))], similarity)
         for since in plainly:
             name = str(since.about["name"])
             if since.artifact is None:
                 found[one.name] = f"whether '{name}' learned from its test rows is not known: {since.because}"
-            elif tested.like(_said(since.columns, since.learned())).any():
+            elif tested.like(said(since.columns, since.learned())).any():
                 found[one.name] = f"'{name}' has learned from rows like its test rows"
     return found
 
@@ -153,31 +206,6 @@ def _counts(
     because = next((one.because for one in earlier if one.artifact is None), "")
     method = f"held-out rows left out, {said[1]}"
     yield Finding(AREA, "rows_known", None if because else float(known), because=because, method=method)
-
-
-def _said(columns: Columns, rows: pl.DataFrame) -> pl.Series:
-    """What each row says as one text, words that are a list too."""
-    texts = columns.texts(rows)
-    return texts.list.join(" ") if isinstance(texts.dtype, pl.List) else texts
-
-
-class _Texts:
-    """Texts that others are compared with; hashes only."""
-
-    def __init__(self, texts: Sequence[pl.Series], similarity: float) -> None:
-        said = (
-            pl.concat([one.rename("text") for one in texts])
-            if texts
-            else pl.Series("text", [], dtype=pl.String)
-        )
-        self._keys = np.unique(text_keys(said)) if len(said) else np.empty(0, dtype=np.uint64)
-        self._near = Reference(said, similarity) if len(said) else None
-
-    def like(self, texts: pl.Series) -> NDArray[np.bool_]:
-        """(n,) which texts are equal or similar to one of them."""
-        if self._near is None or not len(texts):
-            return np.zeros(len(texts), dtype=bool)
-        return np.isin(text_keys(texts), self._keys) | self._near.like(texts)
 
 
 def read_memory(place: Path) -> pl.DataFrame:
@@ -216,9 +244,13 @@ def _renamed(rows: pl.DataFrame, theirs: Columns, ours: Columns) -> pl.DataFrame
     """
     named = [*theirs.inputs, str(theirs.target)]
     _check_inputs(theirs, ours)
-    if any(name not in rows.columns or rows.schema[name] != pl.String for name in named):
+    kind = pl.List(pl.String) if ours.form.target == "labels" else pl.String
+    kinds = [*([pl.String] * len(theirs.inputs)), kind]
+    if any(
+        name not in rows.columns or rows.schema[name] != one for name, one in zip(named, kinds, strict=True)
+    ):
         raise DataError(
-            "the earlier model's rows are no texts with a class each, so they can't be learned from again"
+            "the earlier model's rows are no texts with a class, or a list of labels, each, so they can't be learned from again"
         )
     return rows.select(
         pl.col(old).alias(new) for old, new in zip(named, [*ours.inputs, str(ours.target)], strict=True)
@@ -229,10 +261,10 @@ def _replayed(
     charter: Charter,
     tasks: Sequence[EarlierData],
     memory: pl.DataFrame | None,
-    apart: Sequence[_Texts],
+    apart: Sequence[Texts],
     columns: Columns,
 ) -> pl.DataFrame:
-    """The earlier rows that are learned from again: a reservoir sample of those that are like no held-out row."""
+    """The earlier rows that are learned from again, prepared as the new ones are: a sample of those that are like no held-out row."""
     asked = charter.continual
     if asked is None or asked.replay is None:
         return pl.DataFrame()
@@ -244,6 +276,7 @@ def _replayed(
         )
     kept = [_renamed(one.part("train"), one.columns, columns) for one in reversed(tasks)]
     pool = pl.concat(kept) if memory is None else renamed_memory(memory, columns)
+    pool = prepared_anew(pool, charter, columns)
     texts = columns.texts(pool)
     usable = pool.filter(pl.Series(~np.logical_or.reduce([one.like(texts) for one in apart])))
     places = Reservoir.empty(asked.replay).after(usable.height, charter.training.seed).places

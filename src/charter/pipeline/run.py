@@ -10,7 +10,7 @@ from typing import Any
 from charter import spec
 from charter.errors import BundleError
 from charter.models.world import ALONE, World
-from charter.pipeline.answering import HeldOut, answer_held_out, answer_nearest
+from charter.pipeline.answering import HeldOut, answer_held_out, answer_nearest, answer_unigram
 from charter.pipeline.asked import Asked, ask, check_forms
 from charter.pipeline.continuing import GoingOn, go_on
 from charter.pipeline.exporting import Exported, export_model
@@ -157,10 +157,14 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
 def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress) -> _Measured:
     charter, data, exports, trained = asked.charter, learned.data, learned.exports, learned.trained
     answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
-    nearest = answer_nearest(going, charter, data, trained, tell)
+    cheap = (
+        answer_nearest(going, charter, data, trained, tell),
+        answer_unigram(going, charter, data, trained),
+    )
+    beside = [one for one in cheap if one is not None]
     findings = [*learned.findings]
     for exported, held_out in zip(exports, answered, strict=True):
-        findings += audit(going, charter, data, trained, exported, held_out, nearest)
+        findings += audit(going, charter, data, trained, exported, held_out, beside)
         findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
         findings += judge_earlier(going, charter, learned.went_on, asked.ancestor, exported, tell)
     findings += judge_before(going, charter, data, asked.ancestor, trained, tell)

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from charter.audits.case import Answers
-from charter.audits.forms import Form, Told, measure_form
+from charter.audits.forms import Form, Tokens, Told, measure_form
 from charter.models.base import load_tokenizer
 from charter.models.device import pick_device
 from charter.models.inference import predict_outputs
@@ -22,9 +22,13 @@ from charter.runs.run import Run
 from charter.runs.store import Stage
 from charter.spec.forms import PEFT
 from charter.spec.model import Charter
+from charter.tasks.language_model import LanguageModel
+from charter.tasks.top_tokens import TopTokens
 
-VERSION = 2
+VERSION = 3
 TIMED, WARM_UP = 100, 5
+COMPARED = 200
+"""Language models are compared token by token on so many test rows at most."""
 MOST_SECONDS = 10.0
 """After this long no further text is timed: slow models need fewer."""
 
@@ -62,13 +66,29 @@ def weigh_form(
         findings = measure_form(
             form,
             data.columns,
-            own=Told(exported.task, test),
-            first=None if is_first else Told(first[0].task, first[1].answers["test"]),
+            own=Told(exported.task, test, None if is_first else _tokens(charter, data, exported, test)),
+            first=None if is_first else _told(charter, data, first),
             seed=charter.training.seed,
         )
         write_findings(files / "findings.jsonl", findings)
 
     return read_findings(run.step(stage, make).path / "findings.jsonl")
+
+
+def _told(charter: Charter, data: PreparedData, first: tuple[Exported, HeldOut]) -> Told:
+    exported, test = first[0], first[1].answers["test"]
+    return Told(exported.task, test, _tokens(charter, data, exported, test))
+
+
+def _tokens(charter: Charter, data: PreparedData, exported: Exported, test: Answers) -> Tokens | None:
+    """What a language model finds likeliest at each judged token of a random sample of test rows; None for other tasks."""
+    task = exported.task
+    if not isinstance(task, LanguageModel):
+        return None
+    rows = test.rows.sample(min(COMPARED, test.rows.height), seed=charter.training.seed, shuffle=True)
+    tokenizer = load_tokenizer(exported.folder)
+    examples = task.examples(rows, data.columns, tokenizer, charter.model.max_length, with_targets=False)
+    return Tokens(rows, predict_outputs(exported.opened(None), TopTokens(task), examples))
 
 
 def _on_gpu(exported: Exported) -> bool:

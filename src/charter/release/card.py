@@ -6,6 +6,7 @@ from typing import Any
 
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
+from charter.release.report.beside import beats, compares, gain_said, metric_of
 from charter.release.report.continual import continual_lines
 from charter.release.report.forms import forms_table
 from charter.release.report.lineage import ancestors_of, lineage_lines
@@ -228,11 +229,10 @@ def _scores(record: Record) -> Iterator[str]:
     if searched is not None:
         yield f"- {say('searched', count=say.count(searched.value or 0))}"
     for one in found:
-        if one.metric == "headline_gain" and one.value is not None:
-            gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
-            proven = "" if one.low is not None and one.low > 0 else " It is not shown to be better."
-            name = say.name(one.slice["baseline"])
-            yield f"- {say.metric(headline(record))} against the baseline {name}: {gain}.{proven}"
+        if one.area == "baseline" and compares(one):
+            proven = "" if beats(one) == "better" else " It is not shown to be better."
+            name, metric = say.name(one.slice["baseline"]), say.metric(metric_of(one, headline(record)))
+            yield f"- {metric} against the baseline {name}: {gain_said(one, say)}.{proven}"
     yield ""
 
 

@@ -342,11 +342,20 @@ def _costs(run: Compared) -> dict[str, float | None]:
         else 0.0,
         "run_seconds": sum(seconds for _, seconds in stages) if stages else None,
         "answer_milliseconds": 1000 * answer / held_out if answer is not None and held_out else None,
-        "energy_joules": told.get("energy_joules"),
+        "energy_joules": _both(
+            told.get("energy_joules"), read.get("energy_joules"), before=bool(record.charter.pretraining)
+        ),
         "trainable_parameters": told.get("trainable_parameters"),
         "parameters": told.get("parameters"),
         "size_bytes": run.size_bytes,
     }
+
+
+def _both(training: float | None, pretraining: float | None, *, before: bool) -> float | None:
+    """The energy of all that was learned; None where a part of it was not measured."""
+    if not before:
+        return training
+    return None if training is None or pretraining is None else training + pretraining
 
 
 def _tokens_read(tokens: float | None, history: Sequence[Mapping[str, Any]]) -> float | None:

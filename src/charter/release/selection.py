@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from charter.release.record import Record
 from charter.runs.findings import Finding
-from charter.spec.metrics import HEADLINES
+from charter.spec.metrics import HEADLINES, LANGUAGE_MODELS, OVERALL
 
 
 def findings_of(record: Record) -> list[Finding]:
@@ -21,6 +21,19 @@ def headline(record: Record) -> str:
     told = next((one["score"] for one in reversed(record.history) if "score" in one), None)
     measured = next((one.metric for one in record.findings if one.area == "performance"), "")
     return known or told or measured
+
+
+def foremost(record: Record) -> str:
+    """The score that is shown first: the main one; of a language model the one that the charter's first limit is on, or perplexity.
+
+    A language model's main score, the share of tokens found, is what comparisons are made by; few charters are about it.
+    """
+    task = record.charter.task.use
+    if task not in LANGUAGE_MODELS:
+        return headline(record)
+    measured = OVERALL["performance"][task]
+    asked = (one.metric for one in record.charter.limits if not one.slices and one.metric in measured)
+    return next(asked, "perplexity")
 
 
 def select(
@@ -56,10 +69,10 @@ def weakest_first(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def main_scores(record: Record) -> Sequence[Finding]:
-    """The scores over all test rows, the headline first; what says the same twice is left out."""
+    """The scores over all test rows, the foremost first; what says the same twice is left out."""
     found = findings_of(record)
     whole = [one for one in found if one.area in ("performance", "calibration") and not one.slice]
     whole = [one for one in whole if one.metric not in ("confusion", "agreement", "temperature")]
     if first(whole, "performance", "micro_precision") is None:
         whole = [one for one in whole if one.metric != "micro_f1"]  # of one class per text it equals accuracy
-    return sorted(whole, key=lambda one: one.metric != headline(record))
+    return sorted(whole, key=lambda one: one.metric != foremost(record))

@@ -8,7 +8,7 @@ from typing import Any
 from charter.errors import CharterError
 from charter.spec.continual import Continual
 from charter.spec.document import Path_
-from charter.spec.metrics import HEADS_KEPT
+from charter.spec.metrics import HEADS_CONTINUED, HEADS_KEPT, listed
 from charter.spec.parts import Parts
 from charter.spec.use import Use
 
@@ -28,7 +28,7 @@ def ancestor_problems(parts: Parts, place: Path | None) -> Iterator[tuple[Path_,
     if parts.one("model", "head") == "keep" and use is not None and use.use not in HEADS_KEPT:
         yield (
             ("model", "head"),
-            f"the heads of task {use.use} can't go on yet, those of {' and '.join(HEADS_KEPT)} can; remove the key",
+            f"the heads of task {use.use} can't go on yet, those of {listed(HEADS_KEPT)} can; remove the key",
         )
     try:
         manifest = manifests.read_manifest(place)
@@ -62,10 +62,11 @@ def continual_problems(parts: Parts, say: Callable[[Path_, str], None]) -> None:
     if asked is None:
         return
     use: Use | None = parts.one("task")
-    if use is not None and use.use not in HEADS_KEPT:
+    if use is not None and use.use not in HEADS_CONTINUED:
         say(
             ("continual",),
-            f"task {use.use} can't go on from an earlier model yet; {' and '.join(HEADS_KEPT)} can",
+            f"task {use.use} can't go on from an earlier model yet; {listed(HEADS_CONTINUED)} can. Without this section the bundle "
+            "named as model.base is learned on from (transfer), and nothing holds on to what it knew",
         )
     if parts.one("model", "head") == "replace":
         say(

@@ -31,8 +31,8 @@ class Continual(Section):
     )
     judge_on: Literal["store", "source"] = Field(
         "store",
-        description="where the earlier model's test rows come from: this run store; source: its data is read and prepared anew, "
-        "by its own charter",
+        description="where the earlier models' test rows come from: this run store; source: the data of each is read and prepared anew, "
+        "by its own charter, from the bundles of the chain",
     )
 
     @property

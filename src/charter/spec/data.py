@@ -22,7 +22,10 @@ class Split(Section):
     validation: Fraction | None = Field(
         None, description="share for early stopping and choices (default 0.10)"
     )
-    calibration: Fraction | None = Field(None, description="share for temperature scaling (default 0.05)")
+    calibration: Fraction | None = Field(
+        None,
+        description="share for temperature scaling (default 0.05; 0 where a task has nothing to calibrate)",
+    )
     column: Column | None = Field(None, description="column holding train, validation, calibration or test")
     time: Column | None = Field(None, description="column to order by: the newest rows become the test split")
     tail: Truth = Field(

@@ -1,6 +1,6 @@
 """What the built-in audits measure, by which slices, and within which range: a limit nothing can prove is refused before a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -34,8 +34,11 @@ _MICRO = ("micro_f1", "micro_precision", "micro_recall")
 _PROBABILITIES = ("expected_calibration_error", "brier", "negative_log_likelihood")
 EMBEDDINGS = ("sentence_embedding", "sentence_similarity")
 """Tasks that give vectors, and state no probabilities."""
-HEADS_KEPT = ("classification", "text_pair_classification")
+HEADS_CONTINUED = ("classification", "text_pair_classification", "multi_label_classification", "ordinal")
+"""Tasks that can go on from an earlier model by the section `continual`: what it knew is held on to, and measured."""
+HEADS_KEPT = (*HEADS_CONTINUED, "token_classification", "question_answering")
 """Tasks whose heads can go on from a released bundle, also with more classes."""
+
 SENTENCE_PAIRS = ("next_sentence_prediction", "sentence_order_prediction")
 """Tasks that learn from pairs of segments of texts, beside hidden tokens."""
 BEFORE_A_TASK = ("replaced_token_detection", "simcse")
@@ -110,12 +113,15 @@ CONTINUAL = ("forgetting", "backward_transfer", "forward_transfer")
 EARLIER_TASK = "earlier_task"
 """The slice of an earlier task, by its data's id."""
 _OF_TEXTS = ("majority", "tfidf_logistic_regression")
+UNIGRAM = "unigram"
+"""The baseline beside language models: each token as likely as it is frequent in the training texts."""
 BASELINES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("classification", "text_pair_classification"), _OF_TEXTS),
     **dict.fromkeys(("multi_label_classification", "ordinal"), _OF_TEXTS),
     "multiple_choice": ("majority", "bm25"),
     "question_answering": ("no_answer", "lexical_overlap"),
-    **dict.fromkeys(LANGUAGE_MODELS, ()),
+    **dict.fromkeys(LANGUAGE_MODELS, (UNIGRAM,)),
+    **dict.fromkeys(BEFORE_A_TASK, ()),
     "sentence_embedding": ("random_order", "bm25"),
     "sentence_similarity": ("training_mean", "tfidf_cosine"),
     "regression": ("training_mean", "tfidf_ridge"),
@@ -332,3 +338,8 @@ def _why_not_so_sliced(limit: Limit, audit: str, measuring: Measuring) -> str:
         return f"limits are on the model: of the baselines only {GAIN}[baseline=NAME] is judged"
     listed = f"; groups: {', '.join(groups)}" if groups else ""
     return f"'{name}' is not in data.groups, so nothing is measured by it; add the column there{listed}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: a, b and c."""
+    return f"{', '.join(names[:-1])} and {names[-1]}"

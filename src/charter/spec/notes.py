@@ -12,7 +12,7 @@ from charter.spec.agreement import lacks_validation
 from charter.spec.bases import base_folder
 from charter.spec.datasheet import TO_SAY
 from charter.spec.document import Document, Path_
-from charter.spec.metrics import HEADLINES, SENTENCE_PAIRS, keeps_anything
+from charter.spec.metrics import CONTINUAL, HEADLINES, SENTENCE_PAIRS, keeps_anything
 from charter.spec.model import Charter
 from charter.spec.parts import Parts
 from charter.spec.places import evaluation_sets
@@ -33,6 +33,7 @@ def notes(document: Document, charter: Charter) -> list[Problem]:
         *_placeholders(document),
         *_release(charter),
         *_training(document),
+        *_continual(document, charter),
         *_balanced_twice(charter),
         *_installed(document, charter),
     ]
@@ -114,6 +115,27 @@ def _training(document: Document) -> list[tuple[Path_, str]]:
             )
         ]
     return []
+
+
+def _continual(document: Document, charter: Charter) -> Iterator[tuple[Path_, str]]:
+    """A section that does nothing, and limits without evidence, unless the run is told what it goes on from."""
+    place = None if charter.model.base is None else base_folder(charter.model.base, document.folder)
+    manifest = importlib.import_module("charter.release.manifest").MANIFEST
+    if charter.continual is None or (place is not None and (place / manifest).is_file()):
+        return
+    if not charter.continual.leaves:
+        yield (
+            ("continual",),
+            f"'{charter.model.begins_with}' is no released bundle, so this section does nothing, unless a run goes on from one: "
+            "`charter run --continue BUNDLE`, or the bundle as model.base",
+        )
+    for at, text in enumerate(charter.limits):
+        if text.metric in CONTINUAL:
+            yield (
+                ("limits", at),
+                f"there is evidence for '{text}' only in a run that goes on from a bundle (`charter run --continue BUNDLE`); any other "
+                "is not released",
+            )
 
 
 def _balanced_twice(charter: Charter) -> list[tuple[Path_, str]]:

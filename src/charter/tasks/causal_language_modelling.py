@@ -12,12 +12,12 @@ from charter.data.batch import Batch, Examples
 from charter.data.pieces import Blocks, Cut, Pieces, run_on
 from charter.errors import ModelError
 from charter.models.forward import words_at
-from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel, surprise_of
+from charter.tasks.language_model import BYTES, SURPRISE, LanguageModel, Said
 from charter.tasks.scoring import divided
 from charter.tasks.task import Head, ScoreName, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 Integers = NDArray[np.int64]
 
@@ -87,14 +87,23 @@ class CausalLanguageModelling(LanguageModel):
             counts=pieces.lengths - 1,
         )
 
-    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, Tensor, Tensor]":
+    def ending(self, tokenizer: Any) -> Integers:
+        """The end-of-text token, which is foretold once a document."""
+        return np.asarray([_end_of_text(tokenizer)], dtype=np.int64)
+
+    def judged(self, examples: Examples) -> Iterator[Integers]:
+        """Of each sequence all tokens but the first."""
+        for ids in examples.ids:
+            yield ids[1:]
+
+    def said(self, model: "nn.Module", batch: Batch) -> Said:
         """Of all tokens of each sequence but the first."""
         ids, mask = batch.inputs["input_ids"], batch.inputs["attention_mask"].bool()
         where = mask.clone()
         where[:, :-1] &= mask[:, 1:]
         where[:, -1] = False
         truth = ids[:, 1:][where[:, :-1]]
-        return surprise_of(words_at(model, batch.inputs, where), truth, where, batch)
+        return Said(words_at(model, batch.inputs, where), truth, where)
 
     def scores(self, totals: NDArray[np.float64]) -> Mapping[ScoreName, NDArray[np.float64]]:
         """Perplexity, the share of tokens found, and bits per byte, which compare across tokenizers."""

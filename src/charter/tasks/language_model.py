@@ -1,6 +1,6 @@
 """Language models: what the tasks share that learn from texts without labels. Scores are of tokens, summed over documents."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from charter.data.batch import Batch, Examples
+from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import ROW, Columns
 from charter.data.pieces import Blocks, Cut, Frame, Pieces, documents_encoded, found_pieces, write_pieces
 from charter.errors import DataError
@@ -17,6 +17,7 @@ from charter.models.vocabulary import Words
 from charter.tasks.baselines import Baseline
 from charter.tasks.scoring import divided
 from charter.tasks.task import Outputs, ScoreName, Task
+from charter.tasks.unigram import Unigram
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,6 +28,15 @@ AT_ONCE = 32
 SURPRISE, TOKENS, RIGHT, BYTES = range(4)
 SHARED = 4
 """So many numbers every language model tells of a document; what one tells besides stands after them."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a model says where it is judged. truth: (positions,) the tokens there; where: (batch, length) true there."""
+
+    words: Words
+    truth: "Tensor"
+    where: "Tensor"
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class LanguageModel(Task):
     headline: ClassVar[str] = "token_accuracy"
     streams: ClassVar[bool] = True
     chosen_by_loss: ClassVar[bool] = True
+    quotients: ClassVar[tuple[str, ...]] = ("perplexity",)
     width: ClassVar[int] = SHARED
     """How many numbers it tells of a document."""
 
@@ -121,9 +132,31 @@ class LanguageModel(Task):
         others: pl.DataFrame,
         seed: int,
     ) -> Sequence[Baseline]:
-        """None: what is cheap depends on the tokens, which a task does not know."""
+        """None: what is cheap depends on the tokens, which a task does not know; `cheap` is told them."""
         del train, test, columns, others, seed
         return ()
+
+    def ending(self, tokenizer: Any) -> Integers:
+        """The special tokens after a document that are foretold as its own tokens are."""
+        del tokenizer
+        return np.zeros(0, dtype=np.int64)
+
+    def judged(self, examples: Examples) -> Iterator[Integers]:
+        """Of each sequence the tokens that a model is judged on."""
+        assert examples.hiding is not None
+        for place, ids in enumerate(examples.ids):
+            (targets,) = examples.hiding([ids], [place]).targets
+            yield targets[targets != IGNORED]
+
+    def cheap(self, unigram: Unigram, examples: Examples) -> list[NDArray[np.float32]]:
+        """The outputs of a unigram model on documents, as the model's own are: of the same judged tokens."""
+        assert examples.sizes is not None
+        nats, likeliest = unigram.nats, unigram.likeliest
+        sums = np.zeros((len(examples.ids), self.width), dtype=np.float64)
+        for row, truth in zip(sums, self.judged(examples), strict=True):
+            row[[SURPRISE, TOKENS, RIGHT]] = nats[truth].sum(), len(truth), (truth == likeliest).sum()
+        ends = np.cumsum(examples.sizes)
+        return [one.sum(axis=0).astype(np.float32) for one in np.split(sums, ends[:-1])]
 
     def mean_loss(self, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> float:
         """The mean surprise of a token, in nats."""
@@ -146,6 +179,11 @@ class LanguageModel(Task):
 
     def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
         """Of each sequence: the surprise of its targets in nats, how many there are, how many the model finds, and the rest."""
+        said = self.said(model, batch)
+        return surprise_of(said.words, said.truth, said.where, batch)
+
+    def said(self, model: "nn.Module", batch: Batch) -> "Said":
+        """What the model says where it is judged."""
         raise NotImplementedError
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":

@@ -11,12 +11,12 @@ from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import Columns
 from charter.data.pieces import Frame, Pieces
 from charter.models.forward import words_at
-from charter.tasks.language_model import LanguageModel, surprise_of
+from charter.tasks.language_model import LanguageModel, Said
 from charter.tasks.masking import WholeWords, masking_of
 from charter.tasks.task import Head, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 JUDGED_BY = 0
 """The seed of what is hidden of held-out documents: always the same tokens."""
@@ -94,12 +94,11 @@ class MaskedLanguageModelling(LanguageModel):
             "each time, and found from the rest of their piece"
         )
 
-    def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
+    def said(self, model: "nn.Module", batch: Batch) -> Said:
         """Of the hidden tokens of each sequence."""
         assert batch.targets is not None
         where = batch.targets != IGNORED
-        truth = batch.targets[where]
-        return surprise_of(words_at(model, batch.inputs, where), truth, where, batch)
+        return Said(words_at(model, batch.inputs, where), batch.targets[where], where)
 
     @property
     def options(self) -> Mapping[str, Any]:

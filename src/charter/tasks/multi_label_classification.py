@@ -14,6 +14,7 @@ from charter.data.columns import Columns, Form, SplitName
 from charter.errors import DataError
 from charter.tasks import baselines, classwise
 from charter.tasks.classification import MOST_CLASSES, check_texts, text_examples
+from charter.tasks.kept import EachLabel, OneClass
 from charter.tasks.scoring import divided, logit, sigmoid, yes_or_no
 from charter.tasks.task import Confidences, Head, HeldOut, Masked, Mistakes, Outputs, ScoreName, Task
 
@@ -57,6 +58,8 @@ class MultiLabelClassification(Task):
     thresholds: tuple[float, ...] = ()
     name: str = "multi_label_classification"
     headline: ClassVar[str] = "macro_f1"
+    extends: ClassVar[bool] = True
+    kept: ClassVar[OneClass] = EachLabel()
     averages: ClassVar[Mapping[str, str]] = {
         "macro_precision": "precision",
         "macro_recall": "recall",
@@ -105,6 +108,11 @@ class MultiLabelClassification(Task):
                 f"{MOST_CLASSES} are accepted. Labels in one text are told apart by the option separator"
             )
         return replace(self, labels=labels)
+
+    def extended(self, rows: pl.DataFrame, columns: Columns, earlier: Sequence[str]) -> Self:
+        """As `fit`, with the labels `earlier` first, as they are."""
+        found = self.fit(rows, columns).labels
+        return replace(self, labels=(*earlier, *(one for one in found if one not in earlier)))
 
     def examples(
         self,

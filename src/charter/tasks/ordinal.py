@@ -21,6 +21,7 @@ from charter.tasks.classification import (
     inverse_frequencies,
     text_examples,
 )
+from charter.tasks.kept import OneClass, Steps
 from charter.tasks.scoring import divided, logit, sigmoid
 from charter.tasks.task import Confidences, Head, Masked, Mistakes, Outputs, ScoreName, Task
 
@@ -58,6 +59,9 @@ class Ordinal(Task):
     order: tuple[str, ...] | None = None
     name: str = "ordinal"
     headline: ClassVar[str] = "quadratic_weighted_kappa"
+    extends: ClassVar[bool] = True
+    grows: ClassVar[bool] = False
+    kept: ClassVar[OneClass] = Steps()
     averages: ClassVar[Mapping[str, str]] = {
         "macro_precision": "precision",
         "macro_recall": "recall",
@@ -112,6 +116,24 @@ class Ordinal(Task):
                 "task regression predicts numbers"
             )
         return replace(self, labels=labels)
+
+    def extended(self, rows: pl.DataFrame, columns: Columns, earlier: Sequence[str]) -> Self:
+        """As `fit`, with the classes `earlier` in their order, whether there are rows of each or not.
+
+        Raises:
+            DataError: there are others: between two classes of a head that has learned no third can be put.
+        """
+        fitted = self.fit(rows, columns)
+        if not earlier:
+            return fitted
+        others = [one for one in fitted.labels if one not in earlier]
+        if others or (self.order is not None and self.order != tuple(earlier)):
+            raise DataError(
+                f"task ordinal: the earlier head has the classes {', '.join(earlier)} in this order, and here they are "
+                f"{', '.join(fitted.labels)}: no class can be put between those it has learned. Give rows of these classes, or "
+                "start from the bundle without its head (model: {head: replace}, no section continual)"
+            )
+        return replace(self, labels=tuple(earlier))
 
     def examples(
         self,

@@ -65,6 +65,7 @@ class QuestionAnswering(Task):
     threshold: float = 0.0
     fitted_scoring: Scoring = "squad"
     headline: ClassVar[str] = "answer_f1"
+    extends: ClassVar[bool] = True
 
     @property
     def form(self) -> Form:
@@ -98,6 +99,11 @@ class QuestionAnswering(Task):
         if self.scoring != "auto":
             found = "squad" if self.scoring == "squad" else "cmrc2018"
         return replace(self, unanswerable=bool((counts == 0).any()), fitted_scoring=found)
+
+    def extended(self, rows: pl.DataFrame, columns: Columns, earlier: Sequence[str]) -> Self:
+        """As `fit`: its head is the same for all data."""
+        del earlier
+        return self.fit(rows, columns)
 
     def examples(
         self,

@@ -52,6 +52,22 @@ def replaced_token_detection(
 
 
 @dataclass(frozen=True)
+class Doubted:
+    """filled: (hidden, vocabulary) the generator's logits. where, real: (batch, length) true at hidden tokens, and at all.
+
+    own, corrupt: (batch, length) the text's tokens, and what the model read. doubts: (real tokens,) the logit of each that it
+    was replaced.
+    """
+
+    filled: "Tensor"
+    where: "Tensor"
+    real: "Tensor"
+    own: "Tensor"
+    corrupt: "Tensor"
+    doubts: "Tensor"
+
+
+@dataclass(frozen=True)
 class ReplacedTokenDetection(LanguageModel):
     """A generator fills hidden tokens in by what it finds likely; the model tells of every token whether it is the text's own.
 
@@ -113,6 +129,13 @@ class ReplacedTokenDetection(LanguageModel):
         told = super().examples(rows, columns, tokenizer, max_length, with_targets=with_targets)
         return replace(told, hiding=self._masking(tokenizer, JUDGED_BY))
 
+    def reading(self, max_length: int) -> str:
+        """How documents are cut, and how much of them the generator is asked for."""
+        return (
+            f"documents are read in pieces of at most {max_length} tokens, of which the generator is asked for {self.probability:.0%}, "
+            "the same ones each time, and fills in the same ones"
+        )
+
     def _masking(self, tokenizer: Any, seed: int | None) -> Masking:
         masking = masking_of(tokenizer, probability=self.probability, whole_words=False, seed=seed)
         return replace(masking, always=True)
@@ -123,14 +146,10 @@ class ReplacedTokenDetection(LanguageModel):
         from torch.nn import functional as F
 
         assert batch.targets is not None
-        where, real = batch.targets != IGNORED, batch.inputs["attention_mask"].bool()
-        filled = logits_at(forward_of(model.generator), batch.inputs, where)
-        truth = batch.targets[where]
-        words = surprise_of(Words(filled), truth, where, batch)
-        ids = batch.inputs["input_ids"]
-        corrupt = ids.masked_scatter(where, self._drawn(filled, ids, model.training))
-        replaced = (corrupt != ids.masked_scatter(where, truth))[real]
-        doubts = logits_at(forward_of(model.discriminator), {**batch.inputs, "input_ids": corrupt}, real)
+        told = self.doubted(model, batch)
+        where, real, doubts = told.where, told.real, told.doubts
+        words = surprise_of(Words(told.filled), batch.targets[where], where, batch)
+        replaced = (told.corrupt != told.own)[real]
         nats = F.binary_cross_entropy_with_logits(doubts, replaced.to(doubts.dtype), reduction="none")
         of, said = real.nonzero()[:, 0], doubts > 0
 
@@ -140,6 +159,16 @@ class ReplacedTokenDetection(LanguageModel):
         caught, missed, accused = said & replaced, ~said & replaced, said & ~replaced
         kinds = torch.stack([caught, missed, accused]).detach()
         return *words, real.sum(dim=1), summed(nats), *map(summed, kinds)
+
+    def doubted(self, model: Any, batch: Batch) -> "Doubted":
+        """What the generator makes of the batch, and what the model says of that."""
+        assert batch.targets is not None
+        where, real = batch.targets != IGNORED, batch.inputs["attention_mask"].bool()
+        filled = logits_at(forward_of(model.generator), batch.inputs, where)
+        ids = batch.inputs["input_ids"]
+        corrupt = ids.masked_scatter(where, self._drawn(filled, ids, model.training))
+        doubts = logits_at(forward_of(model.discriminator), {**batch.inputs, "input_ids": corrupt}, real)
+        return Doubted(filled, where, real, ids.masked_scatter(where, batch.targets[where]), corrupt, doubts)
 
     @staticmethod
     def _drawn(filled: "Tensor", ids: "Tensor", learning: bool) -> "Tensor":

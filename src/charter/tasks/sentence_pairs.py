@@ -12,16 +12,17 @@ from pydantic import Field
 
 from charter.data.batch import IGNORED, Batch, Examples
 from charter.data.columns import ROW, Columns
-from charter.data.pairs import PairFrame, Pairing, Second
+from charter.data.pairs import FOLLOWS, PairFrame, Pairing, Second
 from charter.data.segments import found_segments, segments_of, write_segments
 from charter.errors import DataError
 from charter.models.forward import pairs_at
 from charter.models.vocabulary import Words
-from charter.tasks.language_model import SHARED, SURPRISE, TOKENS, LanguageModel, surprise_of
+from charter.tasks.language_model import SHARED, SURPRISE, TOKENS, LanguageModel, Said, surprise_of
 from charter.tasks.masked_language_modelling import JUDGED_BY
 from charter.tasks.masking import WholeWords, masking_of
 from charter.tasks.scoring import divided
 from charter.tasks.task import Head, Outputs, ScoreName, Task
+from charter.tasks.unigram import Unigram
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -113,6 +114,12 @@ class SentencePairs(LanguageModel):
             drawn, rows=rows[ROW].to_numpy(), sizes=np.diff(ends), counts=None, beside=None, anew=None
         )
 
+    def said(self, model: "nn.Module", batch: Batch) -> Said:
+        """Of the hidden tokens of each sequence."""
+        assert batch.targets is not None
+        where = batch.targets != IGNORED
+        return Said(pairs_at(model, batch.inputs, where).words, batch.targets[where], where)
+
     def surprise(self, model: "nn.Module", batch: Batch) -> "tuple[Tensor, ...]":
         """Of the hidden tokens of each sequence, and of its pair."""
         assert batch.targets is not None and batch.pairs is not None
@@ -127,6 +134,24 @@ class SentencePairs(LanguageModel):
             nats.index_copy(0, owner, pairs.nats),
             paired.long(),
             right.index_copy(0, owner, pairs.found.to(right.dtype)),
+        )
+
+    def cheap(self, unigram: Unigram, examples: Examples) -> list[NDArray[np.float32]]:
+        """As of hidden tokens alone; of pairs, of which half are as in the text, each is said to be so, with a probability of a half."""
+        assert examples.pairs is not None and examples.sizes is not None
+        told = super().cheap(unigram, examples)
+        ends = np.cumsum(examples.sizes)
+        for sums, pairs in zip(told, np.split(examples.pairs, ends[:-1]), strict=True):
+            paired = int((pairs != IGNORED).sum())
+            sums[PAIR_SURPRISE], sums[PAIRS] = paired * np.log(2), paired
+            sums[PAIRS_RIGHT] = (pairs == FOLLOWS).sum()
+        return told
+
+    def reading(self, max_length: int) -> str:
+        """How documents are cut, and how much of them is hidden."""
+        return (
+            f"documents are read in pieces of at most {max_length} tokens, each parted in two segments at a sentence's end, of which "
+            f"{self.probability:.0%} are hidden, and pairs and hidden tokens are the same each time"
         )
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":

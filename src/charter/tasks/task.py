@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from charter.data.batch import Batch, Examples
 from charter.data.columns import Columns, Form, SplitName
 from charter.tasks.baselines import Baseline
+from charter.tasks.kept import ONE_CLASS, OneClass
 from charter.tasks.objective import Objective
 from charter.tasks.scoring import softmax
 
@@ -151,6 +152,8 @@ class Task(Objective):
     """Scores over all classes that are the mean of a score of each: `macro_f1` of `f1`."""
     correlations: ClassVar[Mapping[str, str]] = {}
     """Scores that are no shares, and the score of classes whose uncertainty they can't be without: `mcc`, `recall`."""
+    quotients: ClassVar[tuple[str, ...]] = ()
+    """Scores that are told as a multiple of a baseline's, beside how much higher the headline is: perplexity."""
     reads_words: ClassVar[bool] = False
     """Whether it gives the tokenizer lists of words instead of texts."""
     chosen_by_loss: ClassVar[bool] = False
@@ -159,6 +162,10 @@ class Task(Objective):
     """Whether it learns from documents that are encoded into a file, by `encoded`, so that they may be more than memory holds."""
     extends: ClassVar[bool] = False
     """Whether a fitted head of this task can go on, with more classes where there are: `extended`."""
+    grows: ClassVar[bool] = True
+    """Whether classes can be added to a head that goes on."""
+    kept: ClassVar[OneClass] = ONE_CLASS
+    """What its answers are like, for what holds on to an earlier model's."""
     writes: ClassVar[bool] = False
     """Whether its model writes a text on, token by token."""
     fills: ClassVar[bool] = False

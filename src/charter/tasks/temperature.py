@@ -11,13 +11,18 @@ from charter.tasks.task import Confidences, Outputs, Task
 FEWEST_OF_EACH = 10
 """With fewer wrong (or right) decisions the likelihood has next to no minimum, and a temperature is noise."""
 COOLEST, HOTTEST = 0.05, 20.0
+NEAR = 0.01
+"""A temperature that differs less than this from an end of the range, in its logarithm, is that end."""
+AT_THE_END = (
+    "the likelihood is best at the end of the range that is searched, and may be better still beyond it"
+)
 
 
 @dataclass(frozen=True)
 class Temperature:
     """The fitted temperature, the mean negative log-likelihood (nats) before and after on the rows it was fitted on.
 
-    because: why it is 1.0 when nothing was fitted, else "".
+    because: why it is 1.0 when nothing was fitted, else "". doubt: what is to be said of a fitted one, `AT_THE_END` or "".
     """
 
     value: float
@@ -25,6 +30,7 @@ class Temperature:
     nll_before: float
     nll_after: float
     because: str = ""
+    doubt: str = ""
 
 
 def fit_temperature(task: Task, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Temperature:
@@ -46,16 +52,14 @@ def fit_temperature(task: Task, outputs: Outputs, rows: pl.DataFrame, columns: C
         method="bounded",
         options={"xatol": 1e-6},
     )
-    value = float(np.exp(best.x))
+    value, doubt = float(np.exp(best.x)), ""
+    for end in (COOLEST, HOTTEST):
+        if abs(np.log(value / end)) < NEAR:
+            value, doubt = end, AT_THE_END
     after = _nll(told, value)
-    if not COOLEST * 1.01 < value < HOTTEST / 1.01:
-        because = (
-            f"the likelihood is best at the end of the range, {value:.3g}: these rows say nothing certain"
-        )
-        return Temperature(1.0, decisions, before, before, because)
     if after >= before:
         return Temperature(1.0, decisions, before, before, "no temperature is better than 1")
-    return Temperature(value, decisions, before, after)
+    return Temperature(value, decisions, before, after, doubt=doubt)
 
 
 def _nll(told: Confidences, temperature: float) -> float:

@@ -49,6 +49,7 @@ class TokenClassification(Task):
         "macro_f1": "f1",
     }
     reads_words: ClassVar[bool] = True
+    extends: ClassVar[bool] = True
 
     @property
     def head(self) -> Head:
@@ -90,6 +91,11 @@ class TokenClassification(Task):
             raise DataError(f"task token_classification: column '{target}' holds no entity at all")
         types = sorted(found)
         return replace(self, labels=("O", *(f"{prefix}-{one}" for one in types for prefix in "BI")))
+
+    def extended(self, rows: pl.DataFrame, columns: Columns, earlier: Sequence[str]) -> Self:
+        """As `fit`, with the tags `earlier` first, as they are."""
+        found = self.fit(rows, columns).labels
+        return replace(self, labels=(*earlier, *(one for one in found if one not in earlier)))
 
     def examples(
         self,

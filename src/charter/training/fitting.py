@@ -1,7 +1,7 @@
 """Fit a model: drive the loop, evaluate on validation, keep the best, stop early, save and resume, log to TensorBoard."""
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from charter.spec.training import Training
 from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
+from charter.training.energy import Consumption, Energy, Meter, meter_of
 from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step
 from charter.training.optimizers import optimizers_of
@@ -66,6 +67,7 @@ class Fitted:
     validation_loss, validation_score, score} in order; at step 0 without train_loss; where rates differ by depth, losses
     with `rates`. best_step: the update whose weights
     are kept. seconds, processor_seconds: over all sessions, interruptions left out; the processor's are of this process alone.
+    energy: over all sessions, of this machine.
     """
 
     model: Any
@@ -76,6 +78,7 @@ class Fitted:
     processor_seconds: float
     parameters: int
     trainable_parameters: int
+    energy: Energy
 
 
 @dataclass
@@ -93,6 +96,7 @@ class _Progress:
     loss_count: int = 0
     since_evaluation: list[float] = field(default_factory=lambda: [0.0, 0.0])
     stopped: bool = False
+    energy: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, step: Step) -> None:
@@ -157,6 +161,7 @@ def fit(
         learned = _Learned(objective or task, examples, layerwise)
         learned.objective.begin(model, seed=settings.seed)
         session = _Session(model, task, learned, validation, settings, per_epoch, work, logs, interrupt)
+        session.energy = Consumption(meter_of(_gpus(world)))
         session.resume(on_note)
         try:
             session.evaluate_when_due()  # one that was stopped between an update and its evaluation goes on with that
@@ -229,6 +234,7 @@ class _Session:
         self.began = self.saved_at = time.monotonic()
         self.began_computing = time.process_time()
         self.told, self.saving = 0, 0.0
+        self.energy = Consumption(Meter([], ()))
         self.shards: Shards | None = None
 
     def resume(self, on_note: Callable[[str], None] | None) -> None:
@@ -239,6 +245,7 @@ class _Session:
         load_learned(self.model, saved.weights)
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress, self.best = _Progress(**saved.facts), saved.best
+        self.energy.go_on(self.progress.energy)
         self.began = time.monotonic() - self.progress.seconds
         self.began_computing = time.process_time() - self.progress.processor_seconds
         if on_note is not None and self.progress.step < self.steps and not self.progress.stopped:
@@ -273,6 +280,7 @@ class _Session:
         began = time.monotonic()
         self.progress.seconds = began - self.began
         self.progress.processor_seconds = time.process_time() - self.began_computing
+        self.progress.energy = self.energy.facts()
         with self.whole(moments=True):
             save_checkpoint(self.work, self.model, self.optimizer, self.best, vars(self.progress).copy())
         self.saved_at = time.monotonic()
@@ -287,6 +295,7 @@ class _Session:
     def add(self, step: Step) -> None:
         """Put an update on record."""
         self.progress.add(step)
+        self.energy.note()
         if step.step % max(self.steps // LOGGED_POINTS, 1) == 0 or step.step == self.steps:
             _log_loss(self.progress, step, self.writer)
 
@@ -335,7 +344,18 @@ class _Session:
             processor_seconds=time.process_time() - self.began_computing,
             parameters=sum(one.numel() for one in parameters),
             trainable_parameters=sum(one.numel() for one in parameters if one.requires_grad),
+            energy=self.energy.told(),
         )
+
+
+def _gpus(world: World) -> Sequence[int]:
+    """The GPUs of this machine that compute: this process's own, or where others share the work each that it sees."""
+    import torch
+
+    device = pick_device()
+    if device.type != "cuda":
+        return ()
+    return (device.index or 0,) if world.size == 1 else range(torch.cuda.device_count())
 
 
 def _check_finite(model: "nn.Module") -> None:

@@ -14,6 +14,7 @@ from charter.data.batch import Batch, Examples
 from charter.errors import ModelError
 from charter.models.forward import forward_of
 from charter.models.inference import on_device, predict_outputs
+from charter.tasks.kept import ONE_CLASS, OneClass
 from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 
@@ -182,7 +183,7 @@ class WithoutForgetting(Retention):
             aside = place.with_name(f"{ANSWERS}.tmp.npy")
             np.save(aside, answers, allow_pickle=False)
             aside.replace(place)  # whole or not at all: a resumed fit reads it
-        return Distilled(objective.name, objective, self.temperature, self.weight, answers)
+        return Distilled(objective.name, objective, self.temperature, self.weight, answers, earlier.task.kept)
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,7 @@ class Distilled(Objective):
     temperature: float
     weight: float
     answers: NDArray[np.float32] = field(repr=False)
+    kept: OneClass = ONE_CLASS
 
     def loss(self, model: "nn.Module", batch: Batch, class_weights: "Tensor | None" = None) -> "Tensor":
         """Each example's loss plus weight times the divergence of its answers from the earlier ones (equations 2 and 3).
@@ -201,19 +203,12 @@ class Distilled(Objective):
         It is the paper's cross-entropy less the entropy of the earlier answers, which no update changes.
         """
         import torch
-        from torch.nn import functional as F
 
         heard = _Heard(model)
         losses = self.inner.loss(heard, batch, class_weights)  # type: ignore[arg-type]
         theirs = torch.from_numpy(self.answers[batch.index.numpy()]).to(losses.device)
-        ours = heard.said.logits.float()[:, : theirs.shape[1]]
-        moved = F.kl_div(
-            F.log_softmax(ours / self.temperature, dim=1),
-            F.log_softmax(theirs / self.temperature, dim=1),
-            reduction="none",
-            log_target=True,
-        )
-        return losses + self.weight * moved.sum(dim=1)
+        moved = self.kept.moved(heard.said.logits.float(), theirs, self.temperature)
+        return losses + self.weight * moved
 
     def balance(self, examples: Examples) -> NDArray[np.float32] | None:
         """As the objective."""
@@ -236,12 +231,14 @@ class _Heard:
         return self.said
 
 
-def diagonal_fisher(model: Any, examples: Examples, seed: int) -> "dict[str, Tensor]":
+def diagonal_fisher(
+    model: Any, examples: Examples, seed: int, kept: OneClass = ONE_CLASS
+) -> "dict[str, Tensor]":
     """The diagonal of the Fisher information of a classifier's weights, by parameter, in squared nats.
 
     It is the mean over the examples of (d log p(y | x) / d theta)^2 with y drawn from the model's own answer (Kirkpatrick et al.
     2017, section 2): the true Fisher information, not the empirical one of the true classes (Kunstner et al. 2019). No example is read for
-    its label.
+    its label. kept: what the model's answers are like.
     """
     import torch
 
@@ -253,10 +250,8 @@ def diagonal_fisher(model: Any, examples: Examples, seed: int) -> "dict[str, Ten
     found = {name: torch.zeros_like(one) for name, one in learning.items()}
     for at in range(len(examples)):
         batch = on_device(examples.batch(np.asarray([at], dtype=np.int64)), device)
-        likely = torch.log_softmax(forward(**batch.inputs).logits[0].float(), dim=0)
-        shares = likely.detach().exp().double().cpu().numpy()
-        drawn = int(rng.choice(len(shares), p=shares / shares.sum()))
-        slopes = torch.autograd.grad(likely[drawn], list(learning.values()), allow_unused=True)
+        likely = kept.drawn(forward(**batch.inputs).logits[0].float(), rng)
+        slopes = torch.autograd.grad(likely, list(learning.values()), allow_unused=True)
         for name, slope in zip(learning, slopes, strict=True):
             if slope is not None:
                 found[name] += slope.detach() ** 2

@@ -11,13 +11,15 @@ from charter.runs.findings import Finding
 from charter.spec.metrics import CONTINUAL, EARLIER_TASK
 
 AREA = "continual"
+LEARNED, PRETRAINED = "learned from by an earlier model", "pre-trained on by an earlier model"
+"""The kinds of leakage that come from earlier models' data, as `pipeline.overlaps` writes them."""
 
 
 def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
     """The section, where the model goes on from an earlier one, or leaves something to later ones."""
     found = [one for one in findings_of(record) if one.area == AREA]
     left = left_of(record)
-    if not found and not left:
+    if not found and not left and not begins(record):
         return
     parts: list[Any] = [Facts([*_facts(record, found, say), *_left(left, say)])]
     judged = record.charter.continual is not None
@@ -27,17 +29,30 @@ def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
             *_tasks(found, say),
             *parts,
         ]
-    title = "continual_left" if not found else "continual" if judged else "continual_known"
+    title = "continual_left" if left and not found else "continual" if judged else "continual_known"
     yield Section("continual", say(title), parts)
 
 
 def doubts_of(record: Record, say: Wording) -> Iterator[str]:
     """What keeps it from being certain that the test rows were not learned from, a sentence each."""
-    known = first(findings_of(record), AREA, "rows_known")
-    if known is not None and known.value is None:
-        yield say("known_untold", because=say.said(known.because))
+    found = findings_of(record)
+    for metric, key in (("rows_known", "known_untold"), ("texts_known", "known_texts_untold")):
+        one = first(found, AREA, metric)
+        if one is not None and one.value is None:
+            yield say(key, because=say.said(one.because))
+    for kind, key in ((LEARNED, "known_given"), (PRETRAINED, "known_texts")):
+        one = first(found, "data", "leakage", kind=kind, split="test")
+        if one is not None and one.value:
+            yield say(key, count=say.count(one.value), all=say.count(one.n or 0))
+    if begins(record) and not left_of(record):
+        yield say("continual_first")
     if (record.provenance.get("teacher") or {}).get("may_have_read_test_rows"):
         yield say("known_teacher")
+
+
+def begins(record: Record) -> bool:
+    """Whether the charter has the section `continual` and the model nothing to go on from: the first of a chain, or a mistake."""
+    return record.charter.continual is not None and not record.provenance.get("ancestors")
 
 
 def left_of(record: Record) -> Mapping[str, Any]:
@@ -80,17 +95,21 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     if forward is not None:
         yield say.metric("forward_transfer"), _value(forward, say)
     asked = record.charter.continual
+    if begins(record):
+        yield say("continual_kept"), Cell(say("continual_kept_first"))
     if found and asked is not None:
         again = first(found, AREA, "rows_replayed")
         nothing = "continual_kept_replay" if again is not None and again.value else "continual_kept_none"
         key = nothing if asked.keep is None else f"continual_kept_{asked.keep.use}"
         name = asked.keep.use if asked.keep is not None else ""
         yield say("continual_kept"), Cell(say(key) if say.has(key) else name)
-    for metric in ("rows_replayed", "rows_kept_apart", "rows_known"):
-        one = first(found, AREA, metric)
-        if one is not None:
+    semicolon = "；" if say.language == "zh" else "; "
+    for metric in ("rows_replayed", "rows_kept_apart", "rows_not_judged", "rows_known", "texts_known"):
+        for one in (one for one in found if one.metric == metric):
             told = say("continual_unknown") if one.value is None else say.count(one.value)
-            yield say.metric(metric), Cell(told, say.said(one.because or one.method))
+            where = say.slice(one.slice)
+            note = say.said(one.because or one.method)
+            yield say.metric(metric), Cell(told, f"{where}{semicolon}{note}" if where else note)
 
 
 def _left(left: Mapping[str, Any], say: Wording) -> Iterator[tuple[str, Cell]]:

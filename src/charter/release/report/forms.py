@@ -6,7 +6,7 @@ from charter.release.judge import EXPORT, Verdict
 from charter.release.record import Record
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.wording import Wording, interval, number
-from charter.release.selection import first, headline
+from charter.release.selection import first, foremost
 from charter.runs.findings import Finding
 
 ALWAYS = ("format_agreement", "latency", "size")
@@ -53,7 +53,7 @@ def forms_table(record: Record, say: Wording, *, short: bool = False) -> Table |
 
 def _metrics(record: Record) -> list[str]:
     calibrated = first(record.findings, "calibration", BESIDE) is not None
-    return [headline(record), *([BESIDE] if calibrated else []), *ALWAYS]
+    return [foremost(record), *([BESIDE] if calibrated else []), *ALWAYS]
 
 
 def _cell(one: Finding | None, say: Wording) -> Cell:

@@ -379,6 +379,13 @@ METRICS: Mapping[str, Metric] = {
         "在同样的行、同样的重抽样中，模型的主要得分减去基线的得分。",
         share=False,
     ),
+    "perplexity_over_baseline": Metric(
+        "Perplexity over the baseline's",
+        "困惑度与基线之比",
+        "The model's perplexity over that of a cheap model, on the same tokens and in the same resamples; below 1 is better.",
+        "在相同的词元、同样的重抽样中，模型的困惑度除以便宜模型的困惑度；小于 1 为更好。",
+        share=False,
+    ),
     "format_agreement": Metric(
         "Agreement",
         "一致率",
@@ -430,6 +437,20 @@ METRICS: Mapping[str, Metric] = {
         "舍去的行",
         "Rows not learned from, since they are like rows that an earlier task is judged on.",
         "因与先前任务的评判行相似而未用于学习的行。",
+        share=False,
+    ),
+    "rows_not_judged": Metric(
+        "Earlier test rows left out",
+        "舍去的先前测试行",
+        "Test rows of an earlier task that are not judged on any more, since given rows like them were learned from.",
+        "因给定部分中的相似行已被学习，而不再用于评判的先前任务的测试行。",
+        share=False,
+    ),
+    "texts_known": Metric(
+        "Test rows in texts of pre-training",
+        "预训练文本中的测试行",
+        "Test rows that stand in texts which an earlier model was pre-trained on, without their labels.",
+        "出现在先前模型预训练所用文本中的测试行（不含标签）。",
         share=False,
     ),
     "rows_known": Metric(

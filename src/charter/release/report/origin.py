@@ -104,11 +104,21 @@ def batch_said(learning: Learning, say: Wording) -> str:
 
 
 def cost_said(told: Mapping[str, Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
-    """What learning took: time of the clock and of the processor. Energy is not measured, and not guessed."""
+    """What learning took: time of the clock and of the processor, and energy where it was measured; it is never guessed."""
     wall, processor = (told.get(name) for name in ("seconds", "processor_seconds"))
     if wall is not None and processor is not None:
         said = say("cost_said", processor=say.duration(processor.value or 0.0))
         yield say("cost"), Cell(said, say("cost_of", wall=say.duration(wall.value or 0.0)))
+    energy = told.get("energy_joules")
+    if energy is None:
+        return
+    if energy.value is None:
+        yield (
+            say("energy"),
+            Cell(say("not_measured"), say.said(energy.because.removeprefix("not measured: "))),
+        )
+    else:
+        yield say("energy"), Cell(say.energy(energy.value), say.said(energy.method))
 
 
 def _read(record: Record, told: Mapping[str, Finding], say: Wording) -> Iterator[tuple[str, Cell]]:

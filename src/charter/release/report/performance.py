@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.beside import compares, gain_said, is_multiple, metric_of
 from charter.release.report.parts import Cell, Figure, Fold, Heading, Misjudged, Pair, Section, Table, Text
-from charter.release.report.view import confidence
-from charter.release.report.wording import Wording, interval, number
+from charter.release.report.wording import Wording, confidence, interval, number
 from charter.release.selection import (
     findings_of,
     first,
@@ -231,9 +231,10 @@ def _baselines(record: Record, found: Sequence[Finding], say: Wording) -> Iterat
             because = say.said(one.because.removeprefix("insufficient evidence: "))
             said = say("no_baseline_of", baseline=name, because=because)
             parts.append(Text(said[:1].upper() + said[1:]))
-        elif one.metric == "headline_gain" and one.value is not None:
-            gain = f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
-            parts.append(Text(say("gain", baseline=name, metric=say.metric(headline(record)), gain=gain)))
+        elif compares(one):
+            metric = say.metric(metric_of(one, headline(record)))
+            key = "over" if is_multiple(one) else "gain"
+            parts.append(Text(say(key, baseline=name, metric=metric, gain=gain_said(one, say))))
     metrics = [
         one.metric for one in main_scores(record) if any(other.metric == one.metric for other in beside)
     ]

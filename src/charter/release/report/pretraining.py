@@ -1,10 +1,12 @@
 """The section on pre-training: what the base learned from texts without labels, before it learned the task. Pure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.beside import gain_said
 from charter.release.report.origin import batch_said, cost_said
 from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Section, Table
 from charter.release.report.wording import Wording, interval, number
@@ -29,6 +31,18 @@ JUDGED = (
 """What is told of held-out texts, as far as it was measured."""
 
 
+MOST_TOLD = 2
+"""So many scores on held-out texts are told in the terminal; the page tells all."""
+
+
+@dataclass(frozen=True)
+class PretrainingLines:
+    """What the terminal shows of pre-training. rows: what, its value, a note."""
+
+    title: str
+    rows: tuple[tuple[str, str, str], ...]
+
+
 def pretraining_sections(record: Record, say: Wording) -> Iterator[Section]:
     """The section, where the base was pre-trained or its tokenizer learned."""
     found = [one for one in record.findings if one.area == AREA]
@@ -36,6 +50,25 @@ def pretraining_sections(record: Record, say: Wording) -> Iterator[Section]:
         return
     parts = [*_curves(found, say), Facts(list(_facts(record, found, say))), *_tokenizers(found, say)]
     yield Section("pretraining", say(_title(record)), parts)
+
+
+def pretraining_lines(record: Record, say: Wording) -> PretrainingLines | None:
+    """The section in a few lines, for the terminal: what was learned, how much was read, how well; what the tokenizer makes of it."""
+    found = [one for one in record.findings if one.area == AREA]
+    if not found:
+        return None
+    asked = record.charter.pretraining
+    rows = [(name, cell.text, cell.note) for name, cell in _objective(record, say)]
+    if asked is not None:
+        rows = [(name, text, say("epochs_said", count=asked.epochs)) for name, text, _ in rows]
+    told = [*_tokens(found, say), *[*_judged(found, say)][:MOST_TOLD], *_before(found, say)]
+    rows += [(name, cell.text, cell.note) for name, cell in told]
+    characters, unknown = (first(found, AREA, name) for name in ("characters_per_token", "unknown_tokens"))
+    if characters is not None and characters.value is not None:
+        lost = "" if unknown is None else f"{say('unknown')}: {say.share(unknown.value or 0.0)}"
+        value = f"{say.metric('characters_per_token')}: {characters.value:.2f}"
+        rows.append((say("tokenizer"), value, lost))
+    return PretrainingLines(say(_title(record)), tuple(rows))
 
 
 def _title(record: Record) -> str:
@@ -47,9 +80,7 @@ def _title(record: Record) -> str:
 
 def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
     asked = record.charter.pretraining
-    if asked is not None:
-        kind = f"objective_{asked.objective.use}"
-        yield say("objective"), Cell(say(kind) if say.has(kind) else asked.objective.use)
+    yield from _objective(record, say)
     new = record.charter.model.architecture
     began = record.charter.model.begins_with if new is None else say("new_model", kind=new.use)
     yield say("begins_with"), Cell(began, kind="own" if new is None else "")
@@ -65,13 +96,7 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     apart = first(found, AREA, "texts_kept_apart", of="texts")
     if apart is not None and apart.value:
         yield say("texts_apart"), Cell(say("texts_apart_said", count=say.count(apart.value)))
-    tokens = first(found, AREA, "tokens")
-    if tokens is not None and tokens.value is not None:
-        speed = first(found, AREA, "tokens_per_second")
-        said = (
-            "" if speed is None or speed.value is None else say("tokens_speed", speed=say.count(speed.value))
-        )
-        yield say("tokens"), Cell(say.count(tokens.value), said)
+    yield from _tokens(found, say)
     yield from cost_said({one.metric: one for one in found if not one.slice}, say)
     if asked is not None:
         schedule = say(f"schedule_{asked.schedule}")
@@ -85,22 +110,49 @@ def _facts(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[t
     judged = "" if asked is None else f"judged_by_{asked.objective.use}"
     if say.has(judged):
         yield say("judged_by"), Cell(say(judged))
+    yield from _judged(found, say)
+    yield from _before(found, say)
+
+
+def _objective(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
+    asked = record.charter.pretraining
+    if asked is not None:
+        kind = f"objective_{asked.objective.use}"
+        yield say("objective"), Cell(say(kind) if say.has(kind) else asked.objective.use)
+
+
+def _tokens(found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    tokens = first(found, AREA, "tokens")
+    if tokens is not None and tokens.value is not None:
+        speed = first(found, AREA, "tokens_per_second")
+        said = (
+            "" if speed is None or speed.value is None else say("tokens_speed", speed=say.count(speed.value))
+        )
+        yield say("tokens"), Cell(say.count(tokens.value), said)
+
+
+def _judged(found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
+    """The scores on held-out texts."""
     for metric in JUDGED:
         one = first(found, AREA, metric)
         if one is not None:
             value = say.missing(one) if one.value is None else number(one.value)
             yield say("on_held_out", metric=say.metric(metric)), Cell(value, interval(one))
-    yield from _before(found, say)
 
 
 def _before(found: Sequence[Finding], say: Wording) -> Iterator[tuple[str, Cell]]:
-    """The perplexity of the base as it was, and how much pre-training changed it; or why that was not measured."""
+    """The perplexity of the base as it was, or why that was not measured, and of token frequencies; how much pre-training changed it."""
     before = first(found, AREA, "perplexity", base="before")
     if before is not None:
         told = Cell(say("not_measured"), say.said(before.because))
         if before.value is not None:
             told = Cell(number(before.value), interval(before))
         yield say("perplexity_before"), told
+    for one in found:
+        if one.metric == "perplexity" and "baseline" in one.slice and one.value is not None:
+            beside = first(found, AREA, "perplexity_over_baseline", **one.slice)
+            note = "" if beside is None else say("over_short", times=gain_said(beside, say))
+            yield say("perplexity_of", name=say.name(one.slice["baseline"])), Cell(number(one.value), note)
     ratio = first(found, AREA, "perplexity_ratio")
     if ratio is not None:
         value = say.missing(ratio) if ratio.value is None else number(ratio.value)

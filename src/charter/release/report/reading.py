@@ -18,7 +18,12 @@ def reading_sections(record: Record, say: Wording) -> Iterator[Section]:
     parts: list[object] = [Text(say("reading_rule", seed=told["seed"]), soft=True)]
     parts += [
         table(told[name], say)
-        for name, table in (("filled", _filled), ("written", _written), ("alike", _alike))
+        for name, table in (
+            ("filled", _filled),
+            ("doubted", _doubted),
+            ("written", _written),
+            ("alike", _alike),
+        )
         if told.get(name)
     ]
     yield Section("reading", say("reading"), parts)
@@ -34,6 +39,20 @@ def _filled(items: Any, say: Wording) -> Table:
         text = f"{one['before']}{HIDDEN}{one['after']}"
         rows.append([Cell(text, kind="own"), Cell(one["hidden"], kind="own"), Cell(guesses, kind="own")])
     return Table(say("reading_filled"), headings, rows, stacked=True, title=say("reading_filled"))
+
+
+def _doubted(items: Any, say: Wording) -> Table:
+    headings = [Heading(say(key)) for key in ("reading_read", "reading_replaced", "reading_accused")]
+    rows = []
+    for one in items:
+        replaced = [
+            f"“{each['own']}” → “{each['instead']}” {_probability(each['probability'])}"
+            for each in one["replaced"]
+        ]
+        accused = [f"“{each['token']}” {_probability(each['probability'])}" for each in one["accused"]]
+        cells = (one["text"], " · ".join(replaced) or say("dash"), " · ".join(accused) or say("dash"))
+        rows.append([Cell(text, kind="own") for text in cells])
+    return Table(say("reading_doubted"), headings, rows, stacked=True, title=say("reading_doubted"))
 
 
 def _probability(value: float) -> str:

@@ -11,6 +11,8 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("similar text", "相似文本"),
     ("text inside of a longer one", "包含在更长文本中的文本"),
     ("same subject", "同一人"),
+    ("learned from by an earlier model", "先前的模型学过"),
+    ("pre-trained on by an earlier model", "先前的模型预训练用过"),
     ("before", "之前"),
     ("after", "之后"),
     ("minimum", "最短"),
@@ -21,6 +23,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("majority", "多数类"),
     ("random_order", "随机排序"),
     ("bm25", "BM25"),
+    ("unigram", "一元模型（训练文本的词元频率）"),
     ("tfidf_cosine", "TF-IDF 余弦相似度"),
     (
         "{n#} test pairs are too many to score every text for every query; at most {most#}",
@@ -154,8 +157,39 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("'{name}' has learned from rows like its test rows", "“{name}”学过与其测试行相似的行"),
     ("it has no test rows", "没有测试行"),
     (
-        "the answers of '{name}' to its own test rows are not in this run store",
-        "“{name}”对其自身测试行的回答不在此运行存储中",
+        "the answers of '{name}' to its own test rows are not in this run store, and its bundle is not at hand",
+        "“{name}”对其自身测试行的回答不在此运行存储中，其发布包也不在手边",
+    ),
+    (
+        "the rows of {name} are not in this run store, and its bundle, which holds its charter, is not at hand",
+        "{name} 的数据行不在此运行存储中，含有其章程的发布包也不在手边",
+    ),
+    (
+        "earlier test rows not judged on any more, equal or similar (at least {s#}) to a row of a given part that is learned from",
+        "不再用于评判的先前测试行：与给定部分中用于学习的行相同或相似（不低于 {s}）",
+    ),
+    (
+        "rows of the given split, which stay, equal or similar (at least {s#}) to a row that was learned from before",
+        "给定划分中保留的行：与先前学过的行相同或相似（不低于 {s}）",
+    ),
+    (
+        "rows of the split, which stay, equal or similar (at least {s#}) to a text that an earlier model was pre-trained on, or inside "
+        "of one",
+        "该部分中保留的行：与先前模型预训练所用的文本相同或相似（不低于 {s}），或包含在其中",
+    ),
+    (
+        "the texts that '{name}' was pre-trained on are not in this run store",
+        "“{name}”预训练所用的文本不在此运行存储中",
+    ),
+    (
+        "whether an earlier model was pre-trained on some of the test rows is not known: {why!}",
+        "先前的模型是否用其中一些测试行做过预训练不得而知：{why}",
+    ),
+    (
+        "the section continual has no earlier model to go on from: '{base}' is no released bundle, so this is a run like any other; "
+        "`charter run --continue BUNDLE` goes on from one",
+        "continual 一节没有可延续的先前模型：“{base}”不是发布包，因此这是一次普通的运行；"
+        "用 `charter run --continue BUNDLE` 从一个发布包继续",
     ),
     ("reservoir sample of earlier training rows", "先前训练行的蓄水池抽样"),
     (

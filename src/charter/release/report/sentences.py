@@ -85,7 +85,37 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "该基座无法改为读取文本各词元的平均，因此只能按输出头所读的向量比较文本，效果较差；"
         "BERT、RoBERTa、ELECTRA、DistilBERT 与 ModernBERT 可以",
     ),
+    # energy
+    ("this machine shows no energy counter", "这台机器没有可读的能耗计数器"),
+    (
+        "this machine's energy counters can be read by its administrator only",
+        "这台机器的能耗计数器只有管理员可以读取",
+    ),
+    (
+        "the GPU's counter is read by nvidia-ml-py, which is not installed: {command}",
+        "读取 GPU 计数器需要 nvidia-ml-py，而它没有安装：{command}",
+    ),
+    ("the GPU has no energy counter that NVML could read", "该 GPU 没有 NVML 可读的能耗计数器"),
+    (
+        "it was learned in parts, and not each of them was measured by the same counters",
+        "学习分几次完成，而各次并非由相同的计数器测量",
+    ),
+    ("not measured: {why!}", "未测量：{why}"),
+    ("counted by {sources!}", "由 {sources} 计数"),
+    ("NVML, NVIDIA GPUs", "NVML（NVIDIA GPU）"),
+    ("RAPL, processor packages and their memory", "RAPL（处理器及其内存）"),
+    (
+        "NVML, NVIDIA GPUs and RAPL, processor packages and their memory",
+        "NVML（NVIDIA GPU）与 RAPL（处理器及其内存）",
+    ),
+    ("whatever else they computed is in it", "其间的其他计算也包含在内"),
     # language models
+    (
+        "{n#} rows are of the calibration split, and task {task} has nothing to calibrate: they stay aside, and no score or choice is "
+        "made by them",
+        "有 {n} 行属于校准部分，而任务 {task} 没有可校准的内容：它们留在一旁，不用于任何得分或选择",
+    ),
+    ("without data.split.calibration they are learned from", "去掉 data.split.calibration，它们便用于学习"),
     (
         "documents are read in pieces of at most {n#} tokens, and each token is foretold from those before it in its piece "
         "alone",
@@ -95,6 +125,16 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "documents are read in pieces of at most {n#} tokens, of which {share} are hidden, the same ones each time, and found from "
         "the rest of their piece",
         "文档按最多 {n} 个词元分段读取，其中 {share} 被遮盖（每次遮盖相同的词元），由同一段的其余部分还原",
+    ),
+    (
+        "documents are read in pieces of at most {n#} tokens, each parted in two segments at a sentence's end, of which {share} are "
+        "hidden, and pairs and hidden tokens are the same each time",
+        "文档按最多 {n} 个词元分段读取，每段在句末分为两部分，其中 {share} 的词元被遮盖；每次的句对与遮盖的词元都相同",
+    ),
+    (
+        "documents are read in pieces of at most {n#} tokens, of which the generator is asked for {share}, the same ones each time, "
+        "and fills in the same ones",
+        "文档按最多 {n} 个词元分段读取，其中 {share} 由生成器填写，每次位置相同、填写的词元也相同",
     ),
     (
         "perplexity after pre-training over that before, on the same tokens",
@@ -161,8 +201,8 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "正确的判断 {right} 个、错误的 {wrong} 个，两者至少各需 {least} 个",
     ),
     (
-        "the likelihood is best at the end of the range, {value#}: these rows say nothing certain",
-        "似然在取值范围的端点 {value} 处最大：这些行说明不了什么",
+        "the likelihood is best at the end of the range that is searched, and may be better still beyond it",
+        "似然在搜索范围的端点处最大，范围之外可能还会更好",
     ),
     ("no temperature is better than 1", "没有比 1 更好的温度"),
     (
@@ -210,6 +250,11 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("Wilson score interval", "Wilson 得分区间"),
     ("paired {rest!}", "配对的{rest}"),
     ("{metric} of the model minus {other} of the baseline", "模型的 {metric} 减去基线的 {other}"),
+    (
+        "share of judged tokens where the likeliest token is that of the first format",
+        "在所评判的词元中，最可能的词元与首个格式相同者所占的比例",
+    ),
+    ("{metric} of the model over {other} of the baseline", "模型的 {metric} 除以基线的 {other}"),
     (
         "{n#} bins of equal numbers of decisions, bias taken off by the bootstrap",
         "{n} 个判断数相等的区段，以自助法去偏",
@@ -358,23 +403,27 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
 _HOLE = re.compile(r"\{(\w+)([#!]?)\}")
 
 
-def translated(text: str) -> str | None:
+Catalogue = tuple[tuple[str, str], ...]
+"""Templates in English, each with its Chinese."""
+
+
+def translated(text: str, catalogue: Catalogue = CATALOGUE) -> str | None:
     """A sentence of the evidence in Chinese, or None where the catalogue has no template for it."""
-    whole = _looked_up(text)
+    whole = _looked_up(text, catalogue)
     if whole is not None or "; " not in text:
         return whole
-    parts = [_looked_up(part) for part in text.split("; ")]
+    parts = [_looked_up(part, catalogue) for part in text.split("; ")]
     return None if None in parts else "；".join(str(part) for part in parts)
 
 
-def _looked_up(text: str) -> str | None:
-    for pattern, chinese, holes in _compiled():
+def _looked_up(text: str, catalogue: Catalogue) -> str | None:
+    for pattern, chinese, holes in _compiled(catalogue):
         match = pattern.fullmatch(text)
         if match is None:
             continue
         values = {}
         for name, kind in holes:
-            value = translated(match[name]) if kind == "!" else match[name]
+            value = translated(match[name], catalogue) if kind == "!" else match[name]
             if value is None:
                 break
             values[name] = value
@@ -384,9 +433,9 @@ def _looked_up(text: str) -> str | None:
 
 
 @cache
-def _compiled() -> tuple[tuple[re.Pattern[str], str, tuple[tuple[str, str], ...]], ...]:
+def _compiled(catalogue: Catalogue) -> tuple[tuple[re.Pattern[str], str, tuple[tuple[str, str], ...]], ...]:
     found = []
-    for english, chinese in CATALOGUE:
+    for english, chinese in catalogue:
         holes = tuple((match[1], match[2]) for match in _HOLE.finditer(english))
         pattern, end = "", 0
         for match in _HOLE.finditer(english):

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from charter.release.judge import Outcome, Verdict, worst_by_limit
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.beside import beats, compares, gain_said, is_multiple, metric_of
 from charter.release.report.continual import doubts_of
 from charter.release.report.forms import forms_table
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
+from charter.release.report.pretraining import PretrainingLines, pretraining_lines
 from charter.release.report.trials import tried_line
-from charter.release.report.wording import Wording, interval, number, read_limit
+from charter.release.report.wording import Wording, confidence, interval, number, read_limit
 from charter.release.report.words import Language
-from charter.release.selection import findings_of, first, headline, main_scores
+from charter.release.selection import findings_of, first, foremost, headline, main_scores
 from charter.runs.findings import Finding
 from charter.spec.metrics import TRIVIAL
 
@@ -62,6 +64,7 @@ class Summary:
     limits: Block
     scores: Block
     formats: Block | None = None
+    pretraining: PretrainingLines | None = None
 
 
 def opening(record: Record, say: Wording) -> Opening:
@@ -125,10 +128,9 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
             continue
         if one.value is None and one.metric == headline(record):
             lines.append(say("no_baseline", because=say.said(one.because)))
-        elif one.metric == "headline_gain" and one.value is not None:
-            key, gain = beats(one), f"{number(one.value, signed=True)} ({interval(one, signed=True)})"
-            name = say.name(one.slice["baseline"])
-            lines.append(say(key, baseline=name, metric=say.metric(headline(record)), gain=gain))
+        elif compares(one):
+            name, metric = say.name(one.slice["baseline"]), say.metric(metric_of(one, headline(record)))
+            lines.append(say(beats(one), baseline=name, metric=metric, gain=gain_said(one, say)))
     return (*lines, *_formats_to_leave_out(record, say), *tried_line(record, say), _judged(record, say))
 
 
@@ -140,13 +142,6 @@ def _formats_to_leave_out(record: Record, say: Wording) -> list[str]:
         return []
     comma = "、" if say.language == "zh" else ", "
     return [say("formats_to_leave_out", formats=comma.join(bad))]
-
-
-def beats(gain: Finding) -> str:
-    """Whether a gain over a baseline is proven: better, worse or not_better."""
-    if gain.low is not None and gain.low > 0:
-        return "better"
-    return "worse" if gain.high is not None and gain.high < 0 else "not_better"
 
 
 def _judged(record: Record, say: Wording) -> str:
@@ -167,20 +162,11 @@ def _facts(record: Record, say: Wording) -> list[Fact]:
     tone = "good" if kept == len(outcomes) else "bad" if broken else "unsure"
     of_all = say("fact_of", kept=kept, all=len(outcomes))
     facts = [Fact(say("fact_limits"), of_all, comma.join(notes), tone)]
-    main = first(found, "performance", headline(record))
+    main = first(found, "performance", foremost(record))
     if main is not None and main.value is not None:
         facts.append(Fact(say.metric(main.metric), number(main.value), _with_confidence(main, say)))
     facts += _right(found, say)
-    for one in found:
-        if (
-            one.metric == "headline_gain"
-            and one.slice.get("baseline") not in TRIVIAL
-            and one.value is not None
-        ):
-            tones = {"better": "good", "worse": "bad", "not_better": "unsure"}
-            value = number(one.value, signed=True)
-            note = f"{say.name(one.slice['baseline'])}: {say(f'fact_{beats(one)}')}"
-            facts.append(Fact(say("fact_baseline"), value, note, tones[beats(one)]))
+    facts += _against_baselines(found, say)
     lost = first(found, "continual", "forgetting")
     if lost is not None:
         sure = (
@@ -197,6 +183,23 @@ def _facts(record: Record, say: Wording) -> list[Fact]:
         Fact(say("fact_judged"), say.count(before), say("fact_judged_note"), "unsure" if before else "")
     )
     return facts
+
+
+def _against_baselines(found: Sequence[Finding], say: Wording) -> Iterator[Fact]:
+    """How the model stands beside each cheap one: by its main score or, where one was measured, by a multiple."""
+    beside = [one for one in found if one.area == "baseline" and one.value is not None]
+    multiples = {one.slice["baseline"]: one for one in beside if is_multiple(one)}
+    for gain in beside:
+        name = gain.slice.get("baseline", "")
+        if gain.metric != "headline_gain" or name in TRIVIAL:
+            continue
+        one = multiples.get(name, gain)
+        value = number(one.value or 0.0, signed=True)
+        if one is not gain:
+            value = say("fact_multiple", value=number(one.value or 0.0))
+        tones = {"better": "good", "worse": "bad", "not_better": "unsure"}
+        note = f"{say.name(name)}: {say(f'fact_{beats(one)}')}"
+        yield Fact(say("fact_baseline"), value, note, tones[beats(one)])
 
 
 def _right(found: Sequence[Finding], say: Wording) -> Iterator[Fact]:
@@ -230,11 +233,6 @@ def _with_confidence(one: Finding, say: Wording) -> str:
         return ""
     ends = interval(one).replace("–", "\u2060–\u2060")  # not broken at the dash
     return say("fact_interval", confidence=confidence(one), ends=ends)
-
-
-def confidence(one: Finding) -> str:
-    """The confidence of an interval in percent."""
-    return f"{(one.confidence or 0) * 100:g}%"
 
 
 def limits_section(record: Record, say: Wording) -> Section:
@@ -297,7 +295,13 @@ def summary(record: Record, *, language: Language | None = None) -> Summary:
     limits = Block(say("limits"), headings, tuple(rows))
     lines = first_lines(record, say)
     return Summary(
-        title(record, say), _why(record, say), lines, limits, _scores(record, say), _formats(record, say)
+        title(record, say),
+        _why(record, say),
+        lines,
+        limits,
+        _scores(record, say),
+        _formats(record, say),
+        pretraining_lines(record, say),
     )
 
 
@@ -316,7 +320,7 @@ def _scores(record: Record, say: Wording) -> Block:
     rows = [
         (say.metric(one.metric), say("too_few") if one.value is None else number(one.value), interval(one))
         for one in chosen
-        if one.value is not None or one.metric == headline(record)
+        if one.value is not None or one.metric == foremost(record)
     ]
     ends = f"{share} {say('interval')}" if say.language == "zh" else f"{share} {say('interval').lower()}"
     return Block(say("term_scores"), (say("metric"), say("value"), ends.strip()), tuple(rows))

@@ -21,6 +21,7 @@ ENGLISH_NAMES = {
     "word_features_logistic_regression": "word features + logistic regression",
     "random_order": "random order",
     "bm25": "BM25",
+    "unigram": "unigram token frequencies",
     "tfidf_cosine": "cosine of TF-IDF",
     "no_answer": "never an answer",
     "lexical_overlap": "most shared words",
@@ -92,6 +93,9 @@ class Wording:
             return self("stage_trial", number=rest)
         if rest and self.has(f"stage_{kind}_of"):
             return self(f"stage_{kind}_of", name=rest)
+        first, _, number = name.rpartition(" ")
+        if number.isdigit() and self.has(f"stage_{first}"):
+            return f"{self(f'stage_{first}')} {number}"
         return self(f"stage_{name}") if self.has(f"stage_{name}") else name
 
     def limit(self, text: str) -> str:
@@ -127,6 +131,12 @@ class Wording:
         """A whole number with thousands apart."""
         return f"{value:,.0f}"
 
+    def energy(self, joules: float) -> str:
+        """Energy for people; 1 Wh is 3.6 kJ."""
+        if joules < 3.6e3:
+            return self("joules", value=f"{joules:,.1f}")
+        return self("kilojoules", value=f"{joules / 1e3:,.1f}", hours=f"{joules / 3.6e3:,.1f}")
+
     def duration(self, seconds: float) -> str:
         """A time for people."""
         if seconds < 100:
@@ -158,3 +168,8 @@ def interval(finding: Finding, *, signed: bool = False) -> str:
         return ""
     low, high = number(finding.low, signed=signed), number(finding.high, signed=signed)
     return f"{low} … {high}" if signed else f"{low}–{high}"
+
+
+def confidence(one: Finding) -> str:
+    """The confidence of an interval in percent."""
+    return f"{(one.confidence or 0) * 100:g}%"
