@@ -48,7 +48,9 @@ def noise_for(target: float, delta: float, *, rate: float, steps: int) -> float:
     while epsilon(Sampled(rate, high, steps), delta) > target:
         low, high = high, high * 2
         if high > HIGHEST:
-            raise ValueError(f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}")
+            raise ValueError(
+                f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}"
+            )
     while high - low > PRECISION * high:
         middle = (low + high) / 2
         if epsilon(Sampled(rate, middle, steps), delta) > target:

@@ -31,7 +31,11 @@ class Recording(TorchFunctionMode):
         self._spread: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         del types
         given = dict(kwargs or {})
@@ -215,7 +219,11 @@ def _layer_norm(
 
 
 def _rms_norm(
-    recording: Recording, input: Any, normalized_shape: Any, weight: Any = None, eps: Any = None  # noqa: A002
+    recording: Recording,
+    input: Any,
+    normalized_shape: Any,
+    weight: Any = None,
+    eps: Any = None,  # noqa: A002
 ) -> Any:
     if not recording.tracked(weight):
         return NotImplemented
@@ -226,7 +234,12 @@ def _scaled(added: bool) -> Callable[..., Any]:
     def rule(recording: Recording, left: Any, right: Any, **more: Any) -> Any:
         pair = (left, right) if recording.tracked(right) else (right, left)
         seen, parameter = pair
-        if more or not recording.tracked(parameter) or not isinstance(seen, torch.Tensor) or seen is parameter:
+        if (
+            more
+            or not recording.tracked(parameter)
+            or not isinstance(seen, torch.Tensor)
+            or seen is parameter
+        ):
             return NotImplemented
         whole = seen.ndim > parameter.ndim and seen.shape[seen.ndim - parameter.ndim :] == parameter.shape
         return _Scaled.apply(seen, parameter, recording, added) if whole else NotImplemented
@@ -240,7 +253,11 @@ RULES: Mapping[Any, Callable[..., Any]] = {
     F.embedding: _embedding,
     F.layer_norm: _layer_norm,
     F.rms_norm: _rms_norm,
-    **dict.fromkeys((torch.mul, torch.Tensor.mul, torch.Tensor.__mul__, torch.Tensor.__rmul__), _scaled(False)),
-    **dict.fromkeys((torch.add, torch.Tensor.add, torch.Tensor.__add__, torch.Tensor.__radd__), _scaled(True)),
+    **dict.fromkeys(
+        (torch.mul, torch.Tensor.mul, torch.Tensor.__mul__, torch.Tensor.__rmul__), _scaled(False)
+    ),
+    **dict.fromkeys(
+        (torch.add, torch.Tensor.add, torch.Tensor.__add__, torch.Tensor.__radd__), _scaled(True)
+    ),
 }
 """torch's functions that may use a trainable parameter."""

@@ -198,7 +198,9 @@ def _picked_in_one(made: Sequence[Picked]) -> Picked:
     if len(made) == 1:
         return made[0]
     layout = Layout.of(torch.cat([one.layout.examples[one.layout.of_row] for one in made]))
-    ids, given = (layout.ordered(torch.cat([getattr(one, name) for one in made])) for name in ("ids", "given"))
+    ids, given = (
+        layout.ordered(torch.cat([getattr(one, name) for one in made])) for name in ("ids", "given")
+    )
     return Picked(layout, ids, given)
 
 
@@ -219,9 +221,7 @@ def _crossed(products: Outer, rows: Picked, examples: int) -> "Tensor":
 
     assert not products.turned
     found = torch.zeros(examples, dtype=torch.float64)
-    owns = {
-        which: _rows_by_example(one.layout, examples) for which, one in (("out", products), ("in", rows))
-    }
+    owns = {which: _rows_by_example(one.layout, examples) for which, one in (("out", products), ("in", rows))}
     for example in range(examples):
         out, into = owns["out"][example], owns["in"][example]
         if out is None or into is None:
