@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from charter import plugins
 from charter.spec.ancestors import continual_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
