@@ -415,3 +415,9 @@ def test_whatever_mixes_examples_is_named_where_privacy_refuses_it(kind):
     made = {one: plugins.make(kind, one, needed.get(one, {}), None, None) for one in plugins.names(kind)}
     mixing = [name for name, one in made.items() if one.mixes]
     assert tuple(mixing) == named
+
+
+def test_of_a_misspelt_task_no_target_is_asked_for():
+    problems = said("name: a\ndata: {source: \"sample:tweets\", inputs: {text: text}}\nmodel: {base: \"sample:minilm\"}\n"
+                    "task: {use: masked_language_modeling}\n")  # fmt: skip
+    assert list(problems) == ["task.use"]

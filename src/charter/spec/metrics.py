@@ -299,7 +299,7 @@ def _why_not_continual(limit: Limit, measuring: Measuring) -> str:
 def _why_no_gain(limit: Limit, baselines: tuple[str, ...]) -> str:
     slices = dict(limit.slices)
     if set(slices) != {"baseline"}:
-        return f"{GAIN} is measured beside a baseline: write {GAIN}[baseline=NAME], of {', '.join(baselines)}"
+        return f"{GAIN} is measured beside a baseline: write {GAIN}[baseline=NAME], where NAME is one of: {', '.join(baselines)}"
     return _why_not_among(slices["baseline"], "baseline", baselines)
 
 
