@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from charter import spec
 from charter.cli import run_command
-from charter.errors import EXIT_NOT_VERIFIED, CharterFileError, DataError, ModelError
+from charter.errors import EXIT_NOT_VERIFIED, BundleError, CharterFileError, DataError, ModelError
 from charter.pipeline import run
 from charter.pipeline.comparing import compare
 from charter.release.report import render
@@ -388,3 +388,12 @@ def test_the_command_line_goes_on_from_a_bundle_and_verify_tells_the_lineage(fir
     capsys.readouterr()
     assert run_command(["verify", "release/turned"]) == 0
     assert "descends" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("made", "wrong"), [(True, "no released bundle"), (False, "no such folder")])
+def test_a_folder_that_is_no_bundle_is_told_from_one_that_is_not_there(tmp_path, made, wrong):
+    write_rows(tmp_path / "new.csv", {"bad": "bad", "good": "good"}, 1)
+    if made:
+        (tmp_path / "other").mkdir()
+    with pytest.raises(BundleError, match=f"{wrong}.*name the folder of a release"):
+        run(write(tmp_path, "new", "sample:minilm"), continue_from=tmp_path / "other")
