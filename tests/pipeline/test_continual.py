@@ -302,7 +302,7 @@ def test_what_can_not_be_kept_is_said(first, tiny_bert, tmp_path):
         spec.read(write(lean, "turned", model=", head: replace", continual="continual: {}"))
 
 
-@pytest.mark.parametrize("keep", ["lwf", "ewc"])
+@pytest.mark.parametrize("keep", ["lwf", pytest.param("ewc", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_weights(first, keep):
     asked = f"continual: {{keep: {{use: {keep}}}, replay: 40}}"
     path = write(first, "turned", continual=asked, epochs=12)

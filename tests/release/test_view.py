@@ -25,6 +25,28 @@ def test_rows_that_preparation_made_are_told_beside_those_learned_from(silent_ru
     assert "增添的 40 行" in first_lines(padded, Wording("zh"))[0]
 
 
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("similar text", "4 of the 94 test rows are equal or similar to a training row"),
+        ("same subject", "4 of the 94 test rows are of someone who has training rows too"),
+        ("text inside of a longer one", "4 of the 94 test rows stand inside of a training text"),
+    ],
+)
+def test_test_rows_that_leak_are_told_in_the_first_lines(silent_run, kind, said):
+    record = silent_run.result.record
+    others = [one for one in record.findings if one.metric != "leakage"]
+    leak = Finding("data", "leakage", 4.0, n=94, slice={"kind": kind, "split": "test"}, unit="rows")
+    told = first_lines(dataclasses.replace(record, findings=(*others, leak)), Wording("en"))
+    assert any(line.startswith(said) for line in told)
+    none = dataclasses.replace(record, findings=(*others, dataclasses.replace(leak, value=0.0)))
+    assert not any("test rows" in line and "may flatter" in line for line in first_lines(none, Wording("en")))
+    assert any(
+        "94 个测试行中有 4 行" in line
+        for line in first_lines(dataclasses.replace(record, findings=(*others, leak)), Wording("zh"))
+    )
+
+
 def test_how_often_a_class_occurs_is_what_is_true_not_what_its_f1_rests_on(silent_run):
     record = silent_run.result.record
     (matrix,) = (one.attachment for one in record.findings if one.metric == "confusion")

@@ -221,7 +221,6 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("bytes of its files", "其全部文件的字节数"),
     ("ms", "毫秒"),
     ("MB", "MB"),
-    ("joules", "焦耳"),
     ("count", "计数"),
     ("tokens read over the wall clock", "读取的词元数除以实际用时"),
     ("the losses of training and of validation texts by update", "每次更新时训练文本与验证文本的损失"),
