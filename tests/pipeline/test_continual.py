@@ -373,7 +373,7 @@ def test_the_command_line_goes_on_from_a_bundle_and_verify_tells_the_lineage(fir
     monkeypatch.chdir(first)
     write(first, "turned", "sample:minilm", epochs=1)
     assert run_command(["run", "turned.yaml", "--continue", "release/nowhere"]) == EXIT_NOT_VERIFIED
-    assert "no released bundle" in capsys.readouterr().err
+    assert "no such folder" in capsys.readouterr().err
     assert run_command(["run", "turned.yaml", "--continue", "release/first"]) == 0
     assert run_command(["verify", "release/turned"]) == 0
     assert "descends from 'first'" in " ".join(capsys.readouterr().out.split())
