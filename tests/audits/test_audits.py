@@ -92,6 +92,17 @@ def test_every_score_has_an_interval_and_small_groups_are_insufficient_evidence(
     assert found(findings, "accuracy", baseline="majority").value == pytest.approx(most / 600)
 
 
+def test_too_few_rows_show_no_gain_over_a_baseline():
+    findings = performance(resamples=100)(case(20))
+    gain = found(findings, "headline_gain", baseline="tfidf_logistic_regression")
+    assert (gain.value, gain.because) == (
+        None,
+        "insufficient evidence: 20 rows, at least 30 are needed",
+    )
+    assert found(findings, "accuracy", baseline="tfidf_logistic_regression").value is None
+    assert not released(judge(charter("headline_gain[baseline=majority] > -1"), findings))
+
+
 def decided(truth, guess, classes, subject=None) -> Case:
     """A case in which the model surely says `guess`."""
     n = len(truth)

@@ -284,6 +284,12 @@ def test_what_can_not_be_looked_at_is_said_without_a_traceback(here, name, conte
     assert not (here / "charter.yaml").exists()
 
 
+def test_an_empty_file_is_said_to_be_empty(here, capsys):
+    (here / "x.jsonl").write_bytes(b"")
+    assert run_command(["init", "x.jsonl", "--yes"]) == 2
+    assert "x.jsonl: the file is empty" in capsys.readouterr().err
+
+
 def test_columns_that_a_charter_can_not_name_are_passed_over(here):
     records = [
         {"": n, "__index__": n, "text": one["review"], "label": n % 2, "text2, too": "b", "*": 1, "^a$": 2}

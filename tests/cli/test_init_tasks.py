@@ -178,3 +178,28 @@ def test_several_texts_and_targets_are_named_by_repeating_the_option(here):
     charter = init("x.csv", "--text", "title", "--text", "review", "--target", "toxic", "--target", "insult")
     assert tuple(charter.data.inputs) == ("title", "review")
     assert charter.data.target == ("toxic", "insult")
+
+
+@pytest.mark.parametrize(
+    ("task", "new"),
+    [
+        ("masked_language_modelling", False),
+        ("next_sentence_prediction", False),
+        ("causal_language_modelling", True),
+    ],
+)
+def test_texts_alone_make_a_charter_of_a_language_model_that_check_accepts(here, task, new):
+    write_csv(here / "x.csv", [kept(one, "review") for one in reviews()])
+    charter = init("x.csv", "--task", task)
+    assert (charter.task.use, charter.data.target) == (task, None)
+    assert (charter.model.architecture is not None) == new
+    assert charter.data.split.calibration is None
+    assert [str(one) for one in charter.limits] == ["headline_gain[baseline=unigram] > 0"]
+    assert run_command(["check"]) == 0
+
+
+def test_where_no_target_is_found_the_way_to_learn_from_texts_alone_is_said(here, capsys):
+    write_csv(here / "x.csv", [kept(one, "review") for one in reviews()])
+    assert run_command(["init", "x.csv", "--yes"]) == 2
+    assert "--task masked_language_modelling" in capsys.readouterr().err
+    assert init("x.csv", "--target", "-").task.use == "masked_language_modelling"

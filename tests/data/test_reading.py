@@ -182,3 +182,8 @@ def test_subjects_become_codes_in_the_order_of_their_first_row(tmp_path):
     )
     read = read_source(data("x.csv", subject="who"), tmp_path)
     assert read.frame["who"].to_list() == ["person 1", "person 2", None, "person 1"]
+
+
+def test_a_source_without_a_row_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"the source lines:notes\.txt holds no row"):
+        check_rejects(ReadAccount(), 0.01, tmp_path / "rejects.jsonl", "lines:notes.txt")

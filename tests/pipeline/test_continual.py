@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from charter import spec
 from charter.cli import run_command
-from charter.errors import EXIT_NOT_VERIFIED, CharterFileError, DataError, ModelError
+from charter.errors import EXIT_NOT_VERIFIED, BundleError, CharterFileError, DataError, ModelError
 from charter.pipeline import run
 from charter.pipeline.comparing import compare
 from charter.release.report import render
@@ -302,7 +302,7 @@ def test_what_can_not_be_kept_is_said(first, tiny_bert, tmp_path):
         spec.read(write(lean, "turned", model=", head: replace", continual="continual: {}"))
 
 
-@pytest.mark.parametrize("keep", ["lwf", "ewc"])
+@pytest.mark.parametrize("keep", ["lwf", pytest.param("ewc", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_to_the_same_weights(first, keep):
     asked = f"continual: {{keep: {{use: {keep}}}, replay: 40}}"
     path = write(first, "turned", continual=asked, epochs=12)
@@ -373,7 +373,7 @@ def test_the_command_line_goes_on_from_a_bundle_and_verify_tells_the_lineage(fir
     monkeypatch.chdir(first)
     write(first, "turned", "sample:minilm", epochs=1)
     assert run_command(["run", "turned.yaml", "--continue", "release/nowhere"]) == EXIT_NOT_VERIFIED
-    assert "no released bundle" in capsys.readouterr().err
+    assert "no such folder" in capsys.readouterr().err
     assert run_command(["run", "turned.yaml", "--continue", "release/first"]) == 0
     assert run_command(["verify", "release/turned"]) == 0
     assert "descends from 'first'" in " ".join(capsys.readouterr().out.split())
@@ -388,3 +388,12 @@ def test_the_command_line_goes_on_from_a_bundle_and_verify_tells_the_lineage(fir
     capsys.readouterr()
     assert run_command(["verify", "release/turned"]) == 0
     assert "descends" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("made", "wrong"), [(True, "no released bundle"), (False, "no such folder")])
+def test_a_folder_that_is_no_bundle_is_told_from_one_that_is_not_there(tmp_path, made, wrong):
+    write_rows(tmp_path / "new.csv", {"bad": "bad", "good": "good"}, 1)
+    if made:
+        (tmp_path / "other").mkdir()
+    with pytest.raises(BundleError, match=f"{wrong}.*name the folder of a release"):
+        run(write(tmp_path, "new", "sample:minilm"), continue_from=tmp_path / "other")

@@ -115,7 +115,11 @@ def made(store):
     return weights({one["stage"]: one["files"] for one in records})
 
 
-@pytest.mark.parametrize("when", list(KILLED))
+FIRST, *OTHERS = KILLED
+OTHERS = [pytest.param(one, marks=pytest.mark.slow) for one in OTHERS]
+
+
+@pytest.mark.parametrize("when", [FIRST, *OTHERS])
 def test_a_run_killed_while_something_is_made_ends_as_an_undisturbed_one(folder, when):
     script = f"import os, signal\n{KILLED[when]}{RUN}"
     killed = subprocess.run([sys.executable, "-c", script], cwd=folder)

@@ -231,6 +231,7 @@ def test_replaced_tokens_are_learned_to_be_told_and_a_killed_run_ends_with_the_s
     assert run(again).released
 
 
+@pytest.mark.slow
 def test_vectors_of_texts_are_learned_and_a_killed_run_ends_with_the_same_weights(tiny_bert, folder):
     result = killed_and_whole(write(folder, f'base: "{tiny_bert}"', "{use: simcse}"), folder)
     assert result.released and verify(result.bundle, None).ok

@@ -386,11 +386,12 @@ def test_a_language_model_is_a_task_of_its_own(folder, task, model, head, capsys
         f"model: {{{model}, max_length: 32}}\n"
         f"task: {{use: {task}}}\n"
         "training: {epochs: 1, batch_size: 16, learning_rate: 1.0e-3}\n"
-        "limits: [perplexity <= 300]\n",
+        'limits: [perplexity <= 300, "perplexity_over_baseline[baseline=unigram] <= 20"]\n',
         encoding="utf-8",
     )
     result = run(path)
     assert result.released
+    assert [one.outcome for one in result.verdicts] == ["kept", "kept"]
     measured = {(one.area, one.metric): one for one in result.findings if not set(one.slice) - {"baseline"}}
     assert measured["baseline", "perplexity"].slice == {"baseline": "unigram"}
     model, cheap = (measured[area, "perplexity"].value for area in ("performance", "baseline"))

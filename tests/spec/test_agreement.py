@@ -117,6 +117,12 @@ def test_no_problem_hides_another(path, words):
         ),
         ("headline_gain[baseline=tfidf_logistic_regression] >= 0", "token_classification", "word_features"),
         ("macro_f1[baseline=majority] >= 0.1", "classification", "only headline_gain"),
+        ("perplexity_over_baseline[baseline=majority] <= 1", "classification", "no audit measures"),
+        (
+            "perplexity_over_baseline <= 1",
+            "masked_language_modelling",
+            "perplexity_over_baseline[baseline=NAME]",
+        ),
         ("brier[temperature=after] <= 0.1", "classification", "no temperature 'after'"),
         ("macro_f1[temperature=before] >= 0.1", "classification", "not in data.groups"),
     ],
@@ -139,6 +145,13 @@ def test_a_limit_that_can_t_be_kept_or_asks_for_a_bad_model_is_refused(limit, ta
 )
 def test_a_limit_within_its_metric_s_range_passes(limit, task):
     assert checked(text_of(task=task, rest=f'limits: ["{limit}"]\n')).limits
+
+
+def test_a_language_model_s_perplexity_may_be_limited_by_that_of_token_frequencies():
+    limit = "perplexity_over_baseline[baseline=unigram] <= 0.9"
+    text = text_of(task="masked_language_modelling", rest=f'limits: ["{limit}"]\n')
+    without = "\n".join(line for line in text.splitlines() if "target" not in line)
+    assert checked(without).limits
 
 
 def test_bounds_are_judged_beside_a_plug_in_too_but_what_it_measures_is_not_guessed():
@@ -415,3 +428,9 @@ def test_whatever_mixes_examples_is_named_where_privacy_refuses_it(kind):
     made = {one: plugins.make(kind, one, needed.get(one, {}), None, None) for one in plugins.names(kind)}
     mixing = [name for name, one in made.items() if one.mixes]
     assert tuple(mixing) == named
+
+
+def test_of_a_misspelt_task_no_target_is_asked_for():
+    problems = said("name: a\ndata: {source: \"sample:tweets\", inputs: {text: text}}\nmodel: {base: \"sample:minilm\"}\n"
+                    "task: {use: masked_language_modeling}\n")  # fmt: skip
+    assert list(problems) == ["task.use"]

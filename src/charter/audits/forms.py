@@ -85,17 +85,9 @@ def _agreement(form: Form, columns: Columns, own: Told, first: Told | None, seed
         because = "the task's answers are numbers, which are alike by degrees only"
         return Finding(AREA, "format_agreement", None, because=because, **common)
     same = np.asarray([one == other for one, other in zip(ours, theirs, strict=True)], dtype=np.int64)
-    found = _share(same, clusters(rows, columns.subject), seed)
-    return Finding(
-        AREA,
-        "format_agreement",
-        found.value,
-        low=found.low,
-        high=found.high,
-        confidence=CONFIDENCE,
-        method=f"share of test rows answered as by the first format; {found.method}",
-        **common,
-    )
+    tally = np.stack([same, np.ones_like(same)], axis=1)
+    found = _share(tally, clusters(rows, columns.subject), seed)
+    return _agreed(found, "share of test rows answered as by the first format", common)
 
 
 def _tokens_agree(own: Tokens, first: Tokens, columns: Columns, seed: int, common: dict[str, Any]) -> Finding:
@@ -105,16 +97,12 @@ def _tokens_agree(own: Tokens, first: Tokens, columns: Columns, seed: int, commo
     if not tally[:, 1].sum():
         because = "insufficient evidence: no token of these rows is judged"
         return Finding(AREA, "format_agreement", None, because=because, **common)
-    how = Resampling(RESAMPLES, CONFIDENCE, seed)
-    by_unit = summed(tally, clusters(own.rows, columns.subject))
-    totals = resampled_totals(by_unit, how)
-    unit = "rows" if len(by_unit) == len(tally) else f"{len(by_unit)} units of one person's or of like rows"
-    value = float(tally[:, 0].sum() / tally[:, 1].sum())
-    found = widened(
-        percentile(value, divided(totals[:, 0], totals[:, 1]), how, unit),
-        effective(by_unit[:, 1]),
-        CONFIDENCE,
-    )
+    found = _share(tally, clusters(own.rows, columns.subject), seed)
+    said = "share of judged tokens where the likeliest token is that of the first format"
+    return _agreed(found, said, {**common, "n": len(tally)})
+
+
+def _agreed(found: Interval, said: str, common: dict[str, Any]) -> Finding:
     return Finding(
         AREA,
         "format_agreement",
@@ -122,8 +110,8 @@ def _tokens_agree(own: Tokens, first: Tokens, columns: Columns, seed: int, commo
         low=found.low,
         high=found.high,
         confidence=CONFIDENCE,
-        method=f"share of judged tokens where the likeliest token is that of the first format; {found.method}",
-        **{**common, "n": len(tally)},
+        method=f"{said}; {found.method}",
+        **common,
     )
 
 
@@ -144,13 +132,15 @@ def _without_probabilities(value: Any) -> Any:
     return value
 
 
-def _share(same: NDArray[np.int64], cluster: NDArray[np.int64], seed: int) -> Interval:
+def _share(tally: NDArray[np.int64], cluster: NDArray[np.int64], seed: int) -> Interval:
+    """The share of what is alike. tally: (rows, 2) how many are alike in each row, and how many there are."""
     how = Resampling(RESAMPLES, CONFIDENCE, seed)
-    tally = summed(np.stack([same, np.ones_like(same)], axis=1), cluster)
-    totals = resampled_totals(tally, how)
-    unit = "rows" if len(tally) == len(same) else f"{len(tally)} units of one person's or of like rows"
-    found = percentile(float(same.mean()), totals[:, 0] / totals[:, 1], how, unit)
-    return widened(found, effective(tally[:, 1]), CONFIDENCE)
+    by_unit = summed(tally, cluster)
+    totals = resampled_totals(by_unit, how)
+    unit = "rows" if len(by_unit) == len(tally) else f"{len(by_unit)} units of one person's or of like rows"
+    value = float(tally[:, 0].sum() / tally[:, 1].sum())
+    found = percentile(value, divided(totals[:, 0], totals[:, 1]), how, unit)
+    return widened(found, effective(by_unit[:, 1]), CONFIDENCE)
 
 
 def _latency(form: Form, own: Answers) -> Finding:

@@ -161,11 +161,16 @@ def _beside(
         )
         return
     cheap = replace(measured(case, test, baseline.outputs, how), of="")  # of no released model
+    main = (case.task.headline, "")
+    few = model.rests_on(main).units < minimum_n
     for name in cheap.values:
         if not name[1]:
-            yield _finding(cheap, name, how, where=where, minimum_n=1, area="baseline")
-    if not np.isfinite(cheap.values[case.task.headline, ""]):
+            yield _finding(cheap, name, how, where=where, minimum_n=minimum_n if few else 1, area="baseline")
+    if few or not np.isfinite(cheap.values[main]):
         because = "the baseline's score is not defined on these rows, so there is nothing to gain over"
+        if few:
+            said = _counted(model, main)
+            because = f"insufficient evidence: {said}, at least {minimum_n} are needed"
         yield Finding(
             "baseline",
             "headline_gain",

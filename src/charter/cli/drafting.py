@@ -16,12 +16,19 @@ from charter.data.split import DEFAULTS
 from charter.errors import CharterError
 from charter.models.base import SAMPLES
 from charter.spec.limits import Limit
-from charter.spec.metrics import EMBEDDINGS, HEADLINES
+from charter.spec.metrics import EMBEDDINGS, GAIN, HEADLINES, LANGUAGE_MODELS, UNIGRAM, WITHOUT_CLASSES
 from charter.spec.model import Charter
 from charter.spec.training import CONTRASTED
 
 LENGTHS = (32, 64, 128, 256, 512)
 PROBED_TEXTS = 2_000
+SAMPLE = "sample:minilm"
+DECODED = "causal_language_modelling"
+NEW: Mapping[str, Any] = {
+    "architecture": {"use": "gpt2", "n_embd": 128, "n_layer": 4, "n_head": 4},
+    "tokenizer": {"use": "bpe", "size": 4000},
+}
+"""A decoder small enough to learn on a CPU."""
 FEW = 50
 """With fewer training rows per class, a head fitted to vectors is advised (docs/few-examples.md)."""
 CALIBRATED_FROM = 100
@@ -63,6 +70,11 @@ class Draft:
     parts: tuple[str, ...]
     licence: str | None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def new(self) -> bool:
+        """Whether a new small decoder is written in the place of a base: the sample that stands for none is an encoder."""
+        return self.task == DECODED and self.base == SAMPLE
 
     @property
     def sequences(self) -> tuple[tuple[str, ...], ...]:
@@ -158,9 +170,12 @@ def charter_of(draft: Draft, look: Look, about: TextLook, fit: Fit) -> Charter:
             "prepare": _preparations(draft),
             "split": _split(draft),
         },
-        "model": {"base": draft.base, "max_length": max_length(fit, about)},
+        "model": {**(NEW if draft.new else {"base": draft.base}), "max_length": max_length(fit, about)},
         "task": {"use": draft.task, **draft.options},
-        "audits": [{"use": "performance"}, *([] if draft.task in EMBEDDINGS else [{"use": "calibration"}])],
+        "audits": [
+            {"use": "performance"},
+            *([] if draft.task in WITHOUT_CLASSES else [{"use": "calibration"}]),
+        ],
         "limits": _limits(draft, look),
         "report": {"language": "zh" if about.chinese > 0.5 else "en"},
     }
@@ -185,7 +200,7 @@ _NO_LABELS = (
 
 def _preparations(draft: Draft) -> list[dict[str, Any]]:
     """Numbers and tags are no labels to tidy; pairs that share one of their texts are alike and yet all wanted."""
-    tidy = [] if draft.task in _NO_LABELS else [{"use": "normalise_label"}]
+    tidy = [] if draft.task in (*_NO_LABELS, *LANGUAGE_MODELS) else [{"use": "normalise_label"}]
     drop: list[dict[str, Any]] = [{"use": "drop_exact_duplicates"}]
     drop += [{"use": "drop_near_duplicates"}] if len(draft.texts) == 1 else []
     return [{"use": "repair_text"}, {"use": "mask_pii"}, *tidy, *drop]
@@ -195,7 +210,8 @@ def _split(draft: Draft) -> dict[str, Any]:
     """Parts that the source lacks are taken from the training rows; a split column says it all itself."""
     if draft.split is not None:
         return {"column": draft.split}
-    return {name: share for name, share in DEFAULTS.items() if name not in draft.parts}
+    unread = ("calibration",) if draft.task in LANGUAGE_MODELS else ()
+    return {name: share for name, share in DEFAULTS.items() if name not in (*draft.parts, *unread)}
 
 
 def test_rows(draft: Draft, look: Look) -> int:
@@ -208,6 +224,8 @@ def test_rows(draft: Draft, look: Look) -> int:
 
 def _limits(draft: Draft, look: Look) -> list[str]:
     """First guesses by the number of classes; calibration only where there will be rows enough to measure it."""
+    if draft.task in LANGUAGE_MODELS:
+        return [str(Limit(GAIN, ">", 0.0, (("baseline", UNIGRAM),)))]
     metric, bound = _headline(draft, look)
     by_group = "accuracy" if metric == "macro_f1" and draft.task != "multi_label_classification" else metric
     limits = [Limit(metric, ">=", bound)]
@@ -340,6 +358,8 @@ def _few_note(draft: Draft, look: Look) -> str:
 
 
 def _limits_note(draft: Draft, look: Look) -> str:
+    if draft.task in LANGUAGE_MODELS:
+        return "a first guess: more tokens found than by frequency alone; once there is a run, bound its perplexity"
     _, bound = _headline(draft, look)
     rows = max(test_rows(draft, look), 1)
     width = 1.96 * math.sqrt(bound * (1 - bound) / rows)

@@ -20,11 +20,15 @@ from charter.data.look import Look, TextLook, look_at, said, text_look
 from charter.data.reading import absent_columns
 from charter.errors import CharterError, DataError
 from charter.runs.files import write_text
+from charter.spec.metrics import BEFORE_A_TASK, LANGUAGE_MODELS
 from charter.spec.model import Charter
 from charter.spec.writing import commented
 
-TARGETLESS = ("sentence_embedding",)
-"""Tasks that learn from which texts belong together, and predict no column."""
+TEXTS_ALONE = tuple(one for one in LANGUAGE_MODELS if one not in BEFORE_A_TASK)
+"""Language models, which learn from the texts themselves."""
+TARGETLESS = ("sentence_embedding", *TEXTS_ALONE)
+"""Tasks that predict no column."""
+MASKED = "masked_language_modelling"
 NONE = "-"
 """Said for a role that no column has."""
 
@@ -67,7 +71,7 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     _say_look(origin, look)
     roles, draft = _decide(origin, look, wishes, out, asks=ask and sys.stdin.isatty())
     about = text_look(look, draft.texts)
-    fit = fit_of(draft.base, out.resolve().parent, _some_texts(look, draft))
+    fit = Fit() if draft.new else fit_of(draft.base, out.resolve().parent, _some_texts(look, draft))
     charter = charter_of(draft, look, about, fit)
     write_text(out, commented(charter, notes_of(draft, roles, look, about, fit)))
     _say_choices(charter, roles, draft, look)
@@ -104,7 +108,9 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
         _check_targetless(wishes, text)
         target: tuple[str, ...] = ()
     else:
-        none = wishes.task is None and roles.task.column in TARGETLESS
+        none = wishes.task is None and (
+            roles.task.column in TARGETLESS or (asks and not roles.target.columns)
+        )
         target = _choose_target(wishes.target, roles.target, names, asks, none=none)
     both = [name for name in text if name in target]
     if both:
@@ -112,7 +118,8 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
     if target != roles.target.columns:
         roles = guess_roles(look, text=text, target=target)
     roles = replace(roles, text=why)
-    task = wishes.task or str(roles.task.column)
+    guessed = roles.task.column
+    task = wishes.task or str(guessed if target or guessed in TARGETLESS else MASKED)
     if asks and wishes.task is None:
         task = typer.prompt(f"Which task? ({', '.join(plugins.names('task'))})", default=task)
     others = [name for name in names if name not in (*text, *target)]
@@ -136,9 +143,10 @@ def _decide(origin: Origin, look: Look, wishes: Wishes, out: Path, *, asks: bool
 def _check_targetless(wishes: Wishes, text: tuple[str, ...]) -> None:
     if wishes.target not in (None, (NONE,)):
         raise CharterError(
-            f"--target {wishes.target[0]}: task {wishes.task} predicts no column; sentence_similarity learns a score"
+            f"--target {wishes.target[0]}: task {wishes.task} predicts no column"
+            + ("" if wishes.task in TEXTS_ALONE else "; sentence_similarity learns a score")
         )
-    if len(text) < 2:
+    if len(text) < 2 and wishes.task not in TEXTS_ALONE:
         raise CharterError(
             f"task {wishes.task} reads texts that belong together, and only '{text[0]}' is known to be one; say --text twice"
         )
@@ -187,8 +195,9 @@ def _choose(
     if asks:
         return _ask(question, guess, names)
     if guess.column is None:
+        alone = f", or --task {MASKED} to learn from the texts alone" if role == "target" else ""
         raise CharterError(
-            f"which column is the {role} can't be guessed ({guess.why}); say --{role} with one of: {', '.join(names)}"
+            f"which column is the {role} can't be guessed ({guess.why}); say --{role} with one of: {', '.join(names)}{alone}"
         )
     return guess.columns
 

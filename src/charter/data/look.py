@@ -161,7 +161,9 @@ def _names(found: Location, folder: Path, encoding: str) -> list[str]:
         and not is_pattern(name)
     ]
     if not good:
-        raise DataError(f"{found.rest}: its first line names no column")
+        place = Path(folder, found.rest)
+        empty = place.is_file() and not place.stat().st_size
+        raise DataError(f"{found.rest}: {'the file is empty' if empty else 'its first line names no column'}")
     return good
 
 

@@ -171,15 +171,18 @@ class ReadAccount:
         self.reasons.update(read.rejects["reason"].to_list())
 
 
-def check_rejects(account: ReadAccount, max_bad_rows: float, rejects_file: Path) -> None:
-    """Stop when more than the stated share of the records could not be read.
+def check_rejects(
+    account: ReadAccount, max_bad_rows: float, rejects_file: Path, source: object = None
+) -> None:
+    """Stop when more than the stated share of the records could not be read. source: as the charter names it.
 
     Raises:
         DataError: with the reasons, their counts, and where each record is listed.
     """
     bad = account.reasons.total()
     if account.records == 0:
-        raise DataError("the source holds no row")
+        named = f" {source}" if isinstance(source, str) else ""
+        raise DataError(f"the source{named} holds no row")
     if bad <= max_bad_rows * account.records:
         if account.rows == 0:
             raise DataError(

@@ -68,7 +68,10 @@ def continued(charter: Charter, bundle: Path, folder: Path) -> Charter:
             f"training.objective out of the charter (another task beside the earlier one, task-incremental, is not built). {TRANSFER}"
         )
     if not (bundle / MANIFEST).is_file():
-        raise BundleError(f"--continue {bundle}: no released bundle, it has no {MANIFEST}")
+        wrong = f"no released bundle, it has no {MANIFEST}" if bundle.is_dir() else "no such folder"
+        raise BundleError(
+            f"--continue {bundle}: {wrong}; name the folder of a release, as `charter run` prints it after 'Bundle'"
+        )
     base = os.path.relpath(bundle.absolute(), folder)
     model = Model(
         base=base,

@@ -24,7 +24,7 @@ from charter.runs.store import Stage
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
-AUDIT_VERSION = 7
+AUDIT_VERSION = 8
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",

@@ -35,7 +35,7 @@ from charter.tasks.baselines import Baseline
 from charter.tasks.task import Outputs, Task
 
 JUDGE, AREA = "judge base", "pretraining"
-VERSION = 3
+VERSION = 4
 RESAMPLES, CONFIDENCE, FEWEST = 1000, 0.95, 30
 KEPT = ("performance", "baseline")
 BEFORE = {"base": "before"}

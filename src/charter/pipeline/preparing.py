@@ -278,7 +278,7 @@ class _Reading:
                 stream.write(rejects_text(read.rejects))
                 yield from table.slices(read.frame)
         shutil.copyfile(self.kept, self.shown)
-        check_rejects(self.account, self.data.max_bad_rows, self.shown)
+        check_rejects(self.account, self.data.max_bad_rows, self.shown, self.data.source)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from charter.runs.findings import Finding
 from charter.spec.limits import Judge, Limit
+from charter.spec.metrics import BESIDE_BASELINES
 from charter.spec.model import Charter
 
 Outcome = Literal["kept", "broken", "no evidence"]
@@ -72,7 +73,7 @@ def judge(
         one
         for one in findings
         if one.area == EXPORT
-        or (one.split == "test" and (one.area != "baseline" or one.metric == "headline_gain"))
+        or (one.split == "test" and (one.area != "baseline" or one.metric in BESIDE_BASELINES))
     ]
     several = forms if len(forms) > 1 else {"": ""}
     of_each = {

@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from charter import plugins
 from charter.spec.ancestors import continual_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
@@ -151,8 +150,8 @@ def _inputs_of_task(parts: Parts, count: int, say: Say) -> None:
 
 
 def _predicts(use: Use | None) -> bool:
-    """Whether a task needs a target: a plug-in's may do without."""
-    return use is None or use.use in HEADLINES or use.use not in plugins.names("task")
+    """Whether a task needs a target: a plug-in's may do without, and of one that is unknown nothing is."""
+    return use is None or use.use in HEADLINES
 
 
 def _target_of_task(parts: Parts, say: Say) -> None:

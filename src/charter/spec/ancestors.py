@@ -65,8 +65,8 @@ def continual_problems(parts: Parts, say: Callable[[Path_, str], None]) -> None:
     if use is not None and use.use not in HEADS_CONTINUED:
         say(
             ("continual",),
-            f"task {use.use} can't go on from an earlier model yet; {listed(HEADS_CONTINUED)} can. Without this section the bundle "
-            "named as model.base is learned on from (transfer), and nothing holds on to what it knew",
+            f"task {use.use} can't go on from an earlier model yet; {listed(HEADS_CONTINUED)} can. Without this section and without "
+            "--continue, the bundle named as model.base is learned on from (transfer), and nothing holds on to what it knew",
         )
     if parts.one("model", "head") == "replace":
         say(

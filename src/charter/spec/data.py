@@ -137,7 +137,7 @@ class Data(Section):
     target: Target | None = Field(
         None,
         description="the column to predict; for several labels also the columns of 0 and 1, one per label; none only for a "
-        "task that predicts nothing (sentence_embedding)",
+        "task that predicts nothing (sentence_embedding, language models)",
     )
     id: Name | None = Field(
         None, description="names the data set across versions of the file; default: the charter's name"

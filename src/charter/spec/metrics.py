@@ -8,6 +8,9 @@ from charter.spec.limits import Limit
 from charter.spec.messages import near
 
 GAIN = "headline_gain"
+MULTIPLE = "perplexity_over_baseline"
+BESIDE_BASELINES = (GAIN, MULTIPLE)
+"""What is measured of the model beside a baseline, and may be limited."""
 """How much better the model's headline score is than a baseline's, measured with each baseline as its slice."""
 HEADLINES: Mapping[str, str] = {
     "causal_language_modelling": "token_accuracy",
@@ -159,12 +162,14 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "rmse": (0.0, inf),
     "interval_width": (0.0, inf),
     GAIN: (-1.0, 1.0),
+    MULTIPLE: (0.0, inf),
     **dict.fromkeys(CONTINUAL, (-1.0, 1.0)),
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
 ERRORS = (
     *_PROBABILITIES,
     "perplexity",
+    MULTIPLE,
     "generator_perplexity",
     "alignment",
     "uniformity",
@@ -199,7 +204,8 @@ class Measuring:
         """Every metric that is measured, by whatever slice."""
         names = [name for audit in self.audits for name in OVERALL[audit][self.task]]
         names += [name for audit in self.audits for name in per_class(audit, self.task)]
-        names += [GAIN] if "performance" in self.audits else []
+        if "performance" in self.audits:
+            names += BESIDE_BASELINES if UNIGRAM in BASELINES[self.task] else (GAIN,)
         names += OF_FORMATS
         names += CONTINUAL if self.continual else ()
         return tuple(dict.fromkeys(names))
@@ -217,7 +223,7 @@ def per_class(audit: str, task: str) -> tuple[str, ...]:
 
 def audit_of(metric: str) -> str | None:
     """The built-in audit that measures a metric, for one task at least."""
-    if metric == GAIN:
+    if metric in BESIDE_BASELINES:
         return "performance"
     measured = {
         audit: {name for table in (OVERALL, PER_CLASS) for names in table[audit].values() for name in names}
@@ -280,7 +286,7 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
         other = f" for task {task}" if audit else ""
         hint = "" if audit else near(metric, known)
         return f"no audit measures '{metric}'{other}.{hint} Measured: {', '.join(known) or 'nothing'}."
-    if metric == GAIN:
+    if metric in BESIDE_BASELINES:
         return _why_no_gain(limit, (*BASELINES[task], *((NEAREST,) if measuring.described else ())))
     return _why_not_so_sliced(limit, audit, measuring)
 
@@ -299,7 +305,8 @@ def _why_not_continual(limit: Limit, measuring: Measuring) -> str:
 def _why_no_gain(limit: Limit, baselines: tuple[str, ...]) -> str:
     slices = dict(limit.slices)
     if set(slices) != {"baseline"}:
-        return f"{GAIN} is measured beside a baseline: write {GAIN}[baseline=NAME], of {', '.join(baselines)}"
+        name = limit.metric
+        return f"{name} is measured beside a baseline: write {name}[baseline=NAME], where NAME is one of: {', '.join(baselines)}"
     return _why_not_among(slices["baseline"], "baseline", baselines)
 
 

@@ -88,6 +88,10 @@ def _limits() -> Iterator[str]:
         f"Of a model that goes on from an earlier one (`continual`): {', '.join(f'`{name}`' for name in metrics.CONTINUAL)}, of the "
         "task's main score; the first two also of each earlier task, `[earlier_task=DATA ID]`. See [continual learning](continual.md).\n"
     )
+    yield (
+        f"`{metrics.MULTIPLE}[baseline={metrics.UNIGRAM}]` is a language model's perplexity over that of its training texts' token "
+        "frequencies; below 1 is better.\n"
+    )
     yield f"`{metrics.GAIN}[baseline=NAME]` is the gain in a task's main score over a baseline:\n"
     for task, names in ((task, names) for task, names in metrics.BASELINES.items() if names):
         yield f"- {task}: `{metrics.HEADLINES[task]}` over {', '.join(f'`{name}`' for name in names)}"

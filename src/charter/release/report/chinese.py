@@ -29,7 +29,7 @@ CHINESE: Mapping[str, str] = {
     "worse": "它不如便宜的基线（{baseline}）：{metric} {gain}。",
     "perplexity_of": "{name}的困惑度",
     "over_short": "预训练后的基础模型：{times}",
-    "multiple": "为基线的 {value} 倍（{ends}）",
+    "multiple": "{value} 倍于基线（{ends}）",
     "no_baseline": "便宜的基线无法测量：{because}。",
     "judged_none": "此前没有其他章程在这些测试行上评判过。",
     "judged": (
@@ -268,6 +268,7 @@ CHINESE: Mapping[str, str] = {
     "stage_judge base": "评判预训练后的基座",
     "reading": "请您自己读一读",
     "reading_rule": "留出文本（按种子 {seed} 抽取）以及模型的表现；凡能从形式上认出的个人数据均已遮盖。示例不是证据，得分才是。",
+    "reading_rule_written": "模型从空白开始写出的文本，种子见表；凡能从形式上认出的个人数据均已遮盖。示例不是证据，得分才是。",
     "reading_filled": "被遮盖的词与模型的猜测",
     "reading_text": "文本",
     "reading_hidden": "被遮盖的词",

@@ -14,6 +14,15 @@ AREA = "continual"
 LEARNED, PRETRAINED = "learned from by an earlier model", "pre-trained on by an earlier model"
 """The kinds of leakage that come from earlier models' data, as `pipeline.overlaps` writes them."""
 
+LEAKS = {
+    "similar text": "leaked_similar",
+    "same subject": "leaked_subject",
+    "text inside of a longer one": "leaked_inside",
+    LEARNED: "known_given",
+    PRETRAINED: "known_texts",
+}
+"""Every kind of leakage that a test row may be of, and the first line that says so."""
+
 
 def continual_sections(record: Record, say: Wording) -> Iterator[Section]:
     """The section, where the model goes on from an earlier one, or leaves something to later ones."""
@@ -40,7 +49,7 @@ def doubts_of(record: Record, say: Wording) -> Iterator[str]:
         one = first(found, AREA, metric)
         if one is not None and one.value is None:
             yield say(key, because=say.said(one.because))
-    for kind, key in ((LEARNED, "known_given"), (PRETRAINED, "known_texts")):
+    for kind, key in LEAKS.items():
         one = first(found, "data", "leakage", kind=kind, split="test")
         if one is not None and one.value:
             yield say(key, count=say.count(one.value), all=say.count(one.n or 0))

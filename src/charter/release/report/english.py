@@ -297,6 +297,10 @@ ENGLISH: Mapping[str, str] = {
         "Held-out texts, drawn with seed {seed}, and what the model makes of them; everything is masked for personal data that is told by "
         "its form. Examples are no evidence: the scores are."
     ),
+    "reading_rule_written": (
+        "Texts that the model wrote from nothing, with the seeds told; everything is masked for personal data that is told by its form. "
+        "Examples are no evidence: the scores are."
+    ),
     "reading_filled": "Hidden words, and what the model guesses",
     "reading_text": "Text",
     "reading_hidden": "Hidden",

@@ -15,7 +15,9 @@ def reading_sections(record: Record, say: Wording) -> Iterator[Section]:
     told: Mapping[str, Any] | None = (record.examples or {}).get("language")
     if not told:
         return
-    parts: list[object] = [Text(say("reading_rule", seed=told["seed"]), soft=True)]
+    drawn = any(told.get(name) for name in ("filled", "doubted", "alike"))
+    rule = "reading_rule" if drawn else "reading_rule_written"
+    parts: list[object] = [Text(say(rule, seed=told["seed"]), soft=True)]
     parts += [
         table(told[name], say)
         for name, table in (

@@ -120,6 +120,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("pieces", "段"),
     ("parameters", "个参数"),
     ("seconds", "秒"),
+    ("joules", "焦耳"),
     ("share", "比例"),
     ("pairs", "对"),
     ("trials", "次试验"),

@@ -198,7 +198,10 @@ def _against_baselines(found: Sequence[Finding], say: Wording) -> Iterator[Fact]
         if one is not gain:
             value = say("fact_multiple", value=number(one.value or 0.0))
         tones = {"better": "good", "worse": "bad", "not_better": "unsure"}
-        note = f"{say.name(name)}: {say(f'fact_{beats(one)}')}"
+        colon = "：" if say.language == "zh" else ": "
+        note = f"{say.name(name)}{colon}{say(f'fact_{beats(one)}')}"
+        if one is not gain:  # a multiple is of another score than the one beside it
+            note = f"{say.metric(metric_of(one, ''))}{'，' if say.language == 'zh' else ', '}{note}"
         yield Fact(say("fact_baseline"), value, note, tones[beats(one)])
 
 

@@ -1,5 +1,6 @@
 """How the report speaks one language: words, names, numbers and the evidence's own sentences."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -58,8 +59,8 @@ class Wording:
     def said(self, text: str) -> str:
         """A sentence of the evidence; what is in no catalogue stays as it is."""
         if self.language == "en":
-            return text
-        return (translated(text) or text).replace("(missing)", "（缺失）")
+            return _true_minus(text)
+        return _true_minus((translated(text) or text).replace("(missing)", "（缺失）"))
 
     def name(self, text: str) -> str:
         """A value that Charter itself gave a name to: a baseline, a quantile, a split."""
@@ -162,12 +163,17 @@ def number(value: float, *, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def _true_minus(sentence: str) -> str:
+    """A sentence whose measured numbers have a true minus sign; a value of the data stays as it is."""
+    return re.sub(r"(\bis|\bvalue|[端值]为|测得值) -(?=\d)", r"\1 −", sentence)
+
+
 def interval(finding: Finding, *, signed: bool = False) -> str:
     """The ends of a finding's interval, or nothing where it has none."""
     if finding.low is None or finding.high is None:
         return ""
     low, high = number(finding.low, signed=signed), number(finding.high, signed=signed)
-    return f"{low} … {high}" if signed else f"{low}–{high}"
+    return f"{low} … {high}" if signed or "−" in low else f"{low}–{high}"
 
 
 def confidence(one: Finding) -> str:
