@@ -56,7 +56,7 @@ def clipped(model: "nn.Module", index: NDArray[np.int64], losses: Losses, clip: 
         one.grad = None
     with listening() as owners, Recording(tape, owners):
         each = losses(index)
-        each.sum().backward()
+        each.sum().backward()  # type: ignore[no-untyped-call]
     leaked = [name for name, one in learning.items() if one.grad is not None]
     if leaked:
         for one in learning.values():

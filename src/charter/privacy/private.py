@@ -81,4 +81,5 @@ class Private(StepPlan):
 
     def cost(self, n: int, steps: int) -> Spend:
         """What so many updates on n examples cost, an example added or removed."""
-        return Spend(epsilon(Sampled(self.rate(n), self.noise, steps), self.delta), self.delta)
+        made = Sampled(self.rate(n), self.noise, steps)
+        return Spend(epsilon(made, self.delta), self.delta, (made,))

@@ -176,21 +176,21 @@ class _Scaled(torch.autograd.Function):
         return (given if ctx.added else given * parameter.detach()), None, None, None
 
 
-def _linear(recording: Recording, input: Any, weight: Any, bias: Any = None) -> Any:  # noqa: A002  torch's own name
+def _linear(recording: Recording, input: Any, weight: Any, bias: Any = None) -> Any:
     if not recording.tracked(weight, bias) or input.ndim < 2:
         return NotImplemented
-    return _Linear.apply(input, weight, bias, recording, False)
+    return _Linear.apply(input, weight, bias, recording, False)  # type: ignore[no-untyped-call]
 
 
-def _addmm(recording: Recording, input: Any, mat1: Any, mat2: Any, **more: Any) -> Any:  # noqa: A002
+def _addmm(recording: Recording, input: Any, mat1: Any, mat2: Any, **more: Any) -> Any:
     if more or not recording.tracked(input, mat2) or input.ndim != 1:
         return NotImplemented
-    return _Linear.apply(mat1, mat2, input, recording, True)
+    return _Linear.apply(mat1, mat2, input, recording, True)  # type: ignore[no-untyped-call]
 
 
 def _embedding(
     recording: Recording,
-    input: Any,  # noqa: A002
+    input: Any,
     weight: Any,
     padding_idx: int | None = None,
     max_norm: float | None = None,
@@ -202,12 +202,12 @@ def _embedding(
     if not recording.tracked(weight) or max_norm is not None or scale_grad_by_freq or sparse:
         return NotImplemented
     padding = None if padding_idx is None else padding_idx % len(weight)
-    return _Embedding.apply(input, weight, padding, recording)
+    return _Embedding.apply(input, weight, padding, recording)  # type: ignore[no-untyped-call]
 
 
 def _layer_norm(
     recording: Recording,
-    input: Any,  # noqa: A002
+    input: Any,
     normalized_shape: Any,
     weight: Any = None,
     bias: Any = None,
@@ -215,7 +215,7 @@ def _layer_norm(
 ) -> Any:
     if not recording.tracked(weight, bias) or len(normalized_shape) != 1:
         return NotImplemented
-    return _LayerNorm.apply(input, weight, bias, eps, recording)
+    return _LayerNorm.apply(input, weight, bias, eps, recording)  # type: ignore[no-untyped-call]
 
 
 def _rms_norm(
@@ -223,11 +223,11 @@ def _rms_norm(
     input: Any,
     normalized_shape: Any,
     weight: Any = None,
-    eps: Any = None,  # noqa: A002
+    eps: Any = None,
 ) -> Any:
     if not recording.tracked(weight):
         return NotImplemented
-    return _Scaled.apply(F.rms_norm(input, normalized_shape, None, eps), weight, recording, False)
+    return _Scaled.apply(F.rms_norm(input, normalized_shape, None, eps), weight, recording, False)  # type: ignore[no-untyped-call]
 
 
 def _scaled(added: bool) -> Callable[..., Any]:
@@ -242,7 +242,7 @@ def _scaled(added: bool) -> Callable[..., Any]:
         ):
             return NotImplemented
         whole = seen.ndim > parameter.ndim and seen.shape[seen.ndim - parameter.ndim :] == parameter.shape
-        return _Scaled.apply(seen, parameter, recording, added) if whole else NotImplemented
+        return _Scaled.apply(seen, parameter, recording, added) if whole else NotImplemented  # type: ignore[no-untyped-call]
 
     return rule
 

@@ -122,19 +122,23 @@ def _outer_squares(group: Sequence[Outer], examples: int) -> "Tensor":
     """(examples,) of weights that read the same input: their squared norms together."""
     layout, seen = group[0].layout, group[0].seen
     if layout.single:
-        given = sum(one.given.square().sum(1) for one in group)
-        return _per_example(layout, seen.square().sum(1) * given, examples)
+        squares = seen.new_zeros(len(seen))
+        for one in group:
+            squares += one.given.square().sum(1)
+        return _per_example(layout, seen.square().sum(1) * squares, examples)
     each = seen.new_zeros(len(layout.examples))
     for chunk in layout.chunks:
         own = chunk.of(seen)
-        given = [chunk.of(one.given) for one in group]
-        each[chunk.first : chunk.last] = _chunk_squares(own, given, chunk)
+        each[chunk.first : chunk.last] = _chunk_squares(own, [chunk.of(one.given) for one in group], chunk)
     return _per_example(layout, each, examples)
 
 
 def _chunk_squares(seen: "Tensor", given: "Sequence[Tensor]", chunk: Chunk) -> "Tensor":
-    """(count,) from seen (count, rows, d) and each given (count, rows, p): by the rows' inner products, or by the gradients
-    themselves where those are fewer numbers to compute (Bu et al. 2022, "Scalable and Efficient Training ...", section 3.2)."""
+    """(count,) from seen (count, rows, d) and each given (count, rows, p).
+
+    By the rows' inner products, or by the gradients themselves where those are fewer numbers to compute (Bu et al. 2022,
+    "Scalable and Efficient Training of Large Convolutional Neural Networks with Differential Privacy", section 3.2).
+    """
     import torch
 
     d, p = seen.shape[-1], sum(one.shape[-1] for one in given)
@@ -148,13 +152,15 @@ def _chunk_squares(seen: "Tensor", given: "Sequence[Tensor]", chunk: Chunk) -> "
 
 def _joined_squares(made: Sequence[Made], examples: int) -> "Tensor":
     """(examples,) of a parameter that is used several times, or of an embedding: the squared norm of what it gets in all."""
+    import torch
+
     outer = [one for one in made if isinstance(one, Outer)]
     picked = [one for one in made if isinstance(one, Picked)]
     whole = [one for one in made if isinstance(one, Whole)]
     if whole:
         assert not outer and not picked
         return _whole_squares(whole, examples)
-    found = 0.0
+    found = torch.zeros(examples, dtype=torch.float64)
     products = _outer_in_one(outer) if outer else None
     rows = _picked_in_one(picked) if picked else None
     if products is not None:
