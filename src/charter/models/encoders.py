@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from charter.models.attention import attend
+from charter.models.ownership import tell
 from charter.models.packing import Packing
 
 if TYPE_CHECKING:
@@ -35,7 +36,14 @@ class Tokens:
 
     def of_read(self, hidden: "Tensor") -> "Tensor":
         """(tokens, ...) -> (read, ...): what of the last layer is computed."""
-        return hidden if self.read is None else hidden.index_select(0, self.read)
+        if self.read is None:
+            return hidden
+        tell(lambda: self.sequences()[self.read])
+        return hidden.index_select(0, self.read)
+
+    def sequences(self) -> "Tensor":
+        """(tokens,) the sequence of the batch that each packed token is of."""
+        return self.packing.tokens // self.packing.shape[1]
 
     def asking(self, hidden: "Tensor") -> "Tensor":
         """What attends to the rest in the last layer: the first tokens where they alone are read, else all.
@@ -121,7 +129,8 @@ def _bert_embeddings(base: Any, tokens: Tokens, dropping: Dropping) -> "Tensor":
     positions = tokens.packing.columns if padding is None else tokens.counted_from(padding)
     hidden = embeddings.word_embeddings(tokens.ids) + embeddings.position_embeddings(positions)
     types = embeddings.token_type_embeddings
-    hidden = hidden + (types.weight[0] if tokens.types is None else types(tokens.types))
+    given = tokens.ids.new_zeros(len(tokens.ids)) if tokens.types is None else tokens.types
+    hidden = hidden + types(given)
     return dropping.drop(embeddings.dropout, embeddings.LayerNorm(hidden))
 
 

@@ -13,6 +13,7 @@ from charter.models.attention import attend
 from charter.models.encoders import ENCODERS, Dropping, Encoder, Through, Tokens, at_once
 from charter.models.heads import HEADS, Head
 from charter.models.layers import checkpoint_layers, through_of, uncompiled
+from charter.models.ownership import tell
 from charter.models.packing import Packing
 from charter.models.sharded import METHOD, is_sharded, kind_of, through_shards
 from charter.models.vocabulary import Words, is_plain
@@ -191,7 +192,10 @@ class PackedForward:
         types = None if token_type_ids is None else packing.pack(token_type_ids.flatten(0, -2))
         tokens = Tokens(packing.pack(ids), types, ids, packing, reads)
         hidden = self._encoded(tokens)
-        logits = self.head.logits(self.model, packing.mean(hidden) if means else hidden)
+        if means:
+            hidden = packing.mean(hidden)
+            tell(lambda: packing.rows)
+        logits = self.head.logits(self.model, hidden)
         if not self.head.one_each:
             return Output(packing.unpack(logits, at=reads))
         in_rows = packing.in_rows(logits)
@@ -199,6 +203,7 @@ class PackedForward:
 
     def _encoded(self, tokens: Tokens) -> "Tensor":
         """(read positions, width) the encoder's last hidden states."""
+        tell(tokens.sequences)
         given = (self.model.base_model, tokens, self.dropping, self.through)
         if not is_sharded(self.model):
             return self.encoder(*given)
@@ -252,7 +257,9 @@ class PackedForward:
         types = None if token_types is None else packing.pack(token_types)
         tokens = Tokens(packing.pack(ids), types, ids, packing, read)
         hidden = self._encoded(tokens)
-        return hidden.index_select(0, packing.tokens[read].argsort())
+        by_row = packing.tokens[read].argsort()
+        tell(lambda: tokens.sequences()[read][by_row])
+        return hidden.index_select(0, by_row)
 
     def _words(self, states: "Tensor") -> Words:
         """What is said of states (positions, width), before the last layer where that is known and plain."""

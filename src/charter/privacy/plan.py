@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.models.world import ALONE, World
+from charter.privacy.accounting import Sampled
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,10 +24,11 @@ Losses = Callable[[NDArray[np.int64]], "Tensor"]
 
 @dataclass(frozen=True)
 class Spend:
-    """A privacy cost (epsilon, delta); epsilon is infinite where nothing is promised."""
+    """A privacy cost (epsilon, delta), and what it is of; epsilon is infinite where nothing is promised, of nothing known."""
 
     epsilon: float
     delta: float
+    mechanisms: tuple[Sampled, ...] = ()
 
 
 @dataclass(frozen=True)

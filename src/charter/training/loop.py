@@ -15,6 +15,7 @@ from charter.errors import TrainingError
 from charter.models.features import reading_features
 from charter.models.forward import forward_of
 from charter.models.inference import on_device
+from charter.models.ownership import tell_batch
 from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
 from charter.tasks.objective import Objective
@@ -79,6 +80,7 @@ def train(
     def losses(index: NDArray[np.int64]) -> "Tensor":
         torch.manual_seed(int(np.random.SeedSequence([seed, update, int(index[0])]).generate_state(1)[0]))
         batch = on_device(drawn.batch(index, whole), device)
+        tell_batch(batch)
         reading = reading_features(model) if objective.on_features else nullcontext()
         with reading, torch.autocast(device.type, torch.bfloat16, enabled=half):
             return objective.loss(forward, batch, class_weights) * batch.weights

@@ -1,0 +1,51 @@
+"""The private step plan: who is drawn, what is added, and that it is the same when it goes on."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("dp_accounting")
+
+from charter.privacy.accounting import Sampled, epsilon, noise_for
+from charter.privacy.private import Private
+from charter.privacy.stream import SecretStream
+
+
+def plan(**changed):
+    given = {"batch_size": 16, "micro_batch_size": None, "clip": 1.0, "noise": 1.0, "delta": 1e-5}
+    return Private(**{**given, "stream": SecretStream.reproducible(1), **changed})
+
+
+@pytest.mark.parametrize(
+    ("sampled", "expected"),
+    [(Sampled(256 / 60000, 1.1, 14062), 2.3817), (Sampled(256 / 60000, 1.0, 1000), 0.7276)],
+)
+def test_epsilon_is_that_of_the_accountant_of_privacy_loss_distributions(sampled, expected):
+    assert epsilon(sampled, 1e-5) == pytest.approx(expected, abs=2e-3)
+
+
+def test_the_noise_for_a_budget_keeps_it_and_hardly_less_would():
+    noise = noise_for(3.0, 1e-5, rate=0.01, steps=500)
+    assert epsilon(Sampled(0.01, noise, 500), 1e-5) <= 3.0
+    assert epsilon(Sampled(0.01, noise * 0.99, 500), 1e-5) > 3.0
+
+
+def test_examples_are_drawn_by_themselves_so_that_batches_differ_in_size():
+    sizes = [len(index) for epoch in range(20) for index in plan().batches(1600, epoch)]
+    assert len(sizes) == 2000
+    assert np.mean(sizes) == pytest.approx(16, abs=0.5)
+    assert np.var(sizes) == pytest.approx(16 * 0.99, rel=0.15)  # binomial; shuffled batches would have none
+    assert min(sizes) < 6
+
+
+def test_noise_has_the_stated_scale_and_no_two_updates_share_it():
+    import torch
+
+    stream = SecretStream.fresh()
+    drawn = [torch.zeros(300_001) for _ in range(2)]
+    for update, one in enumerate(drawn):
+        stream.add_normal(one, 2.5, update)
+    again = torch.zeros(300_001)
+    stream.add_normal(again, 2.5, 1)
+    assert torch.equal(again, drawn[1])
+    assert [float(one.std()) for one in drawn] == pytest.approx([2.5, 2.5], rel=0.01)
+    assert abs(float(np.corrcoef(drawn[0], drawn[1])[0, 1])) < 0.01
