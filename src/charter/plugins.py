@@ -28,6 +28,7 @@ Kind = Literal[
     "adapter",
     "objective",
     "retention",
+    "clipping",
     "task",
     "audit",
     "exporter",
@@ -89,6 +90,11 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "lwf": "charter.training.retention:lwf",
             "ewc": "charter.training.retention:ewc",
         },
+        "clipping": {
+            "flat": "charter.privacy.clipping:flat",
+            "per_layer": "charter.privacy.clipping:per_layer",
+            "adaptive": "charter.privacy.clipping:adaptive",
+        },
         "task": {
             "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",
@@ -136,6 +142,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "adapter": (),
         "objective": (),
         "retention": (),
+        "clipping": (),
         "task": (),
         "audit": (
             "fairness",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KEY_BYTES = 32
 AT_ONCE = 1 << 18
-SAMPLING, NOISE, COUNTS, DROPOUT = 1, 2, 3, 4
+SAMPLING, NOISE, COUNTS, DROPOUT, ROWS = 1, 2, 3, 4, 5
 """Purposes; a stream of one says nothing of another's."""
 
 
@@ -43,8 +43,18 @@ class SecretStream:
         drawn = np.frombuffer(self._cipher(purpose, number).update(bytes(8 * count)), dtype="<u8")
         return (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
+    def seed(self, purpose: int, number: int, place: int) -> int:
+        """63 bits to seed another generator with. place: tells several of one number apart."""
+        drawn = self._cipher(purpose, number, place).update(bytes(8))
+        return int.from_bytes(drawn) >> 1
+
+    def normal(self, purpose: int, number: int) -> float:
+        """One draw of a standard normal distribution (Box and Muller 1958)."""
+        first, second = self.uniform(2, purpose, number)
+        return float(math.sqrt(-2.0 * math.log(1.0 - first)) * math.cos(2.0 * math.pi * second))
+
     def add_normal(self, to: "Tensor", scale: float, number: int, *, first: int = 0) -> None:
-        """Add draws of a normal distribution of mean 0 and standard deviation `scale` to each entry of a float32 tensor, in place.
+        """Add draws of a normal distribution of mean 0 and standard deviation `scale` to each entry of a contiguous tensor, in place.
 
         first: tells tensors of one update apart. Box and Muller (1958) on 32 bits for each draw: none is larger than 6.7
         times `scale`.
@@ -69,5 +79,5 @@ class SecretStream:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         # 12 bytes tell the streams apart, 4 count their blocks of 16 bytes: 64 GB of each
-        counter = purpose.to_bytes(1) + part.to_bytes(3) + number.to_bytes(8) + bytes(4)
+        counter = purpose.to_bytes(1) + number.to_bytes(6) + part.to_bytes(5) + bytes(4)
         return Cipher(algorithms.AES(self.key), modes.CTR(counter)).encryptor()

@@ -22,8 +22,8 @@ from charter.spec.metrics import (
     why_never,
     why_pointless,
 )
-from charter.spec.model import MIXING
 from charter.spec.parts import Parts, Say
+from charter.spec.privacy import MIXING
 from charter.spec.search import KEYS, Choices
 from charter.spec.texts import check_texts
 from charter.spec.training import CONTRASTED, Training, learns_from_descriptions

@@ -172,6 +172,7 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
         "adapter": "Adapters (`model.adapt`)",
         "objective": "Objectives (`training.objective`)",
         "retention": "Holding on to an earlier model (`continual.keep`)",
+        "clipping": "Bounding gradients (`privacy.clipping`)",
         "task": "Tasks (`task`, `pretraining.objective`)",
         "audit": "Audits (`audits`)",
         "exporter": "Formats (`release.formats`)",

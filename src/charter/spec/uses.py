@@ -31,6 +31,7 @@ def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
         ("adapter", ("model", "adapt"), model.get("adapt")),
         ("objective", ("training", "objective"), training.get("objective")),
         ("retention", ("continual", "keep"), _mapping(value.get("continual")).get("keep")),
+        ("clipping", ("privacy", "clipping"), _mapping(value.get("privacy")).get("clipping")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
         *(("tracker", ("tracking", at), use) for at, use in enumerate(_list(value.get("tracking")))),

@@ -84,7 +84,7 @@ def follow(world: World) -> None:
                     follow_shards(job, world)
                 continue
             model = job.model.to(pick_device())
-            optimizer = optimizers_of(model, job.settings, job.layerwise)
+            optimizer = optimizers_of(model, job.settings, job.layerwise, noise=job.plan.correction)
             optimizer.load_state_dict(job.optimizer)
             with suppress(TrainingError):  # the first process has found the same, and says so
                 for _ in updates(job, optimizer, world):

@@ -132,7 +132,7 @@ def learning(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> s
 
 def rates(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
     """The learning rate by update, thin lines for layers below the head whose rates differ; "" with too little to draw."""
-    logged = [one for one in history if one["kind"] == "loss"]
+    logged = [one for one in history if one["kind"] in ("loss", "update")]
     drawn = [(one["step"], one["learning_rate"]) for one in logged]
     below = [
         [(one["step"], rate) for one, rate in zip(logged, by_depth, strict=True)]
