@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY_BYTES = 32
-AT_ONCE = 1 << 18
+AT_ONCE = 1 << 17
+"""Draws that are made at once."""
 SAMPLING, NOISE, COUNTS, DROPOUT, ROWS = 1, 2, 3, 4, 5
 """Purposes; a stream of one says nothing of another's."""
 
@@ -63,17 +64,22 @@ class SecretStream:
 
         flat = to.view(-1)
         cipher = self._cipher(NOISE, number, first)
-        nothing, drawn = bytes(4 * AT_ONCE), bytearray(4 * AT_ONCE + 16)
         half = AT_ONCE // 2
+        nothing, drawn = bytes(4 * AT_ONCE), bytearray(4 * AT_ONCE + 16)
+        bits = torch.frombuffer(drawn, dtype=torch.int32, count=AT_ONCE)
+        # buffers that are written again and again: they stay in the processor's cache
+        shares, turns, waves = torch.empty(AT_ONCE), torch.empty(half), torch.empty(half)
+        radius, angle = shares[:half], shares[half:]
         for start in range(0, len(flat), AT_ONCE):
             cipher.update_into(nothing, drawn)
-            bits = torch.frombuffer(drawn, dtype=torch.int32, count=AT_ONCE)
-            shares = bits.to(torch.float32).mul_(2.0**-32).add_(0.5)
-            radius = shares[:half].clamp_(min=2.0**-33).log_().mul_(-2.0 * scale * scale).sqrt_()
-            angle = shares[half:].mul_(2.0 * math.pi)
+            shares.copy_(bits).mul_(2.0**-32).add_(0.5)
+            radius.clamp_(min=2.0**-33).log_().mul_(-2.0 * scale * scale).sqrt_()
+            angle.mul_(2.0 * math.pi)
             part = flat[start : start + AT_ONCE]
-            part[:half].add_((radius * angle.cos())[: len(part[:half])])
-            part[half:].add_((radius * angle.sin())[: len(part[half:])])
+            for place, wave in ((part[:half], torch.cos), (part[half:], torch.sin)):
+                wave(angle, out=turns)
+                torch.mul(radius, turns, out=waves)
+                place.add_(waves[: len(place)].to(place.device))
 
     def _cipher(self, purpose: int, number: int, part: int = 0) -> Any:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
