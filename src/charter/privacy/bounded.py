@@ -82,7 +82,7 @@ def _recorded(
         listening(None if units is None else torch.from_numpy(units)) as owners,
         Recording(tape, owners),
     ):
-        losses(index).sum().backward()  # type: ignore[no-untyped-call]
+        _backward(losses(index).sum())
     leaked = [name for name, one in parameters.items() if one.grad is not None]
     for one in parameters.values():
         one.grad = None
@@ -92,6 +92,16 @@ def _recorded(
             "known, so its influence can't be bounded; freeze it (model.adapt: lora, bias or head), or take another base (docs/privacy.md)"
         )
     return tape
+
+
+def _backward(total: "Tensor") -> None:
+    """As `total.backward()`, within which the mode would rest: checkpointed layers are computed again on the way back."""
+    import torch
+    from torch.autograd.variable import Variable
+
+    Variable._execution_engine.run_backward(
+        (total,), (torch.ones_like(total),), False, False, (), allow_unreachable=True, accumulate_grad=True
+    )
 
 
 def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> None:

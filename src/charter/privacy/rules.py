@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
+from torch.nn.grad import conv1d_input, conv2d_input
 from torch.overrides import TorchFunctionMode
 
 from charter.errors import ModelError
@@ -212,8 +213,8 @@ class _Convolution(torch.autograd.Function):
             recording.tape.add(ctx.bias, Whole(layout, layout.sums(layout.ordered(each.sum(1)))))
         back = None
         if ctx.needs_input_grad[0]:
-            inward = torch.nn.grad.conv1d_input if weight.ndim == 3 else torch.nn.grad.conv2d_input
-            back = inward(seen.shape, weight.detach(), given, stride, padding, dilation, groups)
+            inward = conv1d_input if weight.ndim == 3 else conv2d_input
+            back = inward(seen.shape, weight.detach(), given, stride, padding, dilation, groups)  # type: ignore[no-untyped-call]
         return back, None, None, None, None
 
 
