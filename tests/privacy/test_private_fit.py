@@ -53,11 +53,11 @@ class Counted(World):
         return loss
 
 
-def linear(seen, targets):
+def linear(seen, targets, *more):
     from charter.data.batch import Batch
     from charter.models.ownership import tell_batch
 
-    model = torch.nn.Linear(seen.shape[1], 2)
+    model = torch.nn.Sequential(torch.nn.Linear(seen.shape[1], 2), *more)
 
     def losses(index):
         ids = torch.zeros(len(index), 1, dtype=torch.long)
@@ -149,3 +149,29 @@ def test_the_key_is_shown_nowhere_and_two_fresh_streams_differ():
     one, other = SecretStream.fresh(), SecretStream.fresh()
     assert one.key not in repr(plan(stream=one)).encode() and one.key.hex() not in repr(plan(stream=one))
     assert one.uniform(4, 1, 0).tolist() != other.uniform(4, 1, 0).tolist()
+
+
+def test_a_pass_leaves_nothing_behind_that_only_a_collector_would_find(monkeypatch):
+    """A graph that holds its tape, which holds the graph, is a leak of every activation of every pass."""
+    import gc
+    import weakref
+
+    from charter.privacy import bounded as module
+
+    tapes = []
+
+    class Watched(module.Tape):
+        def __init__(self, *given):
+            super().__init__(*given)
+            tapes.append(weakref.ref(self))
+
+    monkeypatch.setattr(module, "Tape", Watched)
+    model, losses = linear(torch.randn(6, 4), torch.zeros(6, dtype=torch.long), torch.nn.Linear(2, 2))
+    gc.collect()
+    gc.disable()
+    try:
+        gradient(model, plan(), range(6), losses)
+        assert len(tapes) == 2
+        assert [one() for one in tapes] == [None, None]
+    finally:
+        gc.enable()

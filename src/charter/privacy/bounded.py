@@ -56,7 +56,8 @@ def bounded(
     parameters = learning(model)
     tape = _recorded(model, index, losses, units)
     groups = clipping.groups(list(parameters))
-    squares = tape.squared_norms({id(one): groups[name] for name, one in parameters.items()})
+    with torch.no_grad():
+        squares = tape.squared_norms({id(one): groups[name] for name, one in parameters.items()})
     if not bool(squares.isfinite().all()):
         raise TrainingError(
             "an example's gradient is no number, so it can't be bounded, and nothing of this training is kept: lower "
@@ -65,7 +66,9 @@ def bounded(
     with torch.no_grad():
         factors = clipping.factors(squares) * share
         of = {id(one): factors[:, groups[name]] for name, one in parameters.items()}
-        return Bounded(tape.weighted_sums(of), squares)
+        sums = tape.weighted_sums(of)
+    tape.clear()
+    return Bounded(sums, squares)
 
 
 def _recorded(

@@ -78,8 +78,15 @@ class Tape:
         """(rows, d) an input by segment: one tensor for all layers that read it, so that they share its inner products."""
         key = (seen.data_ptr(), *seen.shape, id(layout))
         if key not in self.inputs:
-            self.inputs[key] = (seen, layout.ordered(seen.flatten(0, -2)))
+            # detached: with its graph it would hold the nodes that hold this tape, a circle that nothing collects
+            own = seen.detach()
+            self.inputs[key] = (own, layout.ordered(own.flatten(0, -2)))
         return self.inputs[key][1]
+
+    def clear(self) -> None:
+        """Let go of all tensors; nodes of a graph that is still held hold the tape."""
+        for one in (self.made, self.parameters, self.layouts, self.inputs):
+            one.clear()
 
     def squared_norms(self, groups: Mapping[int, int] | None = None) -> "Tensor":
         """(units, groups) float64: the squared norm of each unit's gradient over the parameters of each group.
