@@ -44,6 +44,7 @@ class Case:
     task: fitted. `train` holds the training rows, from which baselines learn.
     beside: baselines that were made before, on the test rows, besides those that the task makes of `train`.
     reading: how texts were read, in a clause of the scores' method, where the scores depend on it.
+    with_baselines: whether models that learn from `train` may stand beside it; under a privacy budget they may not.
     answers: by split; `test` is always there, `validation` and `calibration` where the split has rows.
     """
 
@@ -56,6 +57,7 @@ class Case:
     seed: int
     beside: Sequence[Baseline] = ()
     reading: str = ""
+    with_baselines: bool = True
 
 
 Audit = Callable[[Case], list[Finding]]

@@ -63,13 +63,18 @@ def audit(
         seed=charter.training.seed,
         beside=beside,
         reading=exported.task.reading(charter.model.max_length),
+        with_baselines=charter.privacy is None,
     )
     found: list[Finding] = []
     for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):
         stage = Stage(
             f"audit {use.use}",
             AUDIT_VERSION,
-            options={**options, "roles": data.columns.as_json()},
+            options={
+                **options,
+                "roles": data.columns.as_json(),
+                **({} if case.with_baselines else {"baselines": False}),
+            },
             inputs={
                 "answers": held_out.digest,
                 "export": exported.artifact.digest,

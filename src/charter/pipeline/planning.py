@@ -11,7 +11,7 @@ import numpy as np
 
 from charter import plugins
 from charter.data.batch import Examples
-from charter.data.columns import ROW
+from charter.data.columns import ROW, SPLIT
 from charter.errors import DataError, MissingExtraError
 from charter.pipeline.preparing import PreparedData
 from charter.privacy.accounting import epsilon, noise_for
@@ -255,3 +255,31 @@ def charter_unit(charter: Charter) -> str:
     if asked is None:
         return "row"
     return asked.unit or ("subject" if charter.data.subject is not None else "row")
+
+
+def outside_budget(charter: Charter, data: PreparedData) -> list[Finding]:
+    """What else reads people's rows and tells of them without noise: each reading, and how many rows it reads."""
+    if charter.privacy is None:
+        return []
+    rows = data.scan().select(SPLIT).collect()[SPLIT].value_counts()
+    counts: Mapping[str, int] = dict(rows.iter_rows())
+    everything = sum(counts.values())
+    reads = [("split", everything), *((f"preparation {use.use}", everything) for use in charter.data.prepare)]
+    reads.append(("profile", everything))
+    if charter.data.target is not None and not charter.task.options.get("descriptions"):
+        reads.append(("classes", everything))
+    reads += [
+        (name, counts.get(split, 0)) for name, split in (("calibration", "calibration"), ("audits", "test"))
+    ]
+    return [
+        Finding(
+            AREA,
+            "rows_outside_epsilon",
+            float(count),
+            slice={"read": name},
+            unit="rows",
+            method="count of the rows that this reads; nothing of it is in epsilon",
+        )
+        for name, count in reads
+        if count
+    ]

@@ -18,6 +18,7 @@ from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.leaving import NOTHING, Left, leave
 from charter.pipeline.on_ray import run_on_ray
+from charter.pipeline.planning import outside_budget
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import Begun, begin_base
 from charter.pipeline.progress import OnProgress, Progress
@@ -151,6 +152,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     exports = [export_model(going, charter, data, trained, name, tell) for name in charter.release.formats]
     measured_on_the_way = (data, went_on, begun, searched, trained)
     findings = [finding for one in measured_on_the_way for finding in one.findings]
+    findings += outside_budget(charter, data)
     return _Learned(went_on, begun, taught, trained, exports, findings)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
 from charter.release.report.beside import beats, compares, gain_said, metric_of
-from charter.release.report.continual import continual_lines
+from charter.release.report.continual import continual_sections
 from charter.release.report.forms import forms_table
 from charter.release.report.lineage import ancestors_of, lineage_lines
+from charter.release.report.lines import section_lines
 from charter.release.report.origin import descriptions_of
+from charter.release.report.privacy import privacy_sections
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
 from charter.runs.findings import Finding
@@ -176,7 +178,9 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
     yield from _formats(record)
     yield from _scores(record)
     yield from _groups(record)
-    yield from continual_lines(record)
+    say = Wording("en")
+    yield from section_lines(privacy_sections(record, say))
+    yield from section_lines(continual_sections(record, say))
     yield from _use(record, preparation, kind)
     yield from _origin(record)
 

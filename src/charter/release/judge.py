@@ -87,7 +87,7 @@ def judge(
     ]
     for name, found in of_each.items():
         verdicts += [replace(one, form=name) for one in _judge_demands(charter, found)]
-    return verdicts + _judge_silence(charter)
+    return [*verdicts, *_judge_budget(charter, findings), *_judge_silence(charter)]
 
 
 def released(verdicts: Sequence[Verdict]) -> bool:
@@ -194,6 +194,20 @@ def _judge_demands(charter: Charter, evidence: Sequence[Finding]) -> list[Verdic
         )
         for area in missing
     ]
+
+
+def _judge_budget(charter: Charter, findings: Sequence[Finding]) -> list[Verdict]:
+    """Whether training kept the charter's privacy budget. What it spent is an upper bound, so its value is judged."""
+    asked = charter.privacy
+    if asked is None:
+        return []
+    limit = f"privacy: epsilon <= {asked.epsilon:g} at delta {asked.delta:g}"
+    spent = next((one for one in findings if one.area == "privacy" and one.metric == "epsilon"), None)
+    if spent is None or spent.value is None:
+        because = "nothing was told of what training spent" if spent is None else spent.because
+        return [Verdict(limit, "point", "no evidence", because, spent)]
+    outcome: Outcome = "kept" if spent.value <= asked.epsilon else "broken"
+    return [Verdict(limit, "point", outcome, f"its value is {spent.value:.4g}", spent)]
 
 
 def _judge_silence(charter: Charter) -> list[Verdict]:

@@ -1,22 +1,9 @@
 """What each metric is called and what it means in a plain sentence, in both languages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric's name and its meaning for a reader without training in statistics.
-
-    share: whether its values are shares from 0 to 1, so that plots may use that scale.
-    """
-
-    en: str
-    zh: str
-    meaning_en: str
-    meaning_zh: str
-    share: bool = True
-
+from charter.release.report.metric import Metric
+from charter.release.report.privacy_metrics import PRIVACY
 
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(
@@ -474,6 +461,7 @@ METRICS: Mapping[str, Metric] = {
         "发布格式的全部文件（含分词器）的大小，单位为百万字节。",
         share=False,
     ),
+    **PRIVACY,
 }
 
 TERMS: tuple[tuple[str, str, str, str], ...] = (
