@@ -83,7 +83,11 @@ class Chain:
         line["hash"] = line_hash(line)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write((canonical(line) + "\n").encode(), whole)
-        self._move_head(line)
+        try:
+            self._move_head(line)
+        except OSError:
+            self._write(b"", whole)
+            raise
         return line
 
     def mend(self) -> None:
