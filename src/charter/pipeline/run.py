@@ -25,6 +25,7 @@ from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.result import Result, found
 from charter.pipeline.searching import search_settings
+from charter.pipeline.spending import check_plain
 from charter.pipeline.teaching import Taught, teach
 from charter.pipeline.telling import ending_of, told_trial, tracked
 from charter.pipeline.weighing import weigh_form
@@ -130,6 +131,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     charter, folder = asked.charter, asked.folder
     went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), asked.ancestor)
     data = went_on.data
+    check_plain(going, charter, folder, data)
     begun = begin_base(going, charter, folder, data, tell, world, ancestor=asked.ancestor)
     check_forms(charter, begun.base)
     taught = teach(going, charter, asked.teacher, data, tell)

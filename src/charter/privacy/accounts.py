@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from charter.privacy.accounting import Mechanism, Neighbouring, Sampled, epsilon
 from charter.privacy.entries import BudgetSet, Charge, Record, Unit
-from charter.privacy.filters import NOTHING, ORDERS, Budget, Favoured, curve, epsilon_of
+from charter.privacy.filters import NOTHING, ORDERS, Budget, curve, epsilon_of
 
 Why = str
 BY_ROW, WITHOUT = "by row", "without privacy"
@@ -31,9 +31,9 @@ BY_ROW, WITHOUT = "by row", "without privacy"
 class Account:
     """What was spent on a data set, by one unit and relation.
 
-    budget: None where none was ever set. spent: epsilon at the budget's delta (without a budget, at that of the first run); infinite
-    where a run promises nothing by this unit, and `because` then says why. left: what is missing to the budget; since costs do not simply add up, a
-    further run may have somewhat more or less.
+    budget: None where none was ever set. spent: epsilon at the budget's delta (without a budget, at that of the first run);
+    infinite where a run promises nothing by this unit, and `because` then says why. left: what is missing to the budget; since
+    costs do not simply add up, a further run may have somewhat more or less.
     """
 
     data: str
@@ -92,7 +92,9 @@ def charged_to(record: Record, data: str) -> tuple[Charge, ...]:
 
 def _shares(charge: Charge, own: set[int], charges: Iterable[Charge]) -> bool:
     """Shares stand in the later of two entries."""
-    return bool(own & set(charge.shares)) or any(charge.number in one.shares for one in charges if one.number in own)
+    return bool(own & set(charge.shares)) or any(
+        charge.number in one.shares for one in charges if one.number in own
+    )
 
 
 def cost(charge: Charge, unit: Unit, neighbouring: Neighbouring) -> NDArray[np.float64]:
@@ -119,7 +121,11 @@ def spent_by(charges: Sequence[Charge], unit: Unit, neighbouring: Neighbouring, 
     favoured = next((one.favoured for one in charges if not one.plain), None)
     several = math.inf if favoured is None else epsilon_of(total, delta, favoured)
     only = charges[0]
-    if len(charges) == 1 and (only.unit, only.neighbouring) == (unit, neighbouring) and only.alone[1] <= delta:
+    if (
+        len(charges) == 1
+        and (only.unit, only.neighbouring) == (unit, neighbouring)
+        and only.alone[1] <= delta
+    ):
         return min(several, only.alone[0])
     return several
 
@@ -149,7 +155,11 @@ def fitting(
         MissingExtraError: dp-accounting is not installed.
     """
     steps = sum(one.steps for one in asked.mechanisms)
-    if asked.unit != unit or not steps or (before and not np.any(np.isfinite(total_of(before, unit, neighbouring)))):
+    if (
+        asked.unit != unit
+        or not steps
+        or (before and not np.any(np.isfinite(total_of(before, unit, neighbouring))))
+    ):
         return Fit(0.0, None)
     favoured = before[0].favoured if before else asked.favoured
 
@@ -171,7 +181,9 @@ def fitting(
     return Fit(low, _fitting_epsilon(asked, fits, first=not before, budget=budget))
 
 
-def _fitting_epsilon(asked: Charge, fits: Callable[[Sequence[Mechanism]], bool], *, first: bool, budget: Budget) -> float | None:
+def _fitting_epsilon(
+    asked: Charge, fits: Callable[[Sequence[Mechanism]], bool], *, first: bool, budget: Budget
+) -> float | None:
     if first and asked.delta >= budget.delta:
         return budget.epsilon
     low, high = 1.0, 2.0

@@ -152,9 +152,13 @@ class Chain:
             entry = parse_json(text)
             said, linked, own = int(entry["number"]), str(entry["before"]), str(entry["hash"])
         except (ValueError, KeyError, TypeError):
-            raise LedgerError(f"{where}  this line is no entry of a ledger: it was changed. {RESTORE}") from None
+            raise LedgerError(
+                f"{where}  this line is no entry of a ledger: it was changed. {RESTORE}"
+            ) from None
         if own != line_hash(entry):
-            raise LedgerError(f"{where}  this line was changed since it was written: its hash is another. {RESTORE}")
+            raise LedgerError(
+                f"{where}  this line was changed since it was written: its hash is another. {RESTORE}"
+            )
         if linked != before or said != number:
             raise LedgerError(
                 f"{where}  this line is number {said} and does not follow the one above it: lines were taken out, put in or moved. "

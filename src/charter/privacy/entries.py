@@ -1,15 +1,15 @@
 """The entries of a ledger: what a line of each kind says, and how it is read.
 
-    budget    a data set's budget was set, or set anew
-    reserved  a training began to spend: at its full cost, before its first update
-    resumed   the same training goes on in another run; it costs nothing more
-    settled   it came to its end, as planned
-    plain     something was learned without privacy: at infinite cost
+budget    a data set's budget was set, or set anew
+reserved  a training began to spend: at its full cost, before its first update
+resumed   the same training goes on in another run; it costs nothing more
+settled   it came to its end, as planned
+plain     something was learned without privacy: at infinite cost
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
@@ -108,7 +108,7 @@ class Charge:
     alone: tuple[float, float] = (math.inf, 0.0)
     accountant: str = ""
     renyi: Mapping[Neighbouring, NDArray[np.float64]] | None = None
-    favoured: Favoured = Favoured(ORDERS[0], ORDERS[0])
+    favoured: Favoured = field(default_factory=lambda: Favoured(ORDERS[0], ORDERS[0]))
     settled: str = ""
     exceeded: bool = False
 
@@ -154,7 +154,11 @@ def read_record(entries: Sequence[Mapping[str, Any]], where: str) -> Record:
         try:
             _take(entry, budgets, charges)
         except (ValidationError, KeyError, ValueError, TypeError) as error:
-            what = "lacks what this version reads" if entry.get("kind") in get_args(Kind) else "is of an unknown kind"
+            what = (
+                "lacks what this version reads"
+                if entry.get("kind") in get_args(Kind)
+                else "is of an unknown kind"
+            )
             raise LedgerError(
                 f"{where}:{entry.get('number', '?')}  this entry {what} ({type(error).__name__}): another version of Charter wrote it"
             ) from None
@@ -185,7 +189,10 @@ def _charged(number: int, said: _Charged) -> Charge:
 def _reserved(number: int, said: _Reserved) -> Charge:
     base = _charged(number, said)
     return Charge(
-        **{name: getattr(base, name) for name in ("number", "data", "at", "stage", "rows", "held", "fingerprints", "shares")},
+        **{
+            name: getattr(base, name)
+            for name in ("number", "data", "at", "stage", "rows", "held", "fingerprints", "shares")
+        },
         unit=said.unit,
         neighbouring=said.neighbouring,
         identity=said.identity,
@@ -200,8 +207,6 @@ def _reserved(number: int, said: _Reserved) -> Charge:
 
 
 def _after(charge: Charge, later: _Later, kind: str) -> Charge:
-    from dataclasses import replace
-
     if kind == "resumed":
         return replace(charge, held=Held(later.run, later.store, later.host))
     if later.renyi is None:
@@ -226,7 +231,12 @@ def mechanism_of(value: Mapping[str, Any]) -> Mechanism:
 def mechanism_json(mechanism: Mechanism) -> dict[str, Any]:
     """A mechanism as JSON; `mechanism_of` reads it back."""
     if isinstance(mechanism, Sampled):
-        return {"use": "sampled_gaussian", "rate": mechanism.rate, "noise": mechanism.noise, "steps": mechanism.steps}
+        return {
+            "use": "sampled_gaussian",
+            "rate": mechanism.rate,
+            "noise": mechanism.noise,
+            "steps": mechanism.steps,
+        }
     return {"use": "gaussian", "noise": mechanism.noise, "steps": mechanism.steps}
 
 

@@ -1,8 +1,8 @@
 """The ledger: what was spent of each data set's privacy, and what may still be.
 
 It is the data set whose privacy is spent, not the run, so a run asks the ledger before its first update: `reserve` puts its full cost
-on record or refuses. What was reserved stays spent, whatever becomes of the run: a run that was killed has perhaps been seen. Only the same training,
-with the same secret stream of noise and samples, goes on without paying again. See `docs/privacy-ledger.md`.
+on record or refuses. What was reserved stays spent, whatever becomes of the run: a run that was killed has perhaps been seen.
+Only the same training, with the same secret stream of noise and samples, goes on without paying again. See `docs/privacy-ledger.md`.
 
     ledger = Ledger(Path("runs/ledger"))
     reservation = ledger.reserve(Asked("customers", "row", "add_or_remove", spend, identity, Held("run 1", "", "")), budget)
@@ -23,7 +23,15 @@ from typing import Any
 
 from charter.errors import BudgetError, LedgerError
 from charter.privacy.accounting import Mechanism, Neighbouring, accountant_named, epsilon
-from charter.privacy.accounts import Account, account_of, accounts_of, budget_of, charged_to, fitting, spent_by
+from charter.privacy.accounts import (
+    Account,
+    account_of,
+    accounts_of,
+    budget_of,
+    charged_to,
+    fitting,
+    spent_by,
+)
 from charter.privacy.chain import LOCK, Chain, Head
 from charter.privacy.entries import (
     FORMAT,
@@ -142,7 +150,8 @@ class Ledger:
         """
         if not asked.spend.mechanisms or not math.isfinite(asked.spend.epsilon):
             raise LedgerError(
-                f"data '{asked.data}': a training of stage '{asked.stage}' says nothing of what its privacy rests on, so it can't be reserved"
+                f"data '{asked.data}': a training of stage '{asked.stage}' says nothing of what its privacy rests on, "
+                "so it can't be reserved"
             )
         with self._writing():
             record, _ = self._read()
@@ -192,7 +201,9 @@ class Ledger:
                 "hold. What it did is charged; its model must not be released"
             )
 
-    def plain(self, data: str, held: Held, *, budget: Budget | None, fingerprints: Fingerprints | None, stage: str) -> bool:
+    def plain(
+        self, data: str, held: Held, *, budget: Budget | None, fingerprints: Fingerprints | None, stage: str
+    ) -> bool:
         """Whether learning without privacy was put on record; it is where the data, or others with the same rows, have an account.
 
         Raises:
@@ -201,22 +212,28 @@ class Ledger:
         """
         if not self.exists:
             if budget is not None:
-                raise refusal_of_plain(data, BudgetSet(0, data, budget.epsilon, budget.delta, "", ""), {}, data)
+                raise refusal_of_plain(
+                    data, BudgetSet(0, data, budget.epsilon, budget.delta, "", ""), {}, data
+                )
             return False
         with self._writing():
             record, _ = self._read()
             record = self._with_budget(record, data, budget, held.run)
             shares = self._shared(record, fingerprints)
             touched = {data, *(one.data for one in record.charges if one.number in shares)}
-            for name in sorted(touched, key=lambda one: one != data):
-                limit = budget_of(record, name)
+            for owner in sorted(touched, key=lambda one: one != data):
+                limit = budget_of(record, owner)
                 if limit is not None:
-                    raise refusal_of_plain(name, limit, _by_data(record, shares), data)
+                    raise refusal_of_plain(owner, limit, _by_data(record, shares), data)
             known = {one.data for one in record.charges}
             if not touched & known:
                 return False
             name = None if fingerprints is None else keep(self.folder, fingerprints)
-            charge = Charge(0, data, now(), stage, fingerprints.rows if fingerprints else 0, held, name, shares)
+            if any(one.plain and (one.data, one.fingerprints) == (data, name) for one in record.charges):
+                return True
+            charge = Charge(
+                0, data, now(), stage, fingerprints.rows if fingerprints else 0, held, name, shares
+            )
             self._chain.append(_charged(charge, "plain"))
         return True
 
@@ -245,7 +262,9 @@ class Ledger:
         return self._reservation(record, before, again=True)
 
     def _reservation(self, record: Record, charge: Charge, *, again: bool) -> Reservation:
-        shares = {name: count for name, count in _by_data(record, charge.shares).items() if name != charge.data}
+        shares = {
+            name: count for name, count in _by_data(record, charge.shares).items() if name != charge.data
+        }
         unit, relation = charge.unit or "row", charge.neighbouring or "add_or_remove"
         accounts = tuple(account_of(record, name, unit, relation) for name in (charge.data, *shares))
         return Reservation(charge, again, accounts, shares)
@@ -253,7 +272,9 @@ class Ledger:
     def _with_budget(self, record: Record, data: str, budget: Budget | None, run: str) -> Record:
         """The record as it is once the budget that a charter says is set."""
         known = budget_of(record, data)
-        if budget is None or (known is not None and (known.epsilon, known.delta) == (budget.epsilon, budget.delta)):
+        if budget is None or (
+            known is not None and (known.epsilon, known.delta) == (budget.epsilon, budget.delta)
+        ):
             return record
         said = BudgetSet(0, data, budget.epsilon, budget.delta, now(), run)
         return replace(record, budgets=(*record.budgets, said))
@@ -261,7 +282,13 @@ class Ledger:
     def _write_budget(self, record: Record, data: str) -> None:
         said = budget_of(record, data)
         if said is not None and said.number == 0:
-            told = {"data": data, "epsilon": said.epsilon, "delta": said.delta, "at": said.at, "run": said.run}
+            told = {
+                "data": data,
+                "epsilon": said.epsilon,
+                "delta": said.delta,
+                "at": said.at,
+                "run": said.run,
+            }
             self._chain.append({"kind": "budget", **told})
 
     def _shared(self, record: Record, fingerprints: Fingerprints | None) -> dict[int, int]:
@@ -323,11 +350,22 @@ class Ledger:
                 together = spent_by(charges, unit, relation, budget.delta)
                 if together <= budget.epsilon:
                     continue
-                earlier = charged_to(before, data) if data != asked.data else tuple(o for o in charges if o is not charge)
-                account = replace(account_of(before, data, unit, relation), budget=limit, delta=budget.delta, charges=earlier)
+                earlier = (
+                    charged_to(before, data)
+                    if data != asked.data
+                    else tuple(o for o in charges if o is not charge)
+                )
+                account = replace(
+                    account_of(before, data, unit, relation),
+                    budget=limit,
+                    delta=budget.delta,
+                    charges=earlier,
+                )
                 account = replace(account, spent=spent_by(earlier, unit, relation, budget.delta))
                 fit = fitting(earlier, charge, unit, relation, budget)
-                raise refusal(account, charge, together, fit, asked.epochs, _by_data(after, charge.shares).get(data, 0))
+                raise refusal(
+                    account, charge, together, fit, asked.epochs, _by_data(after, charge.shares).get(data, 0)
+                )
 
 
 _RELATIONS: tuple[Neighbouring, ...] = ("add_or_remove", "replace_one")

@@ -9,9 +9,7 @@ from charter.privacy.accounts import WITHOUT, Account, Fit
 from charter.privacy.entries import BudgetSet, Charge, Unit
 
 RELATIONS: Mapping[Neighbouring, str] = {"add_or_remove": "added or removed", "replace_one": "replaced"}
-REMEDY = (
-    "A budget is raised by whoever answers for the data, in data.privacy_budget of the charter; that it was raised stays on record"
-)
+REMEDY = "A budget is raised by whoever answers for the data, in data.privacy_budget of the charter; that it was raised stays on record"
 
 
 def refusal(
@@ -28,24 +26,25 @@ def refusal(
             f"under the id '{account.data}'."
         )
     runs = len(account.charges)
+    makes = f"asked {charge.epsilon:.4g} at delta {charge.delta:g}, which makes {_said(together)} together"
     said = (
         f"privacy budget of data '{account.data}': refused, nothing was learned.{whose} By {_unit(account.unit)} "
-        f"{RELATIONS[account.neighbouring]}: budget epsilon {limit.epsilon:g} at delta {limit.delta:g}; spent {_said(account.spent)} by "
-        f"{runs} run{'' if runs == 1 else 's'}; asked {charge.epsilon:.4g} at delta {charge.delta:g}, which makes {_said(together)} together; "
+        f"{RELATIONS[account.neighbouring]}: budget epsilon {limit.epsilon:g} at delta {limit.delta:g}; "
+        f"spent {_said(account.spent)} by {runs} run{'' if runs == 1 else 's'}; {makes}; "
         f"left {_said(max(limit.epsilon - account.spent, 0.0))}. "
     )
-    return BudgetError(said + _why_infinite(account, charge, together) + _fits(fit, charge, epochs, together) + f". {REMEDY}")
+    return BudgetError(
+        said + _why_infinite(account, charge, together) + _fits(fit, charge, epochs, together) + f". {REMEDY}"
+    )
 
 
-def refusal_of_plain(
-    owner: str, limit: BudgetSet, shares: Mapping[str, int], data: str
-) -> BudgetError:
+def refusal_of_plain(owner: str, limit: BudgetSet, shares: Mapping[str, int], data: str) -> BudgetError:
     """What is said of learning without privacy. owner: the data set with the budget."""
     why = f"data '{data}' has a privacy budget of epsilon {limit.epsilon:g}"
     if owner != data:
         why = (
-            f"{shares.get(owner, 0):,} of the rows of data '{data}' were learned from under the id '{owner}', which has a privacy budget of "
-            f"epsilon {limit.epsilon:g}"
+            f"{shares.get(owner, 0):,} of the rows of data '{data}' were learned from under the id '{owner}', which has a privacy "
+            f"budget of epsilon {limit.epsilon:g}"
         )
     return BudgetError(
         f"{why}, and learning without privacy costs more than any: refused, nothing was learned. Add a section privacy (such as privacy: "

@@ -96,6 +96,11 @@ def _integral(rate: float, noise: float, order: float, opposite: float | None) -
         direct = np.exp(density + order * loss) - np.exp(density) * (1.0 + order * np.expm1(loss))
         grown = np.where(small, np.exp(density) * series, direct)
         total = float(np.sum(grown)) * (high - low) / points
-    if not math.isfinite(total):
-        return math.inf
+    if not math.isfinite(
+        total
+    ):  # beyond what an exponential can hold: the sum's logarithm, of E_Q[(P/Q)^a] itself
+        logarithms = density + order * loss
+        most = float(logarithms.max())
+        grown_by = most + math.log(float(np.exp(logarithms - most).sum()) * (high - low) / points)
+        return (grown_by + SLACK) / (order - 1.0)
     return math.log1p(total * (1.0 + SLACK)) / (order - 1.0)
