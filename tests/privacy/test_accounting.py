@@ -132,6 +132,7 @@ def test_a_replaced_row_costs_more_than_one_removed_and_its_renyi_bound_covers_t
     assert exact == theirs.compose(event).get_epsilon(DELTA)
 
 
+@pytest.mark.slow
 def test_the_noise_for_a_budget_is_more_where_a_row_is_replaced():
     added = noise_for(3.0, DELTA, rate=0.01, steps=200)
     replaced = noise_for(3.0, DELTA, rate=0.01, steps=200, neighbouring="replace_one")

@@ -82,7 +82,9 @@ def noise_for(
         ValueError: no noise is enough.
     """
     begin = LOWEST
-    if neighbouring == "replace_one":  # which asks for no less; and at little noise its loss distributions take minutes
+    if (
+        neighbouring == "replace_one"
+    ):  # which asks for no less; and at little noise its loss distributions take minutes
         begin = noise_for(target, delta, rate=rate, steps=steps)
     low, high = begin, begin
     while _spent(rate, high, steps, delta, neighbouring) > target:
