@@ -155,7 +155,7 @@ class Chain:
             raise LedgerError(
                 f"{where}  this line is no entry of a ledger: it was changed. {RESTORE}"
             ) from None
-        if own != line_hash(entry):
+        if own != line_hash(entry) or canonical(entry).encode() != text:
             raise LedgerError(
                 f"{where}  this line was changed since it was written: its hash is another. {RESTORE}"
             )
