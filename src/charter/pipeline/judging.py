@@ -15,6 +15,7 @@ from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
+from charter.pipeline.spending import ledger_told
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -101,11 +102,13 @@ def provenance(
     *,
     answers: Mapping[str, str] = MappingProxyType({}),
     left: Mapping[str, Any] = MappingProxyType({}),
+    ledger: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Where a released model comes from: versions, seeds, digests, time, and the hardware that trained it.
 
     pretraining: what its base was made from, where it was not as it was found. ancestors: the bundles that it descends
     from, the nearest first. answers: the digest of what each form answered. left: what goes into the bundle for later models.
+    ledger: the head of the data's privacy ledger (`charter.pipeline.spending`).
 
     A trained model that is reused may have been made on another machine; `judged_on` is this one.
     """
@@ -142,7 +145,7 @@ def provenance(
             for one in exported
         },
         "seeds": {"split": charter.data.split.seed, "training": charter.training.seed},
-        "privacy": {"differential_privacy": False, "epsilon": None},
+        "privacy": {"differential_privacy": False, "epsilon": None, **ledger_told(ledger)},
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in (*RECORDED, *_of_forms(exported))},

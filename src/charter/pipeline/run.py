@@ -25,7 +25,7 @@ from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.result import Result, found
 from charter.pipeline.searching import search_settings
-from charter.pipeline.spending import check_plain
+from charter.pipeline.spending import check_plain, ledger_head
 from charter.pipeline.teaching import Taught, teach
 from charter.pipeline.telling import ending_of, told_trial, tracked
 from charter.pipeline.weighing import weigh_form
@@ -196,6 +196,7 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
         asked.ancestor.lineage if asked.ancestor is not None else (),
         answers={one.format: said.digest for one, said in zip(exports, measured.answered, strict=True)},
         left=left.facts,
+        ledger=ledger_head(going, charter, asked.folder),
     )
     if learned.taught is not None:
         origin["teacher"] = dict(learned.taught.origin)

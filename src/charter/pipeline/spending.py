@@ -200,6 +200,16 @@ def check_plain(
         spending.check_plain(data, stage=stage)
 
 
+def ledger_head(run: Run, charter: Charter, folder: Path) -> dict[str, Any]:
+    """As `Spending.head`; empty where nobody's privacy is at stake.
+
+    Raises:
+        LedgerError: as there.
+    """
+    spending = spending_of(run, charter, folder)
+    return {} if spending is None else spending.head()
+
+
 def ledger_told(head: Mapping[str, Any]) -> dict[str, Any]:
     """The small place of a ledger in the provenance's `privacy`."""
     return {"ledger": dict(head)} if head else {}

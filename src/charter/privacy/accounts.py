@@ -51,9 +51,12 @@ class Account:
         return None if self.budget is None else max(self.budget.epsilon - self.spent, 0.0)
 
     @property
-    def total(self) -> NDArray[np.float64]:
-        """(ORDERS,) the divergences of all its runs."""
-        return total_of(self.charges, self.unit, self.neighbouring)
+    def course(self) -> tuple[float, ...]:
+        """What was spent after each of its runs, in order."""
+        counts = range(1, len(self.charges) + 1)
+        return tuple(
+            spent_by(self.charges[:count], self.unit, self.neighbouring, self.delta) for count in counts
+        )
 
 
 def accounts_of(record: Record) -> tuple[Account, ...]:

@@ -15,11 +15,12 @@ A party of a federation keeps one of its own by the same calls.
 import hashlib
 import hmac
 import math
+import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from charter.errors import BudgetError, LedgerError
 from charter.privacy.accounting import Mechanism, Neighbouring, accountant_named, epsilon
@@ -49,7 +50,8 @@ from charter.privacy.filters import Budget, Favoured, curve, favourite
 from charter.privacy.fingerprints import Fingerprinter, Fingerprints, keep, kept, ledger_key, shared
 from charter.privacy.plan import Spend
 from charter.privacy.refusals import refusal, refusal_of_plain
-from charter.runs.locks import locked
+from charter.runs.locks import is_held, locked
+from charter.runs.store import Store
 
 
 def identity_of(secret: bytes, training: str) -> str:
@@ -124,6 +126,15 @@ class Ledger:
         """
         with self._writing():
             return Fingerprinter(ledger_key(self.folder, make=not self.exists))
+
+    def holds(self, lines: int, hash_: str) -> bool:
+        """Whether this ledger is the one that a bundle carries the head of, gone on from there with nothing taken out.
+
+        Raises:
+            LedgerError: a line was changed, moved or taken out.
+        """
+        entries = self._chain.read()
+        return 0 < lines <= len(entries) and entries[lines - 1]["hash"] == hash_
 
     def statement(self) -> Statement:
         """Every account, after checking every line.
@@ -366,6 +377,26 @@ class Ledger:
                 raise refusal(
                     account, charge, together, fit, asked.epochs, _by_data(after, charge.shares).get(data, 0)
                 )
+
+
+State = Literal["settled", "running", "crashed", "reserved", "plain", "exceeded"]
+
+
+def state_of(charge: Charge) -> State:
+    """What became of a training: settled; running; crashed (it stays spent, unless the same run goes on); or plain.
+
+    reserved: it runs or crashed on another machine, which can't be seen from here. exceeded: it did more than it had reserved.
+    """
+    if charge.plain:
+        return "plain"
+    if charge.exceeded:
+        return "exceeded"
+    if charge.settled:
+        return "settled"
+    held = charge.held
+    if not held.store or held.host != platform.node():
+        return "reserved"
+    return "running" if is_held(Store(Path(held.store)).lock_file(f"run-{held.run}")) else "crashed"
 
 
 _RELATIONS: tuple[Neighbouring, ...] = ("add_or_remove", "replace_one")

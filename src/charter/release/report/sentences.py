@@ -13,6 +13,8 @@ from functools import cache
 from charter.release.report.row_sentences import ROWS
 
 CATALOGUE: tuple[tuple[str, str], ...] = (
+    # accounting
+    ("privacy loss distributions (dp-accounting {version})", "隐私损失分布（dp-accounting {version}）"),
     # verdicts
     ("its value is {value#}", "测得值为 {value}"),
     ("its value for {slice} is {value#}", "{slice} 的测得值为 {value}"),
