@@ -176,7 +176,7 @@ def fitting(
         return [_with(one, steps=int(one.steps * share)) for one in asked.mechanisms]
 
     low, high = 0.0, 1.0
-    for _ in range(8):
+    for _ in range(6):
         middle = (low + high) / 2
         low, high = (middle, high) if fits(fewer(middle)) else (low, middle)
     if not any(one.steps for one in fewer(low)):

@@ -125,11 +125,11 @@ def charges_table(account: "Account", states: Mapping[int, str], say: Wording) -
             [
                 Cell(str(charge.number), kind="number"),
                 Cell(charge.at[:16].replace("T", " ")),
-                Cell(charge.held.run, _stage(account, charge, say), "code"),
+                Cell(charge.held.run, say.stage(charge.stage), "code"),
                 Cell(said(charge.epsilon, say), alone, "number"),
                 Cell(said(after, say), kind="number"),
                 Cell("; ".join(_mechanism(one, say) for one in charge.mechanisms) or "–"),
-                Cell(say(f"ledger_state_{state}"), kind=good),
+                Cell(say(f"ledger_state_{state}"), _remarks(account, charge, state, say), good),
             ]
         )
     return Table(say("ledger_charges", data=account.data), headings, rows, stacked=True)
@@ -177,7 +177,8 @@ def ledger_told(provenance: Mapping[str, Any]) -> Iterator[str]:
     head = (provenance.get("privacy") or {}).get("ledger")
     if not head:
         return
-    yield f"it says that its privacy ledger had {int(head['lines'])} lines, the last one {str(head['hash'])[:HASH]}; the ledger was not looked at"
+    lines, last = int(head["lines"]), str(head["hash"])[:HASH]
+    yield f"it says that its privacy ledger had {lines} lines, the last one {last}; the ledger was not looked at"
     for one in head.get("accounts", ()):
         spent = "without bound" if one["spent"] is None else f"{one['spent']:.4g}"
         budget = "no budget" if one["budget"] is None else f"a budget of {one['budget']:g}"
@@ -247,9 +248,16 @@ def _budget_cell(account: "Account", say: Wording) -> Cell:
     return Cell(f"{account.budget.epsilon:g}", delta, "number")
 
 
-def _stage(account: "Account", charge: "Charge", say: Wording) -> str:
+def _remarks(account: "Account", charge: "Charge", state: str, say: Wording) -> str:
+    """What is to be known of a run beside its state."""
+    stays = say("ledger_stays") if state == "crashed" else ""
+    return " · ".join(part for part in (stays, _shared(account, charge, say)) if part)
+
+
+def _shared(account: "Account", charge: "Charge", say: Wording) -> str:
+    """Whose run it is where it has another id, and how many rows the two have in common."""
     if charge.data == account.data:
-        return say.stage(charge.stage)
+        return ""
     own = {one.number for one in account.charges if one.data == account.data}
     counts = [count for number, count in charge.shares.items() if number in own]
     counts += [

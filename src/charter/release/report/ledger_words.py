@@ -8,7 +8,7 @@ ENGLISH: Mapping[str, str] = {
     "ledger_none": "Nothing was spent: no run on record learned with differential privacy.",
     "ledger_why": (
         "It is the data set whose privacy is spent, by every run that learns from it. Epsilon bounds how much more likely any outcome can "
-        "become because one {unit} was in the data: by a factor of at most e to the power of epsilon, but for a chance of delta."
+        "become because {unit} was in the data: by a factor of at most e to the power of epsilon, but for a chance of delta."
     ),
     "ledger_checked": "{lines} lines checked, none changed, moved or taken out; the last one is {hash}.",
     "ledger_accounts": "Data sets",
@@ -41,7 +41,8 @@ ENGLISH: Mapping[str, str] = {
     "ledger_state": "state",
     "ledger_state_settled": "done",
     "ledger_state_running": "running",
-    "ledger_state_crashed": "crashed: stays spent unless the same run goes on",
+    "ledger_state_crashed": "crashed",
+    "ledger_stays": "stays spent, unless the same run goes on",
     "ledger_state_reserved": "reserved on another machine",
     "ledger_state_plain": "without privacy",
     "ledger_state_exceeded": "did more than it had reserved",
@@ -54,11 +55,13 @@ ENGLISH: Mapping[str, str] = {
     "ledger_accountant": "Within a run",
     "ledger_filter": "Across runs",
     "ledger_filter_said": (
-        "A privacy filter on Renyi divergences (Feldman and Zrnic 2021), with stakes on several orders fixed before the first result: valid "
-        "though each run was chosen by the results before it. One run alone is told by the accountant above."
+        "A privacy filter on Renyi divergences (Feldman and Zrnic 2021), with stakes on several orders fixed before the first result: "
+        "valid though each run was chosen by the results before it. One run alone is told by the accountant above."
     ),
     "ledger_not": "What it does not know",
-    "ledger_not_said": "Copies of the data used outside Charter, rows worded otherwise under another id, and whatever was learned before it began.",
+    "ledger_not_said": (
+        "Copies of the data used outside Charter, rows worded otherwise under another id, and whatever was learned before it began."
+    ),
     "ledger_page": "Page",
 }
 CHINESE: Mapping[str, str] = {
@@ -66,8 +69,8 @@ CHINESE: Mapping[str, str] = {
     "ledger_title": "人们的隐私已花费多少",
     "ledger_none": "尚无花费：记录中没有任何运行用差分隐私学习过。",
     "ledger_why": (
-        "被花费的是数据集的隐私，每次用它学习的运行都会花费。epsilon 限定了因为数据中有{unit}，任何结果的可能性最多能增大多少：至多 e 的 epsilon "
-        "次方倍，只有 delta 的机会例外。"
+        "被花费的是数据集的隐私，每次用它学习的运行都会花费。epsilon 限定了因为数据中有{unit}，任何结果的可能性最多能增大多少："
+        "至多 e 的 epsilon 次方倍，只有 delta 的机会例外。"
     ),
     "ledger_checked": "已检查 {lines} 行，没有一行被改动、移动或取走；最后一行为 {hash}。",
     "ledger_accounts": "数据集",
@@ -100,7 +103,8 @@ CHINESE: Mapping[str, str] = {
     "ledger_state": "状态",
     "ledger_state_settled": "已完成",
     "ledger_state_running": "进行中",
-    "ledger_state_crashed": "已中断：除非同一运行继续，否则仍算已花费",
+    "ledger_state_crashed": "已中断",
+    "ledger_stays": "仍算已花费，除非同一运行继续",
     "ledger_state_reserved": "在另一台机器上预留",
     "ledger_state_plain": "没有隐私保护",
     "ledger_state_exceeded": "所做超过了预留",
@@ -113,7 +117,8 @@ CHINESE: Mapping[str, str] = {
     "ledger_accountant": "一次运行之内",
     "ledger_filter": "跨运行",
     "ledger_filter_said": (
-        "基于 Renyi 散度的隐私过滤器（Feldman 与 Zrnic 2021），在第一个结果出现之前就固定了各阶的权重：即使每次运行都依据此前的结果选定，它依然成立。"
+        "基于 Renyi 散度的隐私过滤器（Feldman 与 Zrnic 2021），在第一个结果出现之前就固定了各阶的权重："
+        "即使每次运行都依据此前的结果选定，它依然成立。"
         "只有一次运行时，以上述会计方法为准。"
     ),
     "ledger_not": "它不知道什么",
