@@ -1,6 +1,7 @@
 """`charter privacy`: what was spent of each data set's privacy and what is left, in the terminal, as a page and as JSON."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,7 +108,7 @@ def _chosen(statement: "Statement", data: list[str] | None) -> "Statement":
     return replace(statement, accounts=tuple(one for one in statement.accounts if one.data in data))
 
 
-def _write_page(path: Path, statement: "Statement", states: dict[int, str], language: "Language") -> None:
+def _write_page(path: Path, statement: "Statement", states: Mapping[int, str], language: "Language") -> None:
     import time
 
     from charter.release.report.ledger import render_ledger
@@ -139,7 +140,7 @@ def _holds(ledger: "Ledger", bundle: Path) -> bool:
 
 
 def show_statement(
-    statement: "Statement", states: dict[int, str], language: "Language", *, page: Path | None = None
+    statement: "Statement", states: Mapping[int, str], language: "Language", *, page: Path | None = None
 ) -> None:
     """The accounts as a table with bars, and a table of the runs of each."""
     from rich.table import Table as Grid

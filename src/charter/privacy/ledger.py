@@ -119,13 +119,15 @@ class Ledger:
         return self._chain.path.exists()
 
     def fingerprinter(self) -> Fingerprinter:
-        """What makes fingerprints under the ledger's own key, which is made with the ledger.
+        """What makes fingerprints under the ledger's own key, which is made with the first of them.
 
         Raises:
             LedgerError: the key is missing or can be read by everybody.
         """
         with self._writing():
-            return Fingerprinter(ledger_key(self.folder, make=not self.exists))
+            record, _ = self._read()
+            new = all(one.fingerprints is None for one in record.charges)
+            return Fingerprinter(ledger_key(self.folder, make=new))
 
     def holds(self, lines: int, hash_: str) -> bool:
         """Whether this ledger is the one that a bundle carries the head of, gone on from there with nothing taken out.
