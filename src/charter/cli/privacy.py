@@ -46,7 +46,8 @@ def privacy(
 ) -> None:
     """Show what was spent of each data set's privacy budget, and what is left; checks every line of the ledger."""
     from charter.cli.reporting import language_of
-    from charter.privacy.ledger import Ledger, state_of
+    from charter.privacy.accounts import state_of
+    from charter.privacy.ledger import Ledger
     from charter.release.report.ledger import ledger_json
 
     wish = language_of(lang)

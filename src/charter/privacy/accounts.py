@@ -12,8 +12,11 @@ How much. One run alone costs what the accountant of loss distributions says; of
 """
 
 import math
+import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +24,8 @@ from numpy.typing import NDArray
 from charter.privacy.accounting import Mechanism, Neighbouring, Sampled, epsilon
 from charter.privacy.entries import BudgetSet, Charge, Record, Unit
 from charter.privacy.filters import NOTHING, ORDERS, Budget, curve, epsilon_of
+from charter.runs.locks import is_held
+from charter.runs.store import Store
 
 Why = str
 BY_ROW, WITHOUT = "by row", "without privacy"
@@ -131,6 +136,26 @@ def spent_by(charges: Sequence[Charge], unit: Unit, neighbouring: Neighbouring, 
     ):
         return min(several, only.alone[0])
     return several
+
+
+State = Literal["settled", "running", "crashed", "reserved", "plain", "exceeded"]
+
+
+def state_of(charge: Charge) -> State:
+    """What became of a training: settled; running; crashed (it stays spent, unless the same run goes on); or plain.
+
+    reserved: it runs or crashed on another machine, which can't be seen from here. exceeded: it did more than it had reserved.
+    """
+    if charge.plain:
+        return "plain"
+    if charge.exceeded:
+        return "exceeded"
+    if charge.settled:
+        return "settled"
+    held = charge.held
+    if not held.store or held.host != platform.node():
+        return "reserved"
+    return "running" if is_held(Store(Path(held.store)).lock_file(f"run-{held.run}")) else "crashed"
 
 
 @dataclass(frozen=True)

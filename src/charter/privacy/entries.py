@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from charter.errors import LedgerError
-from charter.privacy.accounting import Gaussian, Mechanism, Neighbouring, Sampled
-from charter.privacy.filters import ORDERS, Favoured
+from charter.privacy.accounting import NEIGHBOURING, Gaussian, Mechanism, Neighbouring, Sampled
+from charter.privacy.filters import ORDERS, Favoured, curve
 
 Unit = Literal["row", "subject"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -254,6 +254,53 @@ def curve_of(values: Sequence[float | None]) -> NDArray[np.float64]:
 def curve_json(values: NDArray[np.float64]) -> list[float | None]:
     """Divergences as JSON, rounded up."""
     return [None if not math.isfinite(one) else float(f"{one * (1 + 1e-9):.12g}") for one in values.tolist()]
+
+
+def curves_json(mechanisms: tuple[Mechanism, ...]) -> dict[str, list[float | None]]:
+    """The divergences of mechanisms together as JSON, by the neighbouring relation."""
+    return {name: curve_json(curve(mechanisms, name)) for name in NEIGHBOURING}
+
+
+def held_json(held: Held) -> dict[str, str]:
+    """Who works on a training, as JSON."""
+    return {"run": held.run, "store": held.store, "host": held.host}
+
+
+def _as_entry(charge: Charge, kind: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "format": FORMAT,
+        "data": charge.data,
+        "at": charge.at,
+        "stage": charge.stage,
+        **held_json(charge.held),
+        "rows": charge.rows,
+        "fingerprints": charge.fingerprints,
+        "shares": {str(number): count for number, count in charge.shares.items()},
+    }
+
+
+def plain_entry(charge: Charge) -> dict[str, Any]:
+    """The entry of something that is learned without privacy."""
+    return _as_entry(charge, "plain")
+
+
+def reserved_entry(charge: Charge) -> dict[str, Any]:
+    """The entry of a private training; `read_record` reads it back."""
+    curves = charge.renyi or {}
+    return {
+        **_as_entry(charge, "reserved"),
+        "unit": charge.unit,
+        "neighbouring": charge.neighbouring,
+        "identity": charge.identity,
+        "mechanisms": [mechanism_json(one) for one in charge.mechanisms],
+        "epsilon": charge.epsilon,
+        "delta": charge.delta,
+        "alone": list(charge.alone),
+        "accountant": charge.accountant,
+        "renyi": {name: curve_json(one) for name, one in curves.items()},
+        "favoured": [charge.favoured.most_runs, charge.favoured.first_run],
+    }
 
 
 def now() -> str:

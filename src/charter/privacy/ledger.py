@@ -15,15 +15,14 @@ A party of a federation keeps one of its own by the same calls.
 import hashlib
 import hmac
 import math
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from charter.errors import BudgetError, LedgerError
-from charter.privacy.accounting import Mechanism, Neighbouring, accountant_named, epsilon
+from charter.privacy.accounting import NEIGHBOURING, Mechanism, Neighbouring, accountant_named, epsilon
 from charter.privacy.accounts import (
     Account,
     account_of,
@@ -35,23 +34,24 @@ from charter.privacy.accounts import (
 )
 from charter.privacy.chain import LOCK, Chain, Head
 from charter.privacy.entries import (
-    FORMAT,
     BudgetSet,
     Charge,
     Held,
     Record,
     Unit,
-    curve_json,
+    curves_json,
+    held_json,
     mechanism_json,
     now,
+    plain_entry,
     read_record,
+    reserved_entry,
 )
 from charter.privacy.filters import Budget, Favoured, curve, favourite
 from charter.privacy.fingerprints import Fingerprinter, Fingerprints, keep, kept, ledger_key, shared
 from charter.privacy.plan import Spend
 from charter.privacy.refusals import refusal, refusal_of_plain
-from charter.runs.locks import is_held, locked
-from charter.runs.store import Store
+from charter.runs.locks import locked
 
 
 def identity_of(secret: bytes, training: str) -> str:
@@ -177,7 +177,7 @@ class Ledger:
             self._check(record, after, charge, asked)
             self._write_budget(record, asked.data)
             name = None if asked.fingerprints is None else keep(self.folder, asked.fingerprints)
-            line = self._chain.append(_reserved(replace(charge, fingerprints=name)))
+            line = self._chain.append(reserved_entry(replace(charge, fingerprints=name)))
             charge = replace(charge, number=int(line["number"]), fingerprints=name)
             after, _ = self._read()
         return self._reservation(after, charge, again=False)
@@ -206,7 +206,7 @@ class Ledger:
             entry: dict[str, Any] = {"kind": "settled", "of": known.number, "at": now()}
             if more and made is not None:
                 entry["made"] = [mechanism_json(one) for one in made]
-                entry["renyi"] = _curves(made)
+                entry["renyi"] = curves_json(made)
             self._chain.append(entry)
         if more:
             raise BudgetError(
@@ -247,7 +247,7 @@ class Ledger:
             charge = Charge(
                 0, data, now(), stage, fingerprints.rows if fingerprints else 0, held, name, shares
             )
-            self._chain.append(_charged(charge, "plain"))
+            self._chain.append(plain_entry(charge))
         return True
 
     @contextmanager
@@ -269,7 +269,7 @@ class Ledger:
                 "used before; start it anew, with a stream of its own"
             )
         if before.held != asked.held and not before.settled:
-            self._chain.append({"kind": "resumed", "of": before.number, "at": now(), **_held(asked.held)})
+            self._chain.append({"kind": "resumed", "of": before.number, "at": now(), **held_json(asked.held)})
             record, _ = self._read()
             before = record.of_identity(asked.identity) or before
         return self._reservation(record, before, again=True)
@@ -322,7 +322,7 @@ class Ledger:
         spend, relation = asked.spend, asked.neighbouring
         limit = budget_of(record, asked.data)
         budget = Budget(spend.epsilon, spend.delta) if limit is None else Budget(limit.epsilon, limit.delta)
-        curves = {name: curve(spend.mechanisms, name) for name in _RELATIONS}
+        curves = {name: curve(spend.mechanisms, name) for name in NEIGHBOURING}
         first: Favoured = favourite(curves[relation], budget)
         alone = epsilon(spend.mechanisms, budget.delta, neighbouring=relation)
         return Charge(
@@ -381,29 +381,6 @@ class Ledger:
                 )
 
 
-State = Literal["settled", "running", "crashed", "reserved", "plain", "exceeded"]
-
-
-def state_of(charge: Charge) -> State:
-    """What became of a training: settled; running; crashed (it stays spent, unless the same run goes on); or plain.
-
-    reserved: it runs or crashed on another machine, which can't be seen from here. exceeded: it did more than it had reserved.
-    """
-    if charge.plain:
-        return "plain"
-    if charge.exceeded:
-        return "exceeded"
-    if charge.settled:
-        return "settled"
-    held = charge.held
-    if not held.store or held.host != platform.node():
-        return "reserved"
-    return "running" if is_held(Store(Path(held.store)).lock_file(f"run-{held.run}")) else "crashed"
-
-
-_RELATIONS: tuple[Neighbouring, ...] = ("add_or_remove", "replace_one")
-
-
 def _by_data(record: Record, shares: Mapping[int, int]) -> dict[str, int]:
     """Of each data set the most rows that one of its runs has in common."""
     found: dict[str, int] = {}
@@ -419,42 +396,3 @@ def _exceeds(made: tuple[Mechanism, ...], reserved: tuple[Mechanism, ...]) -> bo
         return True
     pairs = zip(made, reserved, strict=False)
     return any(one.steps > two.steps or replace(one, steps=0) != replace(two, steps=0) for one, two in pairs)
-
-
-def _curves(mechanisms: tuple[Mechanism, ...]) -> dict[str, list[float | None]]:
-    return {name: curve_json(curve(mechanisms, name)) for name in _RELATIONS}
-
-
-def _held(held: Held) -> dict[str, str]:
-    return {"run": held.run, "store": held.store, "host": held.host}
-
-
-def _charged(charge: Charge, kind: str) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "format": FORMAT,
-        "data": charge.data,
-        "at": charge.at,
-        "stage": charge.stage,
-        **_held(charge.held),
-        "rows": charge.rows,
-        "fingerprints": charge.fingerprints,
-        "shares": {str(number): count for number, count in charge.shares.items()},
-    }
-
-
-def _reserved(charge: Charge) -> dict[str, Any]:
-    curves = charge.renyi or {}
-    return {
-        **_charged(charge, "reserved"),
-        "unit": charge.unit,
-        "neighbouring": charge.neighbouring,
-        "identity": charge.identity,
-        "mechanisms": [mechanism_json(one) for one in charge.mechanisms],
-        "epsilon": charge.epsilon,
-        "delta": charge.delta,
-        "alone": list(charge.alone),
-        "accountant": charge.accountant,
-        "renyi": {name: curve_json(one) for name, one in curves.items()},
-        "favoured": [charge.favoured.most_runs, charge.favoured.first_run],
-    }
