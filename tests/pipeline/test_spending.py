@@ -131,3 +131,30 @@ def test_what_a_bundle_says_of_the_ledger_is_told_in_both_languages(prepared):
     assert "had 1 lines" in told[0] and "of no budget was spent on 'x' by 1 runs" in told[1]
     assert all("据其所称" in verification_said(line, "zh") for line in told)
     assert not list(said({"privacy": {"differential_privacy": False}}))
+
+
+@pytest.mark.slow
+def test_a_bundle_carries_the_ledgers_head_and_verify_shows_it(reviews_csv, tiny_bert, tmp_path, capsys):
+    from charter.cli import run_command
+    from charter.privacy.entries import Held
+    from charter.privacy.ledger import Asked, identity_of
+
+    ledger = Ledger(tmp_path / "runs" / "ledger")
+    asked = Asked("x", "row", "add_or_remove", SPEND, identity_of(b"s", "k"), Held("r", "", ""))
+    ledger.reserve(asked, None)  # an account without a budget: learning without privacy is on record
+    result = charter.run(written(tmp_path, tiny_bert), draft=True)
+    assert result.record.provenance["privacy"]["ledger"]["accounts"][0]["spent"] is None
+    assert ledger.statement().record.charges[1].plain
+    capsys.readouterr()
+    assert run_command(["verify", str(result.bundle)]) == 0
+    said = capsys.readouterr().out
+    assert "its privacy ledger had 2 lines" in said and "epsilon without bound of no budget" in said
+    look = ["privacy", "--store", str(tmp_path / "runs"), "--bundle", str(result.bundle)]
+    assert run_command(look) == 0
+    ledger.reserve(Asked("y", "row", "add_or_remove", SPEND, identity_of(b"t", "k"), Held("r", "", "")), None)
+    assert run_command(look) == 0  # gone on from there
+    for name in ("ledger.jsonl", "head.json"):
+        (ledger.folder / name).unlink()
+    ledger.reserve(asked, None)
+    assert run_command(look) == 4
+    assert "not the ledger" in capsys.readouterr().out
