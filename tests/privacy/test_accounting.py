@@ -150,10 +150,7 @@ def test_the_filter_costs_a_little_more_than_one_accountant_and_never_less():
 
 
 def test_the_filter_holds_against_one_who_chooses_the_next_noise_by_the_last_answer():
-    """Whoever sees an unlucky answer spends the rest at a low order, else at a high one; the loss beyond epsilon stays below delta.
-
-    Taking whichever order looks best without stakes is what this must catch: with the same player it must spend more.
-    """
+    """Whoever sees an unlucky answer spends the rest at a low order, else at a high one; the loss beyond epsilon stays below delta."""
     delta, budget = 0.05, 1.5
     draws = np.random.default_rng(3)
     first = curve([Gaussian(2.0)], "add_or_remove")

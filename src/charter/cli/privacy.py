@@ -152,6 +152,7 @@ def show_statement(
     from charter.release.report.wording import Wording
 
     say, out = Wording(language), console()
+    comma, colon = ("，", "：") if language == "zh" else (", ", ": ")
     opening = ledger_opening(statement, say)
     out.print(f"[bold]{escape(opening.title)}[/]")
     if not statement.accounts:
@@ -165,7 +166,7 @@ def show_statement(
     for one in statement.accounts:
         grid.add_row(
             escape(one.data),
-            f"{say(f'ledger_unit_{one.unit}')}, {say(f'ledger_{one.neighbouring}')}",
+            comma.join((say(f"ledger_unit_{one.unit}"), say(f"ledger_{one.neighbouring}"))),
             _bar(one, said(one.spent, say)),
             say("ledger_no_budget") if one.budget is None else f"{one.budget.epsilon:g}",
             "–" if one.left is None else said(one.left, say),
@@ -174,7 +175,7 @@ def show_statement(
     out.print(grid)
     for one in statement.accounts:
         if one.because:
-            out.print(f"[red]{escape(one.data)}: {escape(say(f'ledger_because_{one.because}'))}[/]")
+            out.print(f"[red]{escape(one.data)}{colon}{escape(say(f'ledger_because_{one.because}'))}[/]")
         out.print(
             f"\n[bold]{escape(say('ledger_charges', data=one.data))}[/]  [dim]{say('ledger_delta', delta=f'{one.delta:g}')}[/]"
         )
