@@ -119,7 +119,7 @@ class Spending:
         self.ledger.settle(reservation, made)
 
     def head(self) -> dict[str, Any]:
-        """What a bundle carries of the ledger, for the key `ledger` of the provenance's `privacy`; empty where there is none.
+        """What a bundle carries of the ledger, for the key `ledger` of the provenance's `privacy`; empty where it has no account.
 
         lines, hash: how far the ledger goes, by which it can be checked later that nothing was taken out of it. accounts: of this data
         set, what was spent of which budget, by how many runs.
@@ -131,6 +131,8 @@ class Spending:
             return {}
         statement = self.ledger.statement()
         own = [one for one in statement.accounts if one.data == self.charter.data_id]
+        if not own:
+            return {}
         return {
             "lines": statement.head.lines,
             "hash": statement.head.hash,
