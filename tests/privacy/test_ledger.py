@@ -418,6 +418,7 @@ def test_processes_at_once_never_overdraw_a_budget(ledger):
     assert statement.accounts[0].spent <= 2.2
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_moment_leaves_what_it_was_promised_and_a_ledger_that_works(ledger):
     promised = []
     for number in range(4):
