@@ -1,7 +1,6 @@
 """A private run from its charter to its bundle: what is kept, what is told, and what is not."""
 
 import json
-import os
 import stat
 
 import pytest
@@ -83,7 +82,7 @@ def test_the_key_is_kept_while_training_is_unfinished_and_gone_when_it_is_done(a
     monkeypatch.undo()
     keys = list((path.parent / "runs").rglob(planning.KEY))
     assert len(keys) == 1
-    assert stat.S_IMODE(os.stat(keys[0]).st_mode) == 0o600
+    assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
     key = keys[0].read_bytes()
     destroy = planning.destroy_key
     monkeypatch.setattr(

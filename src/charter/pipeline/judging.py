@@ -14,7 +14,9 @@ from charter.pipeline.answering import HeldOut
 from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
+from charter.pipeline.planning import charter_unit
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
+from charter.pipeline.spending import ledger_told
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -106,11 +108,13 @@ def provenance(
     *,
     answers: Mapping[str, str] = MappingProxyType({}),
     left: Mapping[str, Any] = MappingProxyType({}),
+    ledger: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Where a released model comes from: versions, seeds, digests, time, and the hardware that trained it.
 
     pretraining: what its base was made from, where it was not as it was found. ancestors: the bundles that it descends
     from, the nearest first. answers: the digest of what each form answered. left: what goes into the bundle for later models.
+    ledger: the head of the data's privacy ledger (`charter.pipeline.spending`).
 
     A trained model that is reused may have been made on another machine; `judged_on` is this one.
     """
@@ -147,7 +151,7 @@ def provenance(
             for one in exported
         },
         "seeds": {"split": charter.data.split.seed, "training": charter.training.seed},
-        "privacy": {"differential_privacy": False, "epsilon": None},
+        "privacy": {**_promised(charter, trained), **ledger_told(ledger)},
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in (*RECORDED, *_of_forms(exported))},
@@ -183,4 +187,21 @@ def preparation_facts(charter: Charter, data: PreparedData, exported: Sequence[E
         "max_length": charter.model.max_length,
         "task": exported[0].task.state(),
         **({"settled": several} if len(several) > 1 else {}),
+    }
+
+
+def _promised(charter: Charter, trained: Trained) -> dict[str, Any]:
+    """What training promises of privacy: nothing, unless it was private and its noise is nobody's to repeat."""
+    asked = charter.privacy
+    spent = next(
+        (one.value for one in trained.findings if (one.area, one.metric) == ("privacy", "epsilon")), None
+    )
+    if asked is None or spent is None:
+        return {"differential_privacy": False, "epsilon": None}
+    return {
+        "differential_privacy": True,
+        "epsilon": spent,
+        "delta": asked.delta,
+        "unit": charter_unit(charter),
+        "neighbouring": asked.neighbouring,
     }

@@ -21,9 +21,18 @@ from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
 from charter.pipeline.holding import held, held_options
 from charter.pipeline.planning import LIBRARIES as PRIVATE_LIBRARIES
-from charter.pipeline.planning import destroy_key, plan_of, privacy_findings, settled, subjects_of, told_alone
+from charter.pipeline.planning import (
+    Charging,
+    destroy_key,
+    plan_of,
+    privacy_findings,
+    settled,
+    subjects_of,
+    told_alone,
+)
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.spending import Spending
 from charter.pipeline.teaching import Taught
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_json
@@ -106,13 +115,19 @@ def train_model(
     settings: Training,
     world: World = ALONE,
     taught: Taught | None = None,
+    spending: Spending | None = None,
     name: str = "train",
 ) -> Trained:
     """Train the base on the training rows, by these settings. taught: by its teacher, if it has one. name: of the stage.
 
+    spending: where private training is charged; None where nobody's privacy is at stake.
+
     Raises:
         ModelError, DataError: the base or the rows don't fit the task.
+        BudgetError: private training would pass the budget of its data.
     """
+    stage = train_stage(charter, settings, base, data, world, taught, name=name)
+    charging = Charging(charter, data, spending, stage.key, name, settings.epochs)
 
     def make(files: Path, work: Path) -> None:
         lessons = learn_from(charter, base, data, work, taught)
@@ -128,7 +143,9 @@ def train_model(
             lambda step: on_progress(_as_progress(name, step)), lambda text: run.note(name, text), on_record
         )
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
-        fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
+        fitted = fit_model(
+            charter, settings, base, lessons, heard, world, work=work, logs=logs, charging=charging
+        )
         adapter = _adapter(charter)
         finished = lessons.task.finished(fitted.model)
         if adapter.save is not None:
@@ -140,9 +157,10 @@ def train_model(
         findings = _training_findings(fitted, lessons, data)
         findings += privacy_findings(charter, fitted.plan, len(lessons.train), fitted.steps)
         write_findings(files / "findings.jsonl", findings)
+        charging.settle()
         destroy_key(work)
 
-    artifact = run.step(train_stage(charter, settings, base, data, world, taught, name=name), make)
+    artifact = run.step(stage, make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
     return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
@@ -283,6 +301,7 @@ def fit_model(
     work: Path,
     logs: Path,
     save_at_end: Callable[[], bool] | None = None,
+    charging: Charging | None = None,
 ) -> Fitted:
     """Fit the adapted base by these settings; as `charter.training.fitting.fit`.
 
@@ -345,6 +364,7 @@ def fit_model(
         on_note=heard.on_note,
         on_record=heard.on_record,
         save_at_end=save_at_end,
+        begin=None if charging is None else lambda: charging.reserve(plan, len(examples), updates),
     )
 
 

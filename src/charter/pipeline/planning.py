@@ -14,8 +14,11 @@ from charter.data.batch import Examples
 from charter.data.columns import ROW, SPLIT
 from charter.errors import DataError, MissingExtraError
 from charter.pipeline.preparing import PreparedData
-from charter.privacy.accounting import epsilon, noise_for
+from charter.pipeline.spending import Spending
+from charter.privacy.accounting import accountant_named, epsilon, noise_for
 from charter.privacy.clipping import Clipping
+from charter.privacy.entries import Unit
+from charter.privacy.ledger import Reservation
 from charter.privacy.plan import StepPlan, plain
 from charter.privacy.private import Private, Units
 from charter.privacy.stream import KEY_BYTES, SecretStream
@@ -108,12 +111,15 @@ def _private(
         stream,
         units,
         asked.noise_bias_correction,
+        asked.neighbouring,
     )
     steps = settings.epochs * unlimited.steps_per_epoch(n)
     if not steps:
         return unlimited
     try:
-        noise = noise_for(asked.epsilon, asked.delta, rate=unlimited.rate(n), steps=steps)
+        noise = noise_for(
+            asked.epsilon, asked.delta, rate=unlimited.rate(n), steps=steps, neighbouring=asked.neighbouring
+        )
         clipping.noise(noise)
     except ValueError as error:
         raise DataError(
@@ -183,6 +189,48 @@ def destroy_key(work: Path) -> None:
     sync_folder(work)
 
 
+@dataclass
+class Charging:
+    """What a private training is charged in the ledger of its data. training: the key of its stage; name: the stage's."""
+
+    charter: Charter
+    data: PreparedData
+    spending: Spending | None
+    training: str
+    name: str
+    epochs: int
+    reservation: Reservation | None = None
+
+    def reserve(self, plan: StepPlan, n: int, steps: int) -> None:
+        """Before the first update; a training that goes on is known again, and pays nothing.
+
+        Raises:
+            BudgetError: it would pass the budget of the data.
+            LedgerError: the ledger was changed or can't be read.
+        """
+        asked = self.charter.privacy
+        if self.spending is None or asked is None or not isinstance(plan, Private):
+            return
+        if asked.reproducible_noise:  # it promises nothing
+            self.spending.check_plain(self.data, stage=self.name)
+            return
+        self.reservation = self.spending.reserve(
+            self.data,
+            plan.cost(n, steps),
+            secret=plan.stream.key,
+            training=self.training,
+            stage=self.name,
+            unit=charter_unit(self.charter),
+            neighbouring=asked.neighbouring,
+            epochs=self.epochs,
+        )
+
+    def settle(self) -> None:
+        """After the last update."""
+        if self.spending is not None and self.reservation is not None:
+            self.spending.settle(self.reservation)
+
+
 @dataclass(frozen=True)
 class _Told:
     charter: Charter
@@ -209,14 +257,14 @@ def _findings(told: _Told, asked: Privacy) -> Iterator[Finding]:
     unit = "persons" if charter_unit(told.charter) == "subject" else "rows"
     stood = f"{unit} are protected, neighbouring data sets differ by {_NEIGHBOURS[asked.neighbouring]}"
     sampled = "Poisson sampling, each unit drawn by itself"
-    method = f"accountant of privacy loss distributions (dp-accounting); {sampled}; {stood}"
+    method = f"accountant of {accountant_named()}; {sampled}; {stood}"
     yield (
         _not_private(told)
         if asked.reproducible_noise
         else told.finding("epsilon", spent.epsilon, "nats", method)
     )
     if spent.mechanisms:
-        other = epsilon(spent.mechanisms[0], plan.delta, "rdp")
+        other = epsilon(spent.mechanisms[0], plan.delta, "rdp", neighbouring=plan.neighbouring)
         if math.isfinite(other):
             yield told.finding("epsilon_renyi", other, "nats", f"accountant of Renyi divergences; {stood}")
     yield told.finding("delta", plan.delta, "chance", "as the charter asks")
@@ -249,7 +297,7 @@ def _not_private(told: _Told) -> Finding:
     )
 
 
-def charter_unit(charter: Charter) -> str:
+def charter_unit(charter: Charter) -> Unit:
     """What a charter's privacy budget protects: `row` or `subject`."""
     asked = charter.privacy
     if asked is None:

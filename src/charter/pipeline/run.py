@@ -26,6 +26,7 @@ from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.result import Result, found
 from charter.pipeline.searching import search_settings
+from charter.pipeline.spending import check_plain, ledger_head, spending_of
 from charter.pipeline.teaching import Taught, teach
 from charter.pipeline.telling import ending_of, told_trial, tracked
 from charter.pipeline.weighing import weigh_form
@@ -131,6 +132,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     charter, folder = asked.charter, asked.folder
     went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), asked.ancestor)
     data = went_on.data
+    check_plain(going, charter, folder, data)
     begun = begin_base(going, charter, folder, data, tell, world, ancestor=asked.ancestor)
     check_forms(charter, begun.base)
     taught = teach(going, charter, asked.teacher, data, tell)
@@ -147,6 +149,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
         settings=searched.settings,
         world=world,
         taught=taught,
+        spending=spending_of(going, charter, folder),
     )
     tracking.catch_up(trained.history)
     exports = [export_model(going, charter, data, trained, name, tell) for name in charter.release.formats]
@@ -196,6 +199,7 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
         asked.ancestor.lineage if asked.ancestor is not None else (),
         answers={one.format: said.digest for one, said in zip(exports, measured.answered, strict=True)},
         left=left.facts,
+        ledger=ledger_head(going, charter, asked.folder),
     )
     if learned.taught is not None:
         origin["teacher"] = dict(learned.taught.origin)

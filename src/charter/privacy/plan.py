@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.models.world import ALONE, World
-from charter.privacy.accounting import Sampled
+from charter.privacy.accounting import Mechanism
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +28,7 @@ class Spend:
 
     epsilon: float
     delta: float
-    mechanisms: tuple[Sampled, ...] = ()
+    mechanisms: tuple[Mechanism, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.models.world import ALONE, World
-from charter.privacy.accounting import Sampled, epsilon
+from charter.privacy.accounting import Neighbouring, Sampled, epsilon
 from charter.privacy.bounded import Bounded, bounded, check_bounded, learning
 from charter.privacy.clipping import Clipping
 from charter.privacy.plan import Descent, Losses, Spend, StepPlan
@@ -50,6 +50,7 @@ class Private(StepPlan):
 
     noise: the multiplier, the noise's standard deviation over the sensitivity. delta: with which `cost` is told. units: None:
     each example is one. corrected: the optimizer takes the noise's variance out of its second moment.
+    neighbouring: how two data sets differ that the cost is told of.
     """
 
     batch_size: int
@@ -60,6 +61,7 @@ class Private(StepPlan):
     stream: SecretStream
     units: Units | None = field(default=None, repr=False)
     corrected: bool = False
+    neighbouring: Neighbouring = "add_or_remove"
 
     def count(self, n: int) -> int:
         """The units of n examples."""
@@ -175,9 +177,10 @@ class Private(StepPlan):
         return self.clipping.noise(self.noise) * self.clipping.sensitivity / self.batch_size
 
     def cost(self, n: int, steps: int) -> Spend:
-        """What so many updates on n examples cost, a unit added or removed."""
+        """What so many updates on n examples cost."""
         made = Sampled(self.rate(n), self.noise, steps)
-        return Spend(epsilon(made, self.delta), self.delta, (made,))
+        spent = epsilon(made, self.delta, neighbouring=self.neighbouring)
+        return Spend(spent, self.delta, (made,))
 
     @property
     def correction(self) -> float:

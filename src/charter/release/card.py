@@ -360,7 +360,8 @@ def _origin(record: Record) -> Iterator[str]:
     yield from _begun(record)
     yield from _start(record)
     yield "- Licence of this model: not stated by its charter. The licences of its base and of its data may bind you."
-    yield "- Trained without differential privacy: nothing limits what it may remember of its training rows."
+    if not (record.provenance.get("privacy") or {}).get("differential_privacy"):
+        yield "- Trained without differential privacy: nothing limits what it may remember of its training rows."
     before = record.judged_before["this_split"]
     yield f"- Other charters judged on these test rows before: {before}."
     yield ""

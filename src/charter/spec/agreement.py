@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter.spec.ancestors import continual_problems
+from charter.spec.budget import budget_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.forms import form_problems
@@ -43,6 +44,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _search(parts, say)
     check_texts(parts, say)
     continual_problems(parts, say)
+    budget_problems(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 

@@ -134,6 +134,7 @@ def fit(
     on_note: Callable[[str], None] | None = None,
     on_record: Callable[[Mapping[str, Any]], None] | None = None,
     save_at_end: Callable[[], bool] | None = None,
+    begin: Callable[[], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> Fitted:
     """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one, and tell it by `on_note`.
@@ -144,6 +145,7 @@ def fit(
     better.
     The other processes of `world` have to `follow` it.
     `on_record` is told each entry of the history, those of earlier sessions too; what it raises ends the fit.
+    `begin` is called once before the first update of each session, after all that could stop it.
     `save_at_end` says whether to leave a checkpoint from which another fit would end at once with the same weights.
 
     Raises:
@@ -178,7 +180,7 @@ def fit(
                 if split:
                     del state
                     job = session.split(job, world)
-                with closing(session.updates(job, world)) as loop:
+                with closing(session.updates(job, world, begin)) as loop:
                     for step in loop:
                         session.add(step)
                         session.evaluate_when_due()
@@ -263,10 +265,10 @@ class _Session:
         self.shards = Shards.of(job, world, self.optimizer)
         return self.shards.job
 
-    def updates(self, job: Job, world: World) -> Generator[Step]:
+    def updates(self, job: Job, world: World, begin: Callable[[], None] | None) -> Generator[Step]:
         """The updates of a fit; afterwards model and optimizer are whole."""
         if self.shards is None:
-            yield from updates(job, self.optimizer, world)
+            yield from updates(job, self.optimizer, world, begin)
             return
         try:
             yield from self.shards.updates()

@@ -63,6 +63,7 @@ def train(
     compiled: bool = False,
     half: bool = False,
     world: World = ALONE,
+    begin: Callable[[], None] | None = None,
 ) -> Generator[Step]:
     """Make the updates `done` + 1 to `steps`, one per item.
 
@@ -104,6 +105,8 @@ def train(
             with _at_rest(optimizer.begin(rate, number / steps)):
                 if number == done and len(examples):
                     plan.check(model, np.arange(min(len(examples), TRIED), dtype=np.int64), losses)
+                if number == done and begin is not None:
+                    begin()
                 descent = plan.gradient(model, index, losses, world, number)
             if not plan.promises and not math.isfinite(descent.loss):
                 raise TrainingError(

@@ -27,7 +27,7 @@ def privacy_sections(record: Record, say: Wording) -> Iterator[Section]:
     outside = [one for one in found if one.metric == OUTSIDE]
     if outside:
         parts += [Text(say("privacy_outside_lead"), title=say("privacy_outside")), _outside(outside, say)]
-    yield Section("privacy", say("privacy"), parts)
+    yield Section("privacy", say("privacy_section"), parts)
 
 
 def privacy_doubts(record: Record, say: Wording) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 ENGLISH: Mapping[str, str] = {
-    "privacy": "Privacy",
+    "privacy_section": "Privacy",
     "privacy_lead": "Training was differentially private at epsilon {epsilon}, delta {delta}. Whether any one {unit} was learned from or "
     "not, the chance of every possible model differs by a factor of at most {factor}, except with a chance of {delta}. It holds "
     "against whoever has the model, whatever else they know, and counts the training alone.",
@@ -44,7 +44,7 @@ ENGLISH: Mapping[str, str] = {
     "slice_read": "reading",
 }
 CHINESE: Mapping[str, str] = {
-    "privacy": "隐私",
+    "privacy_section": "隐私",
     "privacy_lead": "训练满足差分隐私：ε = {epsilon}，δ = {delta}。任何一{unit}是否参与学习，得到任一可能模型的概率之比不超过 {factor} 倍，"
     "例外的概率为 {delta}。无论对方掌握模型之外的什么信息，这一保证都成立；它只计算训练本身。",
     "privacy_lead_large": "{factor} 倍这样大的比值本身只是较弱的保证：它排除的是“确知”，而不是“猜得较准”。",

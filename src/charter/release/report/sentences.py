@@ -14,6 +14,8 @@ from charter.release.report.privacy_sentences import PRIVATE
 from charter.release.report.row_sentences import ROWS
 
 CATALOGUE: tuple[tuple[str, str], ...] = (
+    # accounting
+    ("privacy loss distributions (dp-accounting {version})", "隐私损失分布（dp-accounting {version}）"),
     # verdicts
     ("its value is {value#}", "测得值为 {value}"),
     ("its value for {slice} is {value#}", "{slice} 的测得值为 {value}"),
