@@ -51,6 +51,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "sql": "charter.data.sources.sql:sql",
             "hf": "charter.data.sources.hub:hf",
             "sample": "charter.data.sources.samples:sample",
+            "synthetic_pii": "charter.data.sources.synthetic_pii:synthetic_pii",
         },
         "preparation": {
             "repair_text": "charter.data.preparations.repair:repair_text",

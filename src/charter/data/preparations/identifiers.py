@@ -77,8 +77,13 @@ def is_cn_id(compact: str) -> bool:
     compact = compact.upper()
     if compact[:2] not in _PROVINCES or not "1880" <= compact[6:10] <= "2100" or not _is_day(compact[6:14]):
         return False
-    total = sum(int(digit) * (2 ** (17 - place) % 11) for place, digit in enumerate(compact[:17]))
-    return "10X98765432"[total % 11] == compact[17]
+    return cn_id_check(compact[:17]) == compact[17]
+
+
+def cn_id_check(body: str) -> str:
+    """The check sign of the 17 digits before it (ISO 7064 MOD 11-2)."""
+    total = sum(int(digit) * (2 ** (17 - place) % 11) for place, digit in enumerate(body))
+    return "10X98765432"[total % 11]
 
 
 def is_old_cn_id(digits: str) -> bool:
