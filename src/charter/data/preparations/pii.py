@@ -17,7 +17,7 @@ from pydantic import Field
 from charter.data.columns import Columns
 from charter.data.edits import Edit, Edits, applied
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
-from charter.data.preparations import personal
+from charter.data.preparations import documents, personal
 from charter.data.preparations.identifiers import IBAN_LENGTHS
 from charter.data.preparations.searches import TAKEN, Kind
 
@@ -121,6 +121,7 @@ def _flagged(texts: pl.Series, kinds: Sequence[Kind]) -> pl.Series:
         _NUMBER,
         "[@＠]" if personal.HANDLE in kinds else _ADDRESS,
         *([_LINK] if "link" in needs else []),
+        *([documents.PLATE_LIKE] if "plate" in needs else []),
     ]
     return texts.str.contains("|".join(patterns))
 
@@ -144,6 +145,7 @@ def _find(text: str, kinds: Sequence[Kind]) -> list[_Found]:
             "@": "@" in plain,
             "link": bool(_LINKS.search(plain)),
             "digits": bool(_NUMBERS.search(plain)),
+            "plate": bool(documents.PLATE_SEEN.search(plain)),
         }
         for kind in kinds:
             new = (
@@ -228,10 +230,16 @@ def _kinds(locales: Sequence[Locale], *, urls: bool, handles: bool) -> tuple[Kin
         (urls, personal.URL),
         (True, personal.IBAN),
         (zh, personal.CN_ID),
+        (zh, documents.CN_RESIDENCE),
         (zh, personal.CN_USCC),
         (zh, personal.CN_PASSPORT),
         (zh, personal.CN_PERMIT),
         (zh, personal.CN_TAIWAN_PERMIT),
+        (zh, documents.HK_ID),
+        (zh, documents.TW_ID),
+        (zh, documents.CN_MILITARY),
+        (zh, documents.CN_PLATE),
+        (en, documents.PASSPORT),
         (True, personal.CARD),
         (True, personal.CARD_AFTER_CUE),
         (zh, personal.CN_OLD_ID),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from charter.data.preparations.identifiers import cn_id_check
+from charter.data.preparations.identifiers import cn_id_check, luhn_digit
 from charter.data.synthetic.templates import Part, Slot, of_part, parted
 
 DOUBLE_SURNAMES = (
@@ -202,19 +202,11 @@ def _id_number(draw: random.Random, part: Part) -> str:
     return body + cn_id_check(body)
 
 
-def luhn_number(draw: random.Random, head: str, length: int) -> str:
-    """A number of so many digits that begins with `head` and passes the Luhn check."""
-    body = head + "".join(draw.choice("0123456789") for _ in range(length - len(head) - 1))
-    total = 0
-    for place, digit in enumerate(reversed(body)):
-        value = int(digit) * (1 if place % 2 else 2)
-        total += value - 9 if value > 9 else value
-    return body + str(-total % 10)
-
-
 def _card(draw: random.Random, part: Part) -> str:
     del part
-    digits = luhn_number(draw, draw.choice(("622202", "621700", "622848", "623058", "625958")), draw.choice((16, 19)))
+    head = draw.choice(("622202", "621700", "622848", "623058", "625958"))
+    body = head + "".join(draw.choice("0123456789") for _ in range(draw.choice((15, 18)) - len(head)))
+    digits = body + luhn_digit(body)
     return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4)) if draw.random() < 0.4 else digits
 
 
