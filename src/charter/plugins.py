@@ -23,6 +23,7 @@ from charter.errors import OptionError
 Kind = Literal[
     "source",
     "preparation",
+    "detector",
     "input",
     "tokenizer",
     "adapter",
@@ -66,6 +67,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "cap_per_class": "charter.data.preparations.sampling:cap_per_class",
             "balance": "charter.data.preparations.sampling:balance",
             "augment": "charter.data.preparations.augmentation:augment",
+        },
+        "detector": {
+            "bundle": "charter.serving.detection:bundle",
+            "presidio": "charter.data.presidio:presidio",
         },
         "input": {"text": "charter.data.text:text"},
         "tokenizer": {
@@ -132,6 +137,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "source": (),
         "preparation": (),
+        "detector": (),
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
         "adapter": (),

@@ -1,84 +1,172 @@
-"""Mask personal data that can be told by its form: numbers with check digits, addresses of e-mail, phones.
+"""Mask personal data: by form (numbers with check digits, addresses of e-mail, plates), and by a detector (names, addresses).
 
-Names, street addresses and free-text hints are not found by form, and not promised.
+Without a detector names, street addresses and organisations are not found, and not promised; with one some of them are.
 """
 
-import re
-import string
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field
 
+from charter import plugins
 from charter.data.columns import Columns
-from charter.data.edits import Edit, Edits, applied
+from charter.data.detecting import Detector
+from charter.data.edits import Edits, applied
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
-from charter.data.preparations import documents, personal
-from charter.data.preparations.identifiers import IBAN_LENGTHS
-from charter.data.preparations.searches import TAKEN, Kind
+from charter.data.preparations.forms import EVERY_KIND, Locale, find, flagged, kinds_of, placeholders
+from charter.data.preparations.masking import Masker, Shown, placeholder
+from charter.data.preparations.pseudonyms import fingerprint, pseudonyms, read_key
+from charter.data.preparations.searches import Kind
+from charter.errors import DataError, OptionError
+from charter.runs.digest import value_digest
 
-Locale = Literal["en", "zh"]
-Cell = str | list[str | None]
-"""A text, or a list of words."""
-
-ROUNDS = 8
-"""What is found may free its neighbours from each other, so the search goes on until nothing is left, at most this often."""
-
-# Full-width signs, dashes and odd spaces read as their plain ones, one for one, so that places stay the same.
-_SIGNS = str.maketrans(
-    "＠．－＋（）／：＿Ｘｘ　–‑—―−‐‒﹣\u00a0\u2007\u2009\u202f", "@.-+()/:_Xx --------    "
-)
-_SIGNS |= {0xFEE0 + ord(sign): ord(sign) for sign in string.ascii_letters}  # full-width
-_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
-
-# Only texts that hold one of these are searched; the first of each pair is for Polars, the second for a plain text.
-_ADDRESS = r"[@＠][^\s@＠]+[.．]"
-_LINK = r"(?i:https?://|www\.)"
-_NUMBER = rf"\p{{Nd}}(?:[^\p{{L}}\n]{{0,3}}\p{{Nd}}){{6}}|(?i:{'|'.join(IBAN_LENGTHS)})[0-9]{{2}}(?i:[ \-]?[0-9a-z]){{11}}"
-_NUMBERS = re.compile(r"[0-9](?:(?:[^\w\n]{0,3}[0-9]){6}|(?<=[A-Za-z]{2}[0-9])[0-9][ \-]?[0-9A-Za-z]{4})")
-_LINKS = re.compile(r"://|[Ww][Ww][Ww]\.")
+FORMS = "forms"
+Names = Annotated[str, Field(min_length=1)]
 
 
 def mask_pii(
+    folder: Path = Path(),
     *,
     locales: Annotated[
         tuple[Locale, ...], Field(min_length=1, description="whose forms are looked for: en, zh")
     ] = ("en", "zh"),
     urls: Annotated[bool, Field(description="mask web addresses too")] = False,
     handles: Annotated[bool, Field(description="mask @handles too")] = False,
+    model: Annotated[
+        Names | None,
+        Field(description="the folder of a released bundle of task token_classification: what it finds is masked too"),
+    ] = None,
+    engine: Annotated[
+        Names, Field(description="a further detector beside forms: forms (none), presidio, or a plug-in's")
+    ] = FORMS,
+    engine_model: Annotated[
+        Names | None, Field(description="presidio: an installed spaCy model; default: no model, so no names")
+    ] = None,
+    labels: Annotated[
+        dict[Names, Names | None],
+        Field(description="what the model or engine calls things -> the kind shown; null: it stays"),
+    ] = {},  # noqa: B006  (never changed)
+    threshold: Annotated[
+        float, Field(ge=0, le=1, description="how sure the model or engine must be of what it finds")
+    ] = 0.5,
+    replace: Annotated[
+        Literal["placeholder", "pseudonym"],
+        Field(description="placeholder: [PERSON]; pseudonym: [PERSON-3f9a0c77e1], the same for the same value and key"),
+    ] = "placeholder",
+    key: Annotated[
+        Names | None, Field(description="the key of pseudonyms, made by `charter pseudonym-key`; outside of the store")
+    ] = None,
 ) -> Preparation:
-    """Put typed placeholders for e-mail, phone, card, IBAN, US SSN and Chinese documents; check digits verified."""
-    kinds = _kinds(locales, urls=urls, handles=handles)
+    """Mask e-mail, phone, card, IBAN, plates and documents by form; names and addresses by a model or engine.
 
+    Check digits are verified. Of what a detector finds nothing is masked inside of what a form told.
+    """
+    _check(model, engine, engine_model, labels, replace, key)
+    kinds = kinds_of(locales, urls=urls, handles=handles)
+    key_file = _key_file(folder, key)
+
+    @cache
+    def detector() -> Detector | None:
+        if model is not None:
+            found: Detector = plugins.make(
+                "detector", "bundle", {"path": model, "labels": labels, "threshold": threshold}, folder
+            )
+            return found
+        if engine == FORMS:
+            return None
+        options: dict[str, Any] = {"labels": labels, "threshold": threshold}
+        options |= {"model": engine_model} if engine_model is not None else {}
+        other: Detector = plugins.make("detector", engine, options, folder)
+        return other
+
+    @cache
+    def masker() -> Masker:
+        asked = detector()
+        shown: Shown = placeholder if key_file is None else pseudonyms(read_key(key_file))
+        known = asked.kinds() if asked is not None else frozenset()
+        return Masker(kinds, shown, asked, placeholders(known))
+
+    def digest(columns: Columns) -> str:
+        del columns
+        asked = detector()
+        return value_digest(
+            {
+                "detector": asked.digest() if asked is not None else None,
+                "key": fingerprint(read_key(key_file)) if key_file is not None else None,
+            }
+        )
+
+    told = model is not None or engine != FORMS or key is not None
+    return Preparation(row_wise=True, apply=_applying(masker), digest=digest if told else None)
+
+
+def _applying(masker: Callable[[], Masker]) -> Callable[[pl.DataFrame, Columns], Outcome]:
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
         counts: Counter[str] = Counter()
+        made: dict[str, Edits] = {}
         for column in columns.inputs:
             cells = frame[column]
             if isinstance(cells.dtype, pl.List):
-                flagged = _flagged(cells.list.join(""), kinds) | _flagged(cells.list.join(" "), kinds)
-                masked: list[Cell] = [
-                    _mask_words(one, kinds, counts) for one in cells.filter(flagged).to_list()
-                ]
+                frame = frame.with_columns(masker().masked_words(cells, counts))
             else:
-                flagged = _flagged(cells, kinds)
-                masked = [mask(text, kinds, counts) for text in cells.filter(flagged).to_list()]
-            if masked:
-                frame = frame.with_columns(_with(cells, flagged, masked))
+                masked, done = masker().masked_texts(cells, counts)
+                frame = frame.with_columns(masked)
+                made |= done
         told = {f"masked.{name}": count for name, count in sorted(counts.items())}
-        return Outcome(frame, nothing_dropped(), told, lambda text: (_edits(_find(text, kinds)),))
+        return Outcome(frame, nothing_dropped(), told, lambda text: (made.get(text, ()),))
 
-    return Preparation(row_wise=True, apply=apply)
+    return apply
+
+
+def _check(
+    model: str | None, engine: str, engine_model: str | None, labels: dict[str, str | None], replace: str, key: str | None
+) -> None:
+    """Refuse options that don't go together.
+
+    Raises:
+        OptionError: they don't.
+    """
+    said = "preparation 'mask_pii': "
+    if engine not in (FORMS, *plugins.names("detector")) or engine == "bundle":
+        known = ", ".join((FORMS, *(name for name in plugins.names("detector") if name != "bundle")))
+        raise OptionError(f"{said}unknown engine '{engine}'. Known: {known}")
+    if model is not None and engine != FORMS:
+        raise OptionError(f"{said}name a model or an engine, not both; list mask_pii twice to use both")
+    if engine_model is not None and engine == FORMS:
+        raise OptionError(f"{said}engine_model is of an engine: name one, such as engine: presidio")
+    if labels and model is None and engine == FORMS:
+        raise OptionError(f"{said}labels are of a model or an engine: name one")
+    if bad := [name for name in labels.values() if name is not None and not name.replace("_", "").isalpha()]:
+        raise OptionError(f"{said}labels: a kind is letters and _, such as PERSON; {len(bad)} are not")
+    if (replace == "pseudonym") != (key is not None):
+        raise OptionError(
+            f"{said}pseudonyms need a key: {{use: mask_pii, replace: pseudonym, key: PATH}}, made once by `charter pseudonym-key PATH`"
+        )
+
+
+def _key_file(folder: Path, key: str | None) -> Path | None:
+    return None if key is None else folder / Path(key).expanduser()
+
+
+def check_key_outside(place: str, folder: Path, store: Path) -> None:
+    """Refuse a key of pseudonyms that lies in the store, whose artefacts it would open.
+
+    Raises:
+        DataError: it does.
+    """
+    path = folder / Path(place).expanduser()
+    if path.resolve().is_relative_to(store.resolve()):
+        raise DataError(f"data.prepare, mask_pii: the key {path} lies in the store {store}; keep it elsewhere")
 
 
 def count_pii(texts: pl.Series) -> Counter[str]:
-    """How many places of each type the texts hold that `mask_pii` could mask, all options on; nothing is changed."""
-    kinds = _kinds(("en", "zh"), urls=True, handles=True)
-    flagged = texts.filter(_flagged(texts, kinds))
-    return Counter(one.kind.name for text in flagged.to_list() for one in _find(text, kinds))
+    """How many places of each type the texts hold that `mask_pii` could mask by form, all options on; nothing is changed."""
+    held = texts.filter(flagged(texts, EVERY_KIND))
+    return Counter(one.name for text in held.to_list() for one in find(text, EVERY_KIND))
 
 
 def personal_kinds(values: Iterable[object]) -> Counter[str]:
@@ -89,174 +177,16 @@ def personal_kinds(values: Iterable[object]) -> Counter[str]:
     """
     times = Counter(str(value) for value in values if value is not None)
     texts = pl.Series(list(times), dtype=pl.String)
-    kinds = _kinds(("en", "zh"), urls=False, handles=False)
+    kinds = kinds_of(("en", "zh"), urls=False, handles=False)
     counts: Counter[str] = Counter()
-    for text in texts.filter(_flagged(texts, kinds)).to_list():
-        counts.update(dict.fromkeys({one.kind.name for one in _find(text, kinds)}, times[text]))
+    for text in texts.filter(flagged(texts, kinds)).to_list():
+        counts.update(dict.fromkeys({one.name for one in find(text, kinds)}, times[text]))
     return counts
 
 
 def mask(text: str, kinds: Sequence[Kind], counts: Counter[str]) -> str:
-    """The text with placeholders for what was found; `counts` gets how many of each type."""
-    found = _find(text, kinds)
-    counts.update(one.kind.name for one in found)
-    return applied(_edits(found), text)
-
-
-@dataclass(frozen=True)
-class _Found:
-    start: int
-    end: int
-    kind: Kind
-
-
-def _edits(found: Sequence[_Found]) -> Edits:
-    return tuple(Edit(one.start, one.end, one.kind.placeholder) for one in found)
-
-
-def _flagged(texts: pl.Series, kinds: Sequence[Kind]) -> pl.Series:
-    """Which texts can hold anything at all; quick, and never false where something is found. Null for a missing text."""
-    needs = {kind.needs for kind in kinds}
-    patterns = [
-        _NUMBER,
-        "[@＠]" if personal.HANDLE in kinds else _ADDRESS,
-        *([_LINK] if "link" in needs else []),
-        *([documents.PLATE_LIKE] if "plate" in needs else []),
-    ]
-    return texts.str.contains("|".join(patterns))
-
-
-def _with(cells: pl.Series, flagged: pl.Series, changed: Sequence[Cell]) -> pl.Series:
-    """The cells with those that are flagged changed."""
-    if not isinstance(cells.dtype, pl.List):
-        return cells.scatter(flagged.arg_true(), pl.Series(changed, dtype=pl.String))
-    new = iter(changed)
-    values = [next(new) if flag else cell for flag, cell in zip(flagged, cells.to_list(), strict=True)]
-    return pl.Series(cells.name, values, dtype=pl.List(pl.String))
-
-
-def _find(text: str, kinds: Sequence[Kind]) -> list[_Found]:
-    """What was found, in order; an earlier kind has the first claim on a place."""
-    plain = _PLACEHOLDER.sub(lambda one: TAKEN * len(one.group()), _plain(text))
-    found: list[_Found] = []
-    for _ in range(ROUNDS):
-        before = len(found)
-        holds = {
-            "@": "@" in plain,
-            "link": bool(_LINKS.search(plain)),
-            "digits": bool(_NUMBERS.search(plain)),
-            "plate": bool(documents.PLATE_SEEN.search(plain)),
-        }
-        for kind in kinds:
-            new = (
-                [_Found(place.start, place.end, kind) for place in kind.search(plain)]
-                if holds[kind.needs]
-                else []
-            )
-            if new:
-                plain = _taken(plain, new)
-                found += new
-        if len(found) == before:
-            break
-    return sorted(found, key=lambda one: one.start)
-
-
-def _plain(text: str) -> str:
-    if text.isascii():
-        return text
-    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit.group())), text.translate(_SIGNS))
-
-
-def _taken(text: str, found: Sequence[_Found]) -> str:
-    parts: list[str] = []
-    at = 0
-    for one in found:
-        parts += [text[at : one.start], TAKEN * (one.end - one.start)]
-        at = one.end
-    return "".join([*parts, text[at:]])
-
-
-def _mask_words(words: Sequence[str | None], kinds: Sequence[Kind], counts: Counter[str]) -> list[str | None]:
-    """Words with placeholders; what runs over several words makes each of them its placeholder: none appears or goes.
-
-    They are searched twice: as they were written, as far as that can be told, and with a space between all of them.
-    """
-    known = [word or "" for word in words]
-    glued = [_are_glued(*three) for three in zip(known, known[1:], [*known[2:], ""], strict=False)]
-    masked = _masked_joined(words, ["" if one else " " for one in glued], kinds, counts)
-    return _masked_joined(masked, [" "] * len(glued), kinds, counts) if any(glued) else masked
-
-
-def _masked_joined(
-    words: Sequence[str | None], joints: Sequence[str], kinds: Sequence[Kind], counts: Counter[str]
-) -> list[str | None]:
-    ends: list[int] = []
-    parts: list[str] = []
-    for word, joint in zip(words, [*joints, ""], strict=True):
-        ends.append((ends[-1] + len(parts[-1]) if ends else 0) + len(word or ""))
-        parts += [word or "", joint]
-    masked = list(words)
-    place = 0
-    for one in _find("".join(parts), kinds):
-        counts[one.kind.name] += 1
-        while ends[place] <= one.start:
-            place += 1
-        while place < len(words) and ends[place] - len(words[place] or "") < one.end:
-            masked[place] = one.kind.placeholder
-            place += 1
-        place -= 1  # the last word may hold the next find too
-    return masked
-
-
-_DOMAIN_END = frozenset(("com", "org", "net", "edu", "gov", "info", "cn"))
-
-
-def _are_glued(word: str, following: str, then: str) -> bool:
-    """Whether two words were probably written without a space: single signs, and signs that tokenisers part from words."""
-    if len(word) <= 1 and len(following) <= 1:
-        return True
-    if following == ".":
-        return word[-1:].isdigit() or then in _DOMAIN_END
-    if word == ".":
-        return following in _DOMAIN_END
-    return word in ("(", "+", "@", "-", "/", "_") or following in (")", "@", "-", "/", "_")
-
-
-def _kinds(locales: Sequence[Locale], *, urls: bool, handles: bool) -> tuple[Kind, ...]:
-    """The kinds to look for, in the order of their claims: what is checked before what is not, exact before loose."""
-    zh, en = "zh" in locales, "en" in locales
-    asked = (
-        (True, personal.EMAIL),
-        (urls, personal.URL),
-        (True, personal.IBAN),
-        (zh, personal.CN_ID),
-        (zh, documents.CN_RESIDENCE),
-        (zh, personal.CN_USCC),
-        (zh, personal.CN_PASSPORT),
-        (zh, personal.CN_PERMIT),
-        (zh, personal.CN_TAIWAN_PERMIT),
-        (zh, documents.HK_ID),
-        (zh, documents.TW_ID),
-        (zh, documents.CN_MILITARY),
-        (zh, documents.CN_PLATE),
-        (en, documents.PASSPORT),
-        (True, personal.CARD),
-        (True, personal.CARD_AFTER_CUE),
-        (zh, personal.CN_OLD_ID),
-        (en, personal.SSN),
-        (en, personal.SSN_AFTER_CUE),
-        (zh, personal.CN_MOBILE),
-        (zh, personal.CN_LANDLINE),
-        (en, personal.US_PHONE),
-        (en, personal.NATIONAL_PHONE),
-        (True, personal.PHONE),
-        (en, personal.PHONE_AFTER_CUE),
-        (zh, personal.CN_PHONE_AFTER_CUE),
-        (handles, personal.HANDLE),
-    )
-    return tuple(kind for wanted, kind in asked if wanted)
-
-
-_PLACEHOLDER = re.compile(
-    "|".join(sorted({re.escape(kind.placeholder) for kind in _kinds(("en", "zh"), urls=True, handles=True)}))
-)
+    """The text with placeholders for what was found by form; `counts` gets how many of each type."""
+    masker = Masker(tuple(kinds))
+    found = masker.found([text])[0]
+    counts.update(one.name for one in found)
+    return applied(masker.as_edits(text, found), text)
