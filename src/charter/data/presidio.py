@@ -42,18 +42,14 @@ def presidio(
     presidio takes from a model (PERSON, LOCATION, ORGANIZATION, NRP) is not found. Web addresses, dates and nationalities stay.
     """
 
-    @cache
-    def engine() -> Any:
-        return _engine(model, language)
-
     def kind_of(entity: str) -> str | None:
         return labels[entity] if entity in labels else KINDS.get(entity, entity)
 
     def detect(texts: Sequence[str]) -> list[list[Detected]]:
-        return [_found(engine(), text, language, threshold, kind_of) for text in texts]
+        return [_found(_engine(model, language), text, language, threshold, kind_of) for text in texts]
 
     def kinds() -> frozenset[str]:
-        told = (kind_of(one) for one in engine().get_supported_entities(language=language))
+        told = (kind_of(one) for one in _engine(model, language).get_supported_entities(language=language))
         return frozenset(kind for kind in told if kind is not None)
 
     return Detector(detect, kinds, lambda: value_digest(_versions(model)))
@@ -70,6 +66,7 @@ def _found(engine: Any, text: str, language: str, threshold: float, kind_of: Any
     return sorted(found)
 
 
+@cache
 def _engine(model: str | None, language: str) -> Any:
     try:
         import spacy

@@ -20,7 +20,7 @@ from charter.data.engines import engine_of
 from charter.data.leakage import random_split_leakage
 from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
 from charter.data.preparation import Preparation, made_preparations, no_drops, prepare_again
-from charter.data.preparations.pii import personal_kinds
+from charter.data.preparations.pii import check_key_outside, personal_kinds
 from charter.data.profile import Tally, profile
 from charter.data.reading import (
     ReadAccount,
@@ -45,7 +45,7 @@ from charter.spec.model import Charter
 from charter.spec.use import Use
 from charter.tasks.task import Task
 
-VERSION = 9
+VERSION = 10
 GIVEN = "given.json"
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
@@ -99,8 +99,12 @@ def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepa
     """Read, check, sample, prepare and split the charter's data. name: of the stage.
 
     Raises:
-        DataError: the source can't be read, too many of its rows are bad, or the split leaves nothing to learn from.
+        DataError: the source can't be read, too many of its rows are bad, the split leaves nothing to learn from, or a key of
+            pseudonyms lies in the store.
     """
+    for use in charter.data.prepare:
+        if use.use == "mask_pii" and isinstance(use.options.get("key"), str):
+            check_key_outside(use.options["key"], folder, run.store.root)
     charter = _split_by_need(charter)
     task: Task = plugins.make("task", charter.task.use, charter.task.options)
     columns = Columns.of(charter.data, task.form)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +49,7 @@ def bundle(
     @cache
     def opened() -> "_Reader":
         place = _found(path, folder)
-        answerer = open_answerer(read_bundle(place))
+        answerer = _answerer(place.resolve(), read_manifest(place).digest)
         if answerer.task.name != "token_classification":
             raise OptionError(
                 f"preparation 'mask_pii': {place} is of task {answerer.task.name}; one of task token_classification is needed"
@@ -61,6 +61,13 @@ def bundle(
         kinds=lambda: frozenset(kind for kind in opened().kinds.values() if kind is not None),
         digest=lambda: read_manifest(_found(path, folder)).digest,
     )
+
+
+@lru_cache(maxsize=2)
+def _answerer(place: Path, digest: str) -> Answerer:
+    """Opened once, however many chunks of rows there are; another digest is another bundle."""
+    del digest
+    return open_answerer(read_bundle(place))
 
 
 def _found(path: str, folder: Path) -> Path:
