@@ -3,8 +3,10 @@
 Without a detector names, street addresses and organisations are not found, and not promised; with one some of them are.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,11 +16,11 @@ from pydantic import Field
 
 from charter import plugins
 from charter.data.columns import Columns
-from charter.data.detecting import Detector
+from charter.data.detecting import Detector, Labels
 from charter.data.edits import Edits, applied
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 from charter.data.preparations.forms import EVERY_KIND, Locale, find, flagged, kinds_of, placeholders
-from charter.data.preparations.masking import Masker, Shown, placeholder
+from charter.data.preparations.masking import Masker, placeholder
 from charter.data.preparations.pseudonyms import fingerprint, pseudonyms, read_key
 from charter.data.preparations.searches import Kind
 from charter.errors import DataError, OptionError
@@ -65,43 +67,112 @@ def mask_pii(
 
     Check digits are verified. Of what a detector finds nothing is masked inside of what a form told.
     """
-    _check(model, engine, engine_model, labels, replace, key)
-    kinds = kinds_of(locales, urls=urls, handles=handles)
-    key_file = _key_file(folder, key)
-
-    @cache
-    def detector() -> Detector | None:
-        if model is not None:
-            found: Detector = plugins.make(
-                "detector", "bundle", {"path": model, "labels": labels, "threshold": threshold}, folder
-            )
-            return found
-        if engine == FORMS:
-            return None
-        options: dict[str, Any] = {"labels": labels, "threshold": threshold}
-        options |= {"model": engine_model} if engine_model is not None else {}
-        other: Detector = plugins.make("detector", engine, options, folder)
-        return other
-
-    @cache
-    def masker() -> Masker:
-        asked = detector()
-        shown: Shown = placeholder if key_file is None else pseudonyms(read_key(key_file))
-        known = asked.kinds() if asked is not None else frozenset()
-        return Masker(kinds, shown, asked, placeholders(known))
+    given = _Asked(locales, urls, handles, model, engine, engine_model, labels, threshold, replace, key)
+    given.check()
+    masker = cache(lambda: given.masker(folder))
 
     def digest(columns: Columns) -> str:
         del columns
-        asked = detector()
-        return value_digest(
-            {
-                "detector": asked.digest() if asked is not None else None,
-                "key": fingerprint(read_key(key_file)) if key_file is not None else None,
-            }
+        return given.digest(folder)
+
+    return Preparation(row_wise=True, apply=_applying(masker), digest=digest if given.reads_beside else None)
+
+
+def masker_of(folder: Path = Path(), **options: Any) -> Masker:
+    """What `mask_pii` with these options finds and shows, for use without a charter.
+
+    Raises:
+        OptionError: as `mask_pii`, on options that don't go together, a model or a key that can't be used.
+    """
+    given = _Asked(**{"locales": ("en", "zh"), **options})
+    given.check()
+    return given.masker(folder)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of `mask_pii`."""
+
+    locales: tuple[Locale, ...]
+    urls: bool = False
+    handles: bool = False
+    model: str | None = None
+    engine: str = FORMS
+    engine_model: str | None = None
+    labels: Labels = field(default_factory=dict)
+    threshold: float = 0.5
+    replace: str = "placeholder"
+    key: str | None = None
+
+    @property
+    def reads_beside(self) -> bool:
+        return self.model is not None or self.engine != FORMS or self.key is not None
+
+    def masker(self, folder: Path) -> Masker:
+        detector, key = self._detector(folder), self._key(folder)
+        return Masker(
+            kinds_of(self.locales, urls=self.urls, handles=self.handles),
+            placeholder if key is None else pseudonyms(key),
+            detector,
+            placeholders(detector.kinds() if detector is not None else ()),
         )
 
-    told = model is not None or engine != FORMS or key is not None
-    return Preparation(row_wise=True, apply=_applying(masker), digest=digest if told else None)
+    def digest(self, folder: Path) -> str:
+        """What names the detector and the key, neither of which stands in the options."""
+        detector, key = self._detector(folder), self._key(folder)
+        told = {
+            "detector": detector.digest() if detector is not None else None,
+            "key": fingerprint(key) if key is not None else None,
+        }
+        return value_digest(told)
+
+    def _key(self, folder: Path) -> bytes | None:
+        return None if self.key is None else read_key(folder / Path(self.key).expanduser())
+
+    def _detector(self, folder: Path) -> Detector | None:
+        if self.model is None and self.engine == FORMS:
+            return None
+        options: dict[str, Any] = {"labels": dict(self.labels), "threshold": self.threshold}
+        if self.model is not None:
+            options["path"] = self.model
+        if self.engine_model is not None:
+            options["model"] = self.engine_model
+        name = "bundle" if self.model is not None else self.engine
+        made: Detector = plugins.make("detector", name, options, folder)
+        return made
+
+    def check(self) -> None:
+        """Refuse options that don't go together.
+
+        Raises:
+            OptionError: they don't.
+        """
+        others = tuple(name for name in plugins.names("detector") if name != "bundle")
+        detects = self.model is not None or self.engine != FORMS
+        bad = [name for name in self.labels.values() if name is not None and not _KIND.fullmatch(name)]
+        problems = (
+            (self.engine not in (FORMS, *others), f"unknown engine '{self.engine}'. Known: {', '.join((FORMS, *others))}"),
+            (
+                self.model is not None and self.engine != FORMS,
+                "name a model or an engine, not both; list mask_pii twice to use both",
+            ),
+            (
+                self.engine_model is not None and self.engine == FORMS,
+                "engine_model is of an engine: name one, such as engine: presidio",
+            ),
+            (bool(self.labels) and not detects, "labels are of a model or an engine: name one"),
+            (bool(bad), f"labels: a kind is capital letters and _, such as PERSON; {len(bad)} are not"),
+            (
+                (self.replace == "pseudonym") != (self.key is not None),
+                "pseudonyms need a key: {use: mask_pii, replace: pseudonym, key: PATH}, made once by `charter pseudonym-key PATH`",
+            ),
+        )
+        for wrong, said in problems:
+            if wrong:
+                raise OptionError(f"preparation 'mask_pii': {said}")
+
+
+_KIND = re.compile(r"[A-Z][A-Z_]*[A-Z]")
 
 
 def _applying(masker: Callable[[], Masker]) -> Callable[[pl.DataFrame, Columns], Outcome]:
@@ -120,36 +191,6 @@ def _applying(masker: Callable[[], Masker]) -> Callable[[pl.DataFrame, Columns],
         return Outcome(frame, nothing_dropped(), told, lambda text: (made.get(text, ()),))
 
     return apply
-
-
-def _check(
-    model: str | None, engine: str, engine_model: str | None, labels: dict[str, str | None], replace: str, key: str | None
-) -> None:
-    """Refuse options that don't go together.
-
-    Raises:
-        OptionError: they don't.
-    """
-    said = "preparation 'mask_pii': "
-    if engine not in (FORMS, *plugins.names("detector")) or engine == "bundle":
-        known = ", ".join((FORMS, *(name for name in plugins.names("detector") if name != "bundle")))
-        raise OptionError(f"{said}unknown engine '{engine}'. Known: {known}")
-    if model is not None and engine != FORMS:
-        raise OptionError(f"{said}name a model or an engine, not both; list mask_pii twice to use both")
-    if engine_model is not None and engine == FORMS:
-        raise OptionError(f"{said}engine_model is of an engine: name one, such as engine: presidio")
-    if labels and model is None and engine == FORMS:
-        raise OptionError(f"{said}labels are of a model or an engine: name one")
-    if bad := [name for name in labels.values() if name is not None and not name.replace("_", "").isalpha()]:
-        raise OptionError(f"{said}labels: a kind is letters and _, such as PERSON; {len(bad)} are not")
-    if (replace == "pseudonym") != (key is not None):
-        raise OptionError(
-            f"{said}pseudonyms need a key: {{use: mask_pii, replace: pseudonym, key: PATH}}, made once by `charter pseudonym-key PATH`"
-        )
-
-
-def _key_file(folder: Path, key: str | None) -> Path | None:
-    return None if key is None else folder / Path(key).expanduser()
 
 
 def check_key_outside(place: str, folder: Path, store: Path) -> None:
