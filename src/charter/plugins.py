@@ -116,6 +116,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         "audit": {
             "performance": "charter.audits.performance:performance",
             "calibration": "charter.audits.calibration:calibration",
+            "reidentification": "charter.audits.reidentification:reidentification",
         },
         "exporter": {
             "safetensors": "charter.models.exports:safetensors",

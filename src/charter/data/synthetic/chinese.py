@@ -232,6 +232,25 @@ def _plain(make: Callable[[random.Random], str]) -> Callable[[random.Random, Par
     return lambda draw, part: make(draw)  # noqa: ARG005
 
 
+@cache
+def _faker() -> Any:
+    from faker import Faker
+
+    return Faker("zh_CN")
+
+
+def _noise(draw: random.Random) -> str:
+    """A sentence of common words in no order, so that a model learns how most characters are used: for nobody's name."""
+    fake = _faker()
+    fake.seed_instance(draw.randrange(2**32))
+    return str(fake.sentence(nb_words=draw.randint(4, 12))).rstrip(".") + draw.choice("。。，！")
+
+
+def _date(draw: random.Random) -> str:
+    year, month, day = draw.randint(1950, 2030), draw.randint(1, 12), draw.randint(1, 28)
+    return draw.choice((f"{year}年{month}月{day}日", f"{year}-{month:02d}-{day:02d}", f"{year}年", f"{month}月{day}日"))
+
+
 def slots() -> dict[str, Slot]:
     """What fills the slots of Chinese templates."""
     called = ("先生", "女士", "老师", "经理", "医生", "主任", "师傅")
@@ -248,6 +267,8 @@ def slots() -> dict[str, Slot]:
         "card": Slot("CARD", _card),
         "plate": Slot("CN_PLATE", _plain(plate)),
         "thing": Slot(None, lambda draw, part: draw.choice(parted(THINGS, part))),  # noqa: ARG005
+        "noise": Slot(None, _plain(_noise)),
+        "date": Slot(None, _plain(_date)),
         "age": Slot(None, _plain(lambda draw: str(draw.randint(1, 99)))),
         "n": Slot(None, _plain(lambda draw: str(draw.randint(1, 9999)))),
         "day": Slot(None, _plain(lambda draw: f"{draw.randint(1, 12)}月{draw.randint(1, 28)}日")),

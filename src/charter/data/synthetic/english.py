@@ -103,6 +103,26 @@ def _address(draw: random.Random, part: Part) -> str:
     return of_part(part, make)
 
 
+def _noise(draw: random.Random, part: Part) -> str:
+    """A sentence of common words in no order, so that a model learns how most words are used: for nobody's name."""
+    del part
+    words = _faker("en_US")
+    words.seed_instance(draw.randrange(2**32))
+    how = draw.random()
+    if how < 0.6:
+        return str(words.sentence(nb_words=draw.randint(5, 18)))
+    return f"{str(words.bs()).capitalize()} {words.sentence(nb_words=5).lower()}" if how < 0.8 else f"{words.catch_phrase()}."
+
+
+def _date(draw: random.Random, part: Part) -> str:
+    del part
+    day, month, year = draw.randint(1, 28), draw.randint(1, 12), draw.randint(1930, 2030)
+    return draw.choice((f"{month}/{day}/{year}", f"{year}-{month:02d}-{day:02d}", f"{day}.{month}.{year}", f"{_MONTHS[month - 1]} {day}, {year}", f"{year}"))  # fmt: skip
+
+
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")  # fmt: skip
+
+
 def _city(fake: Any, draw: random.Random) -> str:
     name = str(fake.city())
     return name.upper() if draw.random() < 0.05 else name
@@ -144,6 +164,8 @@ def slots() -> dict[str, Slot]:
         "phone": Slot("PHONE", lambda draw, part: f"{draw.randint(200, 989)}-{draw.randint(200, 989)}-{draw.randrange(10**4):04d}"),  # noqa: ARG005
         "email": Slot("EMAIL", lambda draw, part: str(_of(draw).ascii_free_email())),  # noqa: ARG005
         "thing": Slot(None, lambda draw, part: draw.choice(parted(THINGS, part))),  # noqa: ARG005
+        "noise": Slot(None, _noise),
+        "date": Slot(None, _date),
         "age": Slot(None, lambda draw, part: str(draw.randint(18, 99))),  # noqa: ARG005
         "n": Slot(None, lambda draw, part: str(draw.randint(1, 99999))),  # noqa: ARG005
         "day": Slot(None, lambda draw, part: draw.choice(("Monday", "3 May", "12/04/2021", "June 2019", "Friday", "2020-07-01"))),  # noqa: ARG005
