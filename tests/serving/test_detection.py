@@ -118,3 +118,35 @@ def test_another_model_is_another_artefact(released):
     digest = mask_pii(model=str(released)).digest
     assert digest is not None and mask_pii().digest is None
     assert digest(Columns({"text": "text"})) == mask_pii(model=str(released)).digest(Columns({"text": "text"}))
+
+
+def test_what_may_remain_is_estimated_from_the_models_own_evidence(released, tmp_path):
+    from charter.data.preparations.pii import mask_pii
+    from charter.runs.findings import read_findings
+
+    one = mask_pii(model=str(released), labels={"TOWN": "ADDRESS"})
+    told = {each.slice["type"]: each for each in one.summed({"masked.PERSON": 100})}
+    recall = next(
+        each for each in read_findings(released / "charter" / "findings.jsonl")
+        if each.metric == "recall" and each.slice == {"class": "PER"}
+    )
+    if recall.value == 1:
+        assert told["PERSON"].value is None and "does not show that none remains" in told["PERSON"].because
+    else:
+        assert told["PERSON"].value == pytest.approx(100 * (1 - recall.value) / recall.value)
+        assert told["PERSON"].low <= told["PERSON"].value < told["PERSON"].high
+    assert told["ADDRESS"].value is None and "nothing of this kind was found" in told["ADDRESS"].because
+
+
+def test_a_detector_without_evidence_leaves_no_estimate():
+    from charter.data.detecting import Detector, Recall
+    from charter.data.preparations.pii import remaining
+
+    def told(recalls):
+        detector = Detector(lambda texts: [], lambda: frozenset({"PERSON"}), lambda: "", lambda: recalls, "m")
+        return remaining(detector, {"masked.PERSON": 90})[0]
+
+    assert told({}).value is None
+    assert told({"PERSON": Recall(1.0, 0.9, 1.0, 0.95)}).value is None
+    half = told({"PERSON": Recall(0.9, 0.75, 0.95, 0.95)})
+    assert (half.value, half.high) == (pytest.approx(10.0), pytest.approx(30.0)) and half.low > 0

@@ -62,7 +62,7 @@ def reidentification(
         rows = rows.with_columns(pl.col(subject) if subject else pl.col(ROW)).rename({subject or ROW: _PERSON})
         held = rows.drop_nulls(list(quasi_identifiers)) if missing == "left_out" else rows
         said = _said(rows.height - held.height, held.select(quasi_identifiers).null_count().sum_horizontal()[0], missing)
-        common = {"of": case.of, "on": frame_digest(case.train.select(dict.fromkeys(wanted))), "split": "train"}
+        common = {"of": case.of, "on": frame_digest(case.train.select(list(dict.fromkeys(wanted)))), "split": "train"}
         if not held.height:
             because = "insufficient evidence: no row has every quasi-identifier"
             return [Finding(AREA, name, None, because=because, **common) for name in ("k_anonymity", "rows_in_small_classes")]

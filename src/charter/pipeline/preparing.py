@@ -250,13 +250,25 @@ def _prepare(
     on = state.hexdigest()
     account = reading.account
     findings = [*profile(account.records, account.reasons, prepared, tally, on=on), *divided.findings, *naive]
-    findings += [replace(one, on=on) for one in prepared.findings]
+    findings += [replace(one, on=on) for one in (*prepared.findings, *_summed(data, folder, prepared))]
     if data.max_rows is not None:
         findings.append(_not_sampled(dropped, account.records, on))
     write_table(files / "dropped.parquet", dropped)
     write_findings(files / "findings.jsonl", findings)
     write_json(files / GIVEN, list(divided.given))
     write_json(files / "counts.json", {name: dict(counts) for name, counts in prepared.counts})
+
+
+def _summed(data: Data, folder: Path, prepared: PreparedRows) -> Iterator[Finding]:
+    """What preparations measured over all rows, from their counts."""
+    made = made_preparations(data.prepare, folder)
+    counts: dict[str, Iterator[Mapping[str, int]]] = {
+        name: iter([each for of, each in prepared.counts if of == name]) for name, _ in made
+    }
+    for name, one in made:
+        own = next(counts[name], {})
+        if one.summed is not None:
+            yield from one.summed(own)
 
 
 @dataclass

@@ -11,10 +11,11 @@ import polars as pl
 from pydantic import Field
 
 from charter.data.columns import PLACE, ROW
-from charter.data.detecting import Detected, Detector, Labels
+from charter.data.detecting import Detected, Detector, Labels, Recall
 from charter.errors import OptionError
 from charter.release.bundle import read_bundle
 from charter.release.manifest import read_manifest
+from charter.runs.findings import read_findings
 from charter.serving.answers import Answerer, open_answerer
 
 Names = Annotated[str, Field(min_length=1)]
@@ -60,7 +61,21 @@ def bundle(
         detect=lambda texts: opened().detect(texts),
         kinds=lambda: frozenset(kind for kind in opened().kinds.values() if kind is not None),
         digest=lambda: read_manifest(_found(path, folder)).digest,
+        recalls=lambda: _recalls(_found(path, folder), opened().kinds),
+        name=Path(path).name,
     )
+
+
+def _recalls(place: Path, kinds: Labels) -> dict[str, Recall]:
+    """The recall of each kind as the bundle's own evidence has it; of several labels of one kind the lowest."""
+    found: dict[str, Recall] = {}
+    for one in read_findings(place / "charter" / "findings.jsonl"):
+        kind = kinds.get(one.slice.get("class", "")) if one.area == "performance" and one.metric == "recall" else None
+        if kind is None or one.value is None or one.low is None or one.high is None:
+            continue
+        if kind not in found or one.value < found[kind].value:
+            found[kind] = Recall(one.value, one.low, one.high, one.confidence or 0.95)
+    return found
 
 
 @lru_cache(maxsize=2)

@@ -5,7 +5,7 @@ Without a detector names, street addresses and organisations are not found, and 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import Field
 
 from charter import plugins
 from charter.data.columns import Columns
-from charter.data.detecting import Detector, Labels
+from charter.data.detecting import Detector, Labels, Recall
 from charter.data.edits import Edits, applied
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
 from charter.data.preparations.forms import EVERY_KIND, Locale, find, flagged, kinds_of, placeholders
@@ -25,6 +25,7 @@ from charter.data.preparations.pseudonyms import fingerprint, pseudonyms, read_k
 from charter.data.preparations.searches import Kind
 from charter.errors import DataError, OptionError
 from charter.runs.digest import value_digest
+from charter.runs.findings import Finding
 
 FORMS = "forms"
 Names = Annotated[str, Field(min_length=1)]
@@ -75,7 +76,45 @@ def mask_pii(
         del columns
         return given.digest(folder)
 
-    return Preparation(row_wise=True, apply=_applying(masker), digest=digest if given.reads_beside else None)
+    def summed(counts: Mapping[str, int]) -> tuple[Finding, ...]:
+        asked = masker().detector
+        return () if asked is None else remaining(asked, counts)
+
+    return Preparation(
+        row_wise=True, apply=_applying(masker), digest=digest if given.reads_beside else None, summed=summed
+    )
+
+
+def remaining(detector: Detector, counts: Mapping[str, int]) -> tuple[Finding, ...]:
+    """Of each kind that a detector tells, how many places may have been missed; never that there are none.
+
+    n places found by a detector of recall r leave n (1 - r) / r unfound, if it does on these texts what it did on its own test
+    rows, and if all that it found was right: the interval is that of the recall alone.
+    """
+    recalls = detector.recalls()
+    return tuple(_remaining(kind, counts.get(f"masked.{kind}", 0), recalls, detector.name) for kind in sorted(detector.kinds()))
+
+
+def _remaining(kind: str, n: int, recalls: Mapping[str, Recall], name: str) -> Finding:
+    recall = recalls.get(kind)
+    because = ""
+    if recall is None or not recall.low:
+        because = f"the model {name} says nothing of its recall of this kind"
+    elif not n:
+        because = "nothing of this kind was found, so its recall bounds nothing"
+    elif recall.value == 1:
+        because = f"the model {name} missed none on its test rows, which does not show that none remains"
+    where = {"type": kind}
+    if because or recall is None:
+        return Finding("data", "pii_remaining", None, n=n, slice=where, because=f"insufficient evidence: {because}", unit="places")
+    low, value, high = (n * (1 - one) / one for one in (recall.high, recall.value, recall.low))
+    said = (
+        f"{n} places masked, times the odds of a miss by the recall of the model {name} on its own test rows; rows unlike those "
+        "hold more"
+    )
+    return Finding(
+        "data", "pii_remaining", value, low=low, high=high, confidence=recall.confidence, n=n, slice=where, method=said, unit="places"
+    )
 
 
 def masker_of(folder: Path = Path(), **options: Any) -> Masker:
