@@ -31,7 +31,7 @@ SAME = {"CN_MOBILE": "PHONE", "LANDLINE": "PHONE"}
 WHERE = {"ADDRESS": "PLACE", "LOCATION": "PLACE"}
 """Where an address ends and a place begins is a matter of taste: characters of both are counted together too."""
 MSRA = {"PER": "PERSON", "LOC": "LOCATION", "ORG": "ORGANIZATION"}
-PRETRAINED_ON = 8_000
+PRETRAINED_ON = 4_000
 
 Span = tuple[int, int, str]
 Found = Callable[[Sequence[str]], list[list[Span]]]
@@ -47,7 +47,9 @@ class Texts:
 
 
 def presidio_synth(quick: bool) -> Texts:
-    rows = json.loads((data_folder() / "presidio_synth" / "synth_dataset_v2.json").read_text(encoding="utf-8"))
+    rows = json.loads(
+        (data_folder() / "presidio_synth" / "synth_dataset_v2.json").read_text(encoding="utf-8")
+    )
     rows = rows[:300] if quick else rows
     spans = [
         [
@@ -64,7 +66,9 @@ def made_up(locale: str, quick: bool) -> Texts:
     from charter.data.sources.synthetic_pii import marked_texts
 
     made = list(marked_texts(locale, "test", 300 if quick else 2_000, seed=99))
-    return Texts(f"made_up_{locale}", [one.text for one in made], [[_same(span) for span in one.spans] for one in made])
+    return Texts(
+        f"made_up_{locale}", [one.text for one in made], [[_same(span) for span in one.spans] for one in made]
+    )
 
 
 def msra() -> list[Texts]:
@@ -98,7 +102,9 @@ def by_form_and(**options: object) -> Found:
     from charter.data.preparations.pii import masker_of
 
     masker: Masker = masker_of(urls=True, **options)
-    return lambda texts: [[_same((one.start, one.end, one.name)) for one in each] for each in masker.found(texts)]
+    return lambda texts: [
+        [_same((one.start, one.end, one.name)) for one in each] for each in masker.found(texts)
+    ]
 
 
 def presidio_alone(language: str) -> Found | None:
@@ -110,13 +116,18 @@ def presidio_alone(language: str) -> Found | None:
     from charter.data.presidio import presidio
 
     found = presidio(language=language, labels={"URL": "URL"}, threshold=0.0)
-    return lambda texts: [[_same((one.start, one.end, one.kind)) for one in each] for each in found.detect(texts)]
+    return lambda texts: [
+        [_same((one.start, one.end, one.kind)) for one in each] for each in found.detect(texts)
+    ]
 
 
 def models(place: Path, news: Texts | None) -> dict[str, Path]:
     """The bundles of the two charters, made unless they lie there already."""
     found = {}
-    for name, path in (("en", HERE.parent / "examples" / "pii-en.yaml"), ("zh", HERE / "charters" / "pii_zh.yaml")):
+    for name, path in (
+        ("en", HERE.parent / "examples" / "pii-en.yaml"),
+        ("zh", HERE / "charters" / "pii_zh.yaml"),
+    ):
         if name == "zh" and news is None:
             continue
         bundle = place / name / "release" / f"pii-{name}"
@@ -198,7 +209,9 @@ def compared(data: Texts, arms: Mapping[str, Found | None]) -> dict[str, float]:
         figures[f"{data.name}_{name}_docs_per_second"] = len(data.texts) / min(times[name])
         for kind, told in scores(data, found[name]).items():
             if told["n"] or kind in ("PLACE", "ANY"):
-                figures |= {f"{data.name}_{name}_{kind}_{key}": value for key, value in told.items() if value == value}
+                figures |= {
+                    f"{data.name}_{name}_{kind}_{key}": value for key, value in told.items() if value == value
+                }
     return figures
 
 
@@ -237,7 +250,9 @@ def measure(quick: bool) -> Figures:
     figures |= compared(made_up("en", quick), {"model": with_en})
     if "zh" in bundles:
         with_zh = by_form_and(model=str(bundles["zh"]))
-        figures |= compared(made_up("zh", quick), {"form": plain, "model": with_zh, "presidio": presidio_alone("zh")})
+        figures |= compared(
+            made_up("zh", quick), {"form": plain, "model": with_zh, "presidio": presidio_alone("zh")}
+        )
         figures |= compared(news, {"model": with_zh})
     return figures
 

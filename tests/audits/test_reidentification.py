@@ -66,13 +66,19 @@ TABLES = st.lists(st.tuples(*[st.sampled_from("abc")] * 2, st.integers(0, 4)), m
 @settings(max_examples=100, deadline=None)
 @given(TABLES)
 def test_figures_are_those_of_counting_one_by_one(table):
-    columns = {"x": [one[0] for one in table], "y": [one[1] for one in table], "s": [str(one[2]) for one in table]}
+    columns = {
+        "x": [one[0] for one in table],
+        "y": [one[1] for one in table],
+        "s": [str(one[2]) for one in table],
+    }
     classes = [[s for x, y, s in table if (x, y) == key] for key in itertools.product("abc", "abc")]
     classes = [one for one in classes if one]
     found = figures(columns, quasi_identifiers=("x", "y"), sensitive="s", k=3)
     assert found["k_anonymity"] == min(map(len, classes))
     assert found["rows_alone"] == pytest.approx(sum(len(one) == 1 for one in classes) / len(table))
-    assert found["rows_in_small_classes"] == pytest.approx(sum(len(one) for one in classes if len(one) < 3) / len(table))
+    assert found["rows_in_small_classes"] == pytest.approx(
+        sum(len(one) for one in classes if len(one) < 3) / len(table)
+    )
     assert found["distinct_l_diversity"] == min(len(set(one)) for one in classes)
 
 
@@ -97,7 +103,10 @@ def test_figures_are_pycanons():
     import pandas as pd
 
     rng = np.random.default_rng(2)
-    table = {name: rng.choice(list(signs), 300).tolist() for name, signs in (("a", "xyz"), ("b", "pq"), ("s", "1234"))}
+    table = {
+        name: rng.choice(list(signs), 300).tolist()
+        for name, signs in (("a", "xyz"), ("b", "pq"), ("s", "1234"))
+    }
     frame = pd.DataFrame(table)
     found = figures(table, quasi_identifiers=("a", "b"), sensitive="s")
     assert found["k_anonymity"] == anonymity.k_anonymity(frame, ["a", "b"])
@@ -143,6 +152,10 @@ def test_a_column_without_a_role_is_refused():
 
 def test_evenness_is_measured():
     even = SensitiveShares(np.array([[0.25] * 4]), np.full(4, 0.25))
-    assert distinct_l(even) == 4 and entropy_l(even) == pytest.approx(4.0) and t_distance(even, "categorical") == 0
+    assert (
+        distinct_l(even) == 4
+        and entropy_l(even) == pytest.approx(4.0)
+        and t_distance(even, "categorical") == 0
+    )
     skewed = SensitiveShares(np.array([[0.97, 0.01, 0.01, 0.01]]), np.full(4, 0.25))
     assert distinct_l(skewed) == 4 and entropy_l(skewed) < 1.3

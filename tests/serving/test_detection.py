@@ -70,7 +70,10 @@ def masked(text, bundle, **options):
 
 
 def test_what_the_model_finds_is_masked_beside_what_forms_tell(released):
-    out = prepared(["the crew was kind and found cold meal", "we was great a@b.com", "the desk", "[PERSON] was very"], released)
+    out = prepared(
+        ["the crew was kind and found cold meal", "we was great a@b.com", "the desk", "[PERSON] was very"],
+        released,
+    )
     assert out.frame["text"].to_list() == [
         "the crew was [PERSON] and found [ADDRESS] meal",
         "we was [PERSON] [EMAIL]",
@@ -92,7 +95,9 @@ def test_long_texts_are_read_to_their_end(released):
 
 def test_words_keep_their_number(released):
     words = ["the", "crew", "was", "kind", "and", "a@b.com"]
-    assert prepared([words], released).frame["text"].to_list() == [["the", "crew", "was", "[PERSON]", "and", "[EMAIL]"]]
+    assert prepared([words], released).frame["text"].to_list() == [
+        ["the", "crew", "was", "[PERSON]", "and", "[EMAIL]"]
+    ]
 
 
 def test_labels_say_what_is_masked_and_an_unknown_one_is_refused(released):
@@ -117,7 +122,9 @@ def test_new_rows_are_masked_as_the_old_ones_were(released):
 def test_another_model_is_another_artefact(released):
     digest = mask_pii(model=str(released)).digest
     assert digest is not None and mask_pii().digest is None
-    assert digest(Columns({"text": "text"})) == mask_pii(model=str(released)).digest(Columns({"text": "text"}))
+    assert digest(Columns({"text": "text"})) == mask_pii(model=str(released)).digest(
+        Columns({"text": "text"})
+    )
 
 
 def test_what_may_remain_is_estimated_from_the_models_own_evidence(released, tmp_path):
@@ -127,7 +134,8 @@ def test_what_may_remain_is_estimated_from_the_models_own_evidence(released, tmp
     one = mask_pii(model=str(released), labels={"TOWN": "ADDRESS"})
     told = {each.slice["type"]: each for each in one.summed({"masked.PERSON": 100})}
     recall = next(
-        each for each in read_findings(released / "charter" / "findings.jsonl")
+        each
+        for each in read_findings(released / "charter" / "findings.jsonl")
         if each.metric == "recall" and each.slice == {"class": "PER"}
     )
     if recall.value == 1:

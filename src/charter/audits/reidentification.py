@@ -31,7 +31,8 @@ _CLASS, _COUNT, _PERSON = "_class", "_count", "_person"
 def reidentification(
     *,
     quasi_identifiers: Annotated[
-        tuple[Column, ...], Field(min_length=1, description="columns that others may know of a person; of data.groups")
+        tuple[Column, ...],
+        Field(min_length=1, description="columns that others may know of a person; of data.groups"),
     ],
     sensitive: Annotated[
         Column | None, Field(description="the column that nobody should learn: of data.groups, or the target")
@@ -39,10 +40,13 @@ def reidentification(
     k: Annotated[int, Field(ge=2, description="classes of fewer people are counted")] = 5,
     distance: Annotated[
         Distance,
-        Field(description="of sensitive values: all as far apart (categorical), or numbers by their ranks (ordered)"),
+        Field(
+            description="of sensitive values: all as far apart (categorical), or numbers by their ranks (ordered)"
+        ),
     ] = "categorical",
     missing: Annotated[
-        Missing, Field(description="a missing quasi-identifier is a value like others, or its row is left out")
+        Missing,
+        Field(description="a missing quasi-identifier is a value like others, or its row is left out"),
     ] = "value",
 ) -> Audit:
     """Smallest class of equal quasi-identifiers, rows in small ones, l-diversity and t-closeness, of the training rows.
@@ -53,20 +57,39 @@ def reidentification(
 
     def measure(case: Case) -> list[Finding]:
         subject = case.columns.subject
-        wanted = [*quasi_identifiers, *([sensitive] if sensitive is not None else []), *([subject] if subject else [])]
+        wanted = [
+            *quasi_identifiers,
+            *([sensitive] if sensitive is not None else []),
+            *([subject] if subject else []),
+        ]
         if absent := [name for name in wanted if name not in case.train.columns]:
             raise DataError(
                 f"audit 'reidentification': column '{absent[0]}' has no role, so it was not kept; name it in data.groups"
             )
         rows = case.train.unique(ROW, maintain_order=True)
-        rows = rows.with_columns(pl.col(subject) if subject else pl.col(ROW)).rename({subject or ROW: _PERSON})
+        rows = rows.with_columns(pl.col(subject) if subject else pl.col(ROW)).rename(
+            {subject or ROW: _PERSON}
+        )
         held = rows.drop_nulls(list(quasi_identifiers)) if missing == "left_out" else rows
-        said = _said(rows.height - held.height, held.select(quasi_identifiers).null_count().sum_horizontal()[0], missing)
-        common = {"of": case.of, "on": frame_digest(case.train.select(list(dict.fromkeys(wanted)))), "split": "train"}
+        said = _said(
+            rows.height - held.height,
+            held.select(quasi_identifiers).null_count().sum_horizontal()[0],
+            missing,
+        )
+        common = {
+            "of": case.of,
+            "on": frame_digest(case.train.select(list(dict.fromkeys(wanted)))),
+            "split": "train",
+        }
         if not held.height:
             because = "insufficient evidence: no row has every quasi-identifier"
-            return [Finding(AREA, name, None, because=because, **common) for name in ("k_anonymity", "rows_in_small_classes")]
-        classes = held.group_by(list(quasi_identifiers)).agg(pl.col(_PERSON).n_unique().alias(_COUNT), pl.len().alias("rows"))
+            return [
+                Finding(AREA, name, None, because=because, **common)
+                for name in ("k_anonymity", "rows_in_small_classes")
+            ]
+        classes = held.group_by(list(quasi_identifiers)).agg(
+            pl.col(_PERSON).n_unique().alias(_COUNT), pl.len().alias("rows")
+        )
         of_classes = _classes(classes, k, "people" if subject else "rows", said)
         found = [Finding(AREA, **one, n=held.height, **common) for one in of_classes]
         if sensitive is None:
@@ -77,7 +100,10 @@ def reidentification(
             because = "insufficient evidence: no row has a sensitive value"
             return [*found, Finding(AREA, "t_closeness", None, because=because, **common)]
         shares = sensitive_shares(known, quasi_identifiers, sensitive, distance)
-        return [*found, *(Finding(AREA, **one, n=known.height, **common) for one in _sensitive(shares, distance, told))]
+        return [
+            *found,
+            *(Finding(AREA, **one, n=known.height, **common) for one in _sensitive(shares, distance, told)),
+        ]
 
     return measure
 
@@ -101,10 +127,25 @@ def _classes(classes: pl.DataFrame, k: int, unit: str, said: str) -> list[dict[s
     counted = "counted over the training rows"
     picture = {"kind": "table", "name": "classes", "rows": _by_size(sizes, rows)}
     return [
-        _exact("k_anonymity", float(sizes.min()), f"{unit} in the smallest class, {counted}{said}", unit=unit, attachment=picture),
-        _exact("rows_in_small_classes", float(rows[small].sum() / total), f"share of rows in classes of fewer than {k} {unit}{said}"),
+        _exact(
+            "k_anonymity",
+            float(sizes.min()),
+            f"{unit} in the smallest class, {counted}{said}",
+            unit=unit,
+            attachment=picture,
+        ),
+        _exact(
+            "rows_in_small_classes",
+            float(rows[small].sum() / total),
+            f"share of rows in classes of fewer than {k} {unit}{said}",
+        ),
         _exact("rows_alone", float(rows[alone].sum() / total), f"share of rows in classes of one{said}"),
-        _exact("class_size", float(np.median(np.repeat(sizes, rows))), f"{unit} in the class of the median row{said}", unit=unit),
+        _exact(
+            "class_size",
+            float(np.median(np.repeat(sizes, rows))),
+            f"{unit} in the class of the median row{said}",
+            unit=unit,
+        ),
         _exact("classes", float(len(sizes)), f"{counted}{said}", unit="classes"),
     ]
 
@@ -120,7 +161,12 @@ def _by_size(sizes: NDArray[Any], rows: NDArray[Any]) -> list[dict[str, int]]:
         inside = (sizes >= start) & ((sizes < stop) | (stop == 0))
         if inside.any():
             found.append(
-                {"from": start, "to": stop - 1 if stop else 0, "classes": int(inside.sum()), "rows": int(rows[inside].sum())}
+                {
+                    "from": start,
+                    "to": stop - 1 if stop else 0,
+                    "classes": int(inside.sum()),
+                    "rows": int(rows[inside].sum()),
+                }
             )
     return found
 
@@ -145,7 +191,9 @@ def sensitive_shares(
         DataError: ordered values that are no numbers, or values that are lists.
     """
     if rows.schema[sensitive].is_nested():
-        raise DataError(f"audit 'reidentification': column '{sensitive}' holds lists; one value a row is needed")
+        raise DataError(
+            f"audit 'reidentification': column '{sensitive}' holds lists; one value a row is needed"
+        )
     values = rows[sensitive]
     if distance == "ordered" and not values.dtype.is_numeric():
         numbers = values.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
@@ -198,7 +246,21 @@ def t_distance(of: SensitiveShares, distance: Distance) -> float:
 def _sensitive(of: SensitiveShares, distance: Distance, said: str) -> list[dict[str, Any]]:
     far = "equal distances" if distance == "categorical" else "distances of ranks"
     return [
-        _exact("distinct_l_diversity", float(distinct_l(of)), f"fewest sensitive values in a class{said}", unit="values"),
-        _exact("entropy_l_diversity", entropy_l(of), f"least exponential of the entropy in a class{said}", unit="values"),
-        _exact("t_closeness", t_distance(of, distance), f"greatest earth mover's distance of a class, {far}{said}"),
+        _exact(
+            "distinct_l_diversity",
+            float(distinct_l(of)),
+            f"fewest sensitive values in a class{said}",
+            unit="values",
+        ),
+        _exact(
+            "entropy_l_diversity",
+            entropy_l(of),
+            f"least exponential of the entropy in a class{said}",
+            unit="values",
+        ),
+        _exact(
+            "t_closeness",
+            t_distance(of, distance),
+            f"greatest earth mover's distance of a class, {far}{said}",
+        ),
     ]

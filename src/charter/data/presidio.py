@@ -28,11 +28,14 @@ def presidio(
     *,
     model: Annotated[
         Names | None,
-        Field(description="an installed spaCy model, such as en_core_web_lg; default: none, so no names or places"),
+        Field(
+            description="an installed spaCy model, such as en_core_web_lg; default: none, so no names or places"
+        ),
     ] = None,
     language: Annotated[Names, Field(description="the language of the texts")] = "en",
     labels: Annotated[
-        dict[Names, Names | None], Field(description="what presidio calls things -> the kind shown; null: it stays")
+        dict[Names, Names | None],
+        Field(description="what presidio calls things -> the kind shown; null: it stays"),
     ] = {},  # noqa: B006  (never changed)
     threshold: Annotated[float, Field(ge=0, le=1, description="presidio's least score")] = 0.5,
 ) -> Detector:

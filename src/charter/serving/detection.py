@@ -70,7 +70,11 @@ def _recalls(place: Path, kinds: Labels) -> dict[str, Recall]:
     """The recall of each kind as the bundle's own evidence has it; of several labels of one kind the lowest."""
     found: dict[str, Recall] = {}
     for one in read_findings(place / "charter" / "findings.jsonl"):
-        kind = kinds.get(one.slice.get("class", "")) if one.area == "performance" and one.metric == "recall" else None
+        kind = (
+            kinds.get(one.slice.get("class", ""))
+            if one.area == "performance" and one.metric == "recall"
+            else None
+        )
         if kind is None or one.value is None or one.low is None or one.high is None:
             continue
         if kind not in found or one.value < found[kind].value:

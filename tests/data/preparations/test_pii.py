@@ -277,3 +277,41 @@ def test_no_text_in_which_something_is_found_is_passed_over():
     found = pl.Series([bool(find(text, EVERY_KIND)) for text in texts])
     assert not (found & ~flagged(texts, EVERY_KIND)).any()
     assert found.sum() > 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["车牌{京A12345}违停", "{京AD12345}", "{粤B·F12345}", "{沪A12345D}是电动车", "{川A1234领}", "{京A0006警}", "{使014578}", "{粤Z1234港}",
+     "ＪＫ{京Ａ１２３４５}", "{苏A·12AB3}", "{浙a12345}", "驾驶{浙F43204}闯红灯"],
+)  # fmt: skip
+def test_number_plates_are_masked(text):
+    assert masked(re.sub("[{}]", "", text)) == re.sub("{.*?}", "[CN_PLATE]", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "京A1234",
+        "沪A123456",
+        "苏AEBCD1",
+        "京I12345",
+        "新B12345型",
+        "他住北京A12345栋",
+        "云A12345678",
+        "贵公司A12345",
+        "型号新B12345",
+    ],
+)
+def test_what_only_looks_like_a_plate_stays(text):
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("A123456(3)", "[HK_ID]"), ("香港身份证A123456（3）", "香港身份证[HK_ID]"), ("A123456(4)", "A123456(4)"),
+     ("身分證A123456789", "身分證[TW_ID]"), ("身分證A123456788", "身分證A123456788"), ("型號A123456789", "型號A123456789"),
+     ("军官证：军字第1234567号", "军官证：[CN_MILITARY]"), ("passport no. 533012345", "passport no. [PASSPORT]"),
+     ("passport 2026", "passport 2026"), (cn_id("93115619890601001"), "[CN_RESIDENCE]"), ("931156198906010010", "931156198906010010")],
+)  # fmt: skip
+def test_further_documents_are_masked_by_their_check_digits_or_words(text, expected):
+    assert masked(text) == expected

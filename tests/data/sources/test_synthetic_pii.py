@@ -45,7 +45,9 @@ def test_parts_share_no_template(module):
 @pytest.mark.parametrize("locale", ["en", "zh"])
 def test_given_names_and_addresses_of_the_test_are_never_learned_from(locale):
     def values(part, kind):
-        return {one.text[a:b] for one in marked_texts(locale, part, 500, 3) for a, b, k in one.spans if k == kind}
+        return {
+            one.text[a:b] for one in marked_texts(locale, part, 500, 3) for a, b, k in one.spans if k == kind
+        }
 
     assert not values("train", "ADDRESS") & values("test", "ADDRESS")
     assert not values("train", "ORGANIZATION") & values("test", "ORGANIZATION")

@@ -59,7 +59,9 @@ TW_ID = Kind(  # national identification of Taiwan, and the numbers of residents
     ),
 )
 CN_MILITARY = Kind(
-    "CN_MILITARY", "digits", cued(r"军官证|士兵证|警官证|文职证|军人证", r"\w?字?第?[0-9]{7,8}号?", lambda text: True)  # noqa: ARG005
+    "CN_MILITARY",
+    "digits",
+    cued(r"军官证|士兵证|警官证|文职证|军人证", r"\w?字?第?[0-9]{7,8}号?", lambda text: True),  # noqa: ARG005
 )
 PASSPORT = Kind(  # ICAO Doc 9303, part 4: at most nine letters and digits
     "PASSPORT",

@@ -113,7 +113,11 @@ def is_tw_id(compact: str) -> bool:
     """Identification of Taiwan: the letter as two digits, weights 1, 9, 8 ... 1, 1 make a multiple of 10."""
     letter = "ABCDEFGHJKLMNPQRSTUVXYWZIO".index(compact[0].upper()) + 10
     values = [letter // 10, letter % 10, *(int(sign) for sign in compact[1:])]
-    return sum(value * weight for value, weight in zip(values, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), strict=True)) % 10 == 0
+    return (
+        sum(value * weight for value, weight in zip(values, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), strict=True))
+        % 10
+        == 0
+    )
 
 
 def is_old_cn_id(digits: str) -> bool:

@@ -38,12 +38,11 @@ class Masker:
             return [find(text, self.kinds, self.protected) for text in texts]
         can = flagged(pl.Series(texts, dtype=pl.String), self.kinds).to_list()
         by_form = [
-            find(text, self.kinds, self.protected) if may else [] for text, may in zip(texts, can, strict=True)
+            find(text, self.kinds, self.protected) if may else []
+            for text, may in zip(texts, can, strict=True)
         ]
         detected = self.detector.detect(texts)
-        return [
-            self._with_detected(*three) for three in zip(texts, by_form, detected, strict=True)
-        ]
+        return [self._with_detected(*three) for three in zip(texts, by_form, detected, strict=True)]
 
     def masked_texts(self, cells: pl.Series, counts: Counter[str]) -> tuple[pl.Series, dict[str, Edits]]:
         """The column masked, and what was done to each text that changed. counts: gets how many of each kind."""
@@ -71,7 +70,10 @@ class Masker:
         rows = [_Joined.of(one) for one in cells.filter(asked).to_list()]
         found = self.found([one.text for one in rows])
         masked = iter(
-            [self._again(row.masked(each, self.shown, counts), row, counts) for row, each in zip(rows, found, strict=True)]
+            [
+                self._again(row.masked(each, self.shown, counts), row, counts)
+                for row, each in zip(rows, found, strict=True)
+            ]
         )
         values = [next(masked) if flag else cell for flag, cell in zip(asked, cells.to_list(), strict=True)]
         return pl.Series(cells.name, values, dtype=pl.List(pl.String)) if len(rows) else cells

@@ -41,7 +41,9 @@ def mask_pii(
     handles: Annotated[bool, Field(description="mask @handles too")] = False,
     model: Annotated[
         Names | None,
-        Field(description="the folder of a released bundle of task token_classification: what it finds is masked too"),
+        Field(
+            description="the folder of a released bundle of task token_classification: what it finds is masked too"
+        ),
     ] = None,
     engine: Annotated[
         Names, Field(description="a further detector beside forms: forms (none), presidio, or a plug-in's")
@@ -58,10 +60,13 @@ def mask_pii(
     ] = 0.5,
     replace: Annotated[
         Literal["placeholder", "pseudonym"],
-        Field(description="placeholder: [PERSON]; pseudonym: [PERSON-3f9a0c77e1], the same for the same value and key"),
+        Field(
+            description="placeholder: [PERSON]; pseudonym: [PERSON-3f9a0c77e1], the same for the same value and key"
+        ),
     ] = "placeholder",
     key: Annotated[
-        Names | None, Field(description="the key of pseudonyms, made by `charter pseudonym-key`; outside of the store")
+        Names | None,
+        Field(description="the key of pseudonyms, made by `charter pseudonym-key`; outside of the store"),
     ] = None,
 ) -> Preparation:
     """Mask e-mail, phone, card, IBAN, plates and documents by form; names and addresses by a model or engine.
@@ -92,7 +97,10 @@ def remaining(detector: Detector, counts: Mapping[str, int]) -> tuple[Finding, .
     rows, and if all that it found was right: the interval is that of the recall alone.
     """
     recalls = detector.recalls()
-    return tuple(_remaining(kind, counts.get(f"masked.{kind}", 0), recalls, detector.name) for kind in sorted(detector.kinds()))
+    return tuple(
+        _remaining(kind, counts.get(f"masked.{kind}", 0), recalls, detector.name)
+        for kind in sorted(detector.kinds())
+    )
 
 
 def _remaining(kind: str, n: int, recalls: Mapping[str, Recall], name: str) -> Finding:
@@ -106,14 +114,31 @@ def _remaining(kind: str, n: int, recalls: Mapping[str, Recall], name: str) -> F
         because = f"the model {name} missed none on its test rows, which does not show that none remains"
     where = {"type": kind}
     if because or recall is None:
-        return Finding("data", "pii_remaining", None, n=n, slice=where, because=f"insufficient evidence: {because}", unit="places")
+        return Finding(
+            "data",
+            "pii_remaining",
+            None,
+            n=n,
+            slice=where,
+            because=f"insufficient evidence: {because}",
+            unit="places",
+        )
     low, value, high = (n * (1 - one) / one for one in (recall.high, recall.value, recall.low))
     said = (
         f"{n} places masked, times the odds of a miss by the recall of the model {name} on its own test rows; rows unlike those "
         "hold more"
     )
     return Finding(
-        "data", "pii_remaining", value, low=low, high=high, confidence=recall.confidence, n=n, slice=where, method=said, unit="places"
+        "data",
+        "pii_remaining",
+        value,
+        low=low,
+        high=high,
+        confidence=recall.confidence,
+        n=n,
+        slice=where,
+        method=said,
+        unit="places",
     )
 
 
@@ -190,7 +215,10 @@ class _Asked:
         detects = self.model is not None or self.engine != FORMS
         bad = [name for name in self.labels.values() if name is not None and not _KIND.fullmatch(name)]
         problems = (
-            (self.engine not in (FORMS, *others), f"unknown engine '{self.engine}'. Known: {', '.join((FORMS, *others))}"),
+            (
+                self.engine not in (FORMS, *others),
+                f"unknown engine '{self.engine}'. Known: {', '.join((FORMS, *others))}",
+            ),
             (
                 self.model is not None and self.engine != FORMS,
                 "name a model or an engine, not both; list mask_pii twice to use both",
@@ -240,7 +268,9 @@ def check_key_outside(place: str, folder: Path, store: Path) -> None:
     """
     path = folder / Path(place).expanduser()
     if path.resolve().is_relative_to(store.resolve()):
-        raise DataError(f"data.prepare, mask_pii: the key {path} lies in the store {store}; keep it elsewhere")
+        raise DataError(
+            f"data.prepare, mask_pii: the key {path} lies in the store {store}; keep it elsewhere"
+        )
 
 
 def count_pii(texts: pl.Series) -> Counter[str]:

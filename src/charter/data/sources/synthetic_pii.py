@@ -49,13 +49,24 @@ def synthetic_pii(
         for frame in _frames(locales, rows, seed, kinds):
             kept = [column for column in frame.columns if column in (*asked.columns.kept, SPLIT)]
             yield table_of(
-                name, frame.select(kept), range(before + 1, before + 1 + frame.height), [], "row", before=before
+                name,
+                frame.select(kept),
+                range(before + 1, before + 1 + frame.height),
+                [],
+                "row",
+                before=before,
             )
             before += frame.height
 
     def digest(location: str, folder: Path, asked: Asked) -> str:
         del folder, asked
-        told = {"version": VERSION, "locales": _locales(location), "rows": rows, "seed": seed, "kinds": list(kinds)}
+        told = {
+            "version": VERSION,
+            "locales": _locales(location),
+            "rows": rows,
+            "seed": seed,
+            "kinds": list(kinds),
+        }
         return value_digest({**told, "faker": _faker_version()})
 
     return Source(

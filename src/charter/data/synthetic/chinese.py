@@ -248,7 +248,9 @@ def _noise(draw: random.Random) -> str:
 
 def _date(draw: random.Random) -> str:
     year, month, day = draw.randint(1950, 2030), draw.randint(1, 12), draw.randint(1, 28)
-    return draw.choice((f"{year}年{month}月{day}日", f"{year}-{month:02d}-{day:02d}", f"{year}年", f"{month}月{day}日"))
+    return draw.choice(
+        (f"{year}年{month}月{day}日", f"{year}-{month:02d}-{day:02d}", f"{year}年", f"{month}月{day}日")
+    )
 
 
 def slots() -> dict[str, Slot]:

@@ -78,7 +78,11 @@ def _street(draw: random.Random, part: Part) -> str:
 
     def make() -> str:
         street = str(fake.street_address()).replace("\n", ", ")
-        return street if draw.random() < 0.85 else f"{street}, {draw.choice(('Apt.', 'Suite', 'Flat', 'Unit'))} {draw.randint(1, 999)}"
+        return (
+            street
+            if draw.random() < 0.85
+            else f"{street}, {draw.choice(('Apt.', 'Suite', 'Flat', 'Unit'))} {draw.randint(1, 999)}"
+        )
 
     return of_part(part, make)
 
@@ -111,7 +115,11 @@ def _noise(draw: random.Random, part: Part) -> str:
     how = draw.random()
     if how < 0.6:
         return str(words.sentence(nb_words=draw.randint(5, 18)))
-    return f"{str(words.bs()).capitalize()} {words.sentence(nb_words=5).lower()}" if how < 0.8 else f"{words.catch_phrase()}."
+    return (
+        f"{str(words.bs()).capitalize()} {words.sentence(nb_words=5).lower()}"
+        if how < 0.8
+        else f"{words.catch_phrase()}."
+    )
 
 
 def _date(draw: random.Random, part: Part) -> str:
@@ -136,7 +144,9 @@ def _organisation(fake: Any, draw: random.Random) -> str:
     if how < 0.55:
         return f"{str(words.word()).title()} {str(words.word()).title()} {draw.choice(_ENDS)}"
     if how < 0.7:
-        return draw.choice(_BEGINS) + draw.choice((str(words.word()), draw.choice(_BEGINS).lower(), "ly", "ix", "ware"))
+        return draw.choice(_BEGINS) + draw.choice(
+            (str(words.word()), draw.choice(_BEGINS).lower(), "ly", "ix", "ware")
+        )
     if how < 0.85:
         return f"{draw.choice((str(fake.city()), str(fake.last_name())))} {draw.choice(_ENDS)}"
     if how < 0.93:
@@ -146,7 +156,11 @@ def _organisation(fake: Any, draw: random.Random) -> str:
 
 def _country(fake: Any, draw: random.Random) -> str:
     del fake
-    return str(_faker("en_US").country() if draw.random() < 0.8 else draw.choice(("USA", "the UK", "UAE", "U.S.", "Holland")))
+    return str(
+        _faker("en_US").country()
+        if draw.random() < 0.8
+        else draw.choice(("USA", "the UK", "UAE", "U.S.", "Holland"))
+    )
 
 
 def slots() -> dict[str, Slot]:
@@ -161,12 +175,22 @@ def slots() -> dict[str, Slot]:
         "country": Slot("LOCATION", lambda draw, part: _country(None, draw)),  # noqa: ARG005
         "org": Slot("ORGANIZATION", _drawn(_organisation)),
         "zip": Slot("ADDRESS", lambda draw, part: str(_of(draw).postcode())),  # noqa: ARG005
-        "phone": Slot("PHONE", lambda draw, part: f"{draw.randint(200, 989)}-{draw.randint(200, 989)}-{draw.randrange(10**4):04d}"),  # noqa: ARG005
+        "phone": Slot(
+            "PHONE",
+            lambda draw, part: (
+                f"{draw.randint(200, 989)}-{draw.randint(200, 989)}-{draw.randrange(10**4):04d}"
+            ),
+        ),  # noqa: ARG005
         "email": Slot("EMAIL", lambda draw, part: str(_of(draw).ascii_free_email())),  # noqa: ARG005
         "thing": Slot(None, lambda draw, part: draw.choice(parted(THINGS, part))),  # noqa: ARG005
         "noise": Slot(None, _noise),
         "date": Slot(None, _date),
         "age": Slot(None, lambda draw, part: str(draw.randint(18, 99))),  # noqa: ARG005
         "n": Slot(None, lambda draw, part: str(draw.randint(1, 99999))),  # noqa: ARG005
-        "day": Slot(None, lambda draw, part: draw.choice(("Monday", "3 May", "12/04/2021", "June 2019", "Friday", "2020-07-01"))),  # noqa: ARG005
+        "day": Slot(
+            None,
+            lambda draw, part: draw.choice(
+                ("Monday", "3 May", "12/04/2021", "June 2019", "Friday", "2020-07-01")
+            ),
+        ),  # noqa: ARG005
     }

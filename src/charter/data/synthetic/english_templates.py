@@ -85,7 +85,7 @@ TRAIN = (
     "<Comedy|Drama|Romance|Horror>, <Action|Family>, <Music|Crime><\nStarring: {person}, {person}|>",
     "<My passport|His licence|The contract> <expires|was stolen|is void> <before|after> <the trip|{date}|the end of the year>.",
     "<French|Polish|Indian|Brazilian|Norwegian> <food|law|people|tourists> <is|are> <strict|popular|everywhere>.",
-    "\"{noise}\" <said|sang|wrote> {first}.",
+    '"{noise}" <said|sang|wrote> {first}.',
     "<I|We> <really|never> <liked|understood> <that|the> <song|chorus|ending|plot>, <it|which> <drags|repeats itself|is about {thing}s>.",
     "<Top ten|Best> <albums|films|games> of <the 80s|all time|{n}>: <number one is|skip> <the {thing}|{person}>.",
     "<Prices|Tickets> <rose|fell> by {age} percent <in {country}|since {date}|>.",

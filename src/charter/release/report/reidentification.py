@@ -6,6 +6,7 @@ from charter.release.record import Record
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.wording import Wording, number
 from charter.release.selection import findings_of
+from charter.runs.findings import Finding
 
 AREA = "reidentification"
 
@@ -21,7 +22,7 @@ def reidentification_sections(record: Record, say: Wording) -> Iterator[Section]
     rows = [
         [
             Cell(say.metric(one.metric), kind="metric", link=one.metric),
-            Cell(number(one.value) if one.value is not None else say.missing(one), kind="number"),
+            Cell(_value(one, say), kind="number"),
             Cell(say.said(one.method or one.because)),
         ]
         for one in found
@@ -32,13 +33,28 @@ def reidentification_sections(record: Record, say: Wording) -> Iterator[Section]
     ]
     sizes = next((one.attachment["rows"] for one in found if one.attachment), None)
     if sizes:
-        headings = [Heading(say(name), number=name != "class_of") for name in ("class_of", "classes_number", "rows")]
+        headings = [
+            Heading(say(name), number=name != "class_of") for name in ("class_of", "classes_number", "rows")
+        ]
         counted = [
-            [Cell(_range(one["from"], one["to"], say)), *(Cell(say.count(one[key]), kind="number") for key in ("classes", "rows"))]
+            [
+                Cell(_range(one["from"], one["to"], say)),
+                *(Cell(say.count(one[key]), kind="number") for key in ("classes", "rows")),
+            ]
             for one in sizes
         ]
-        parts.append(Table(say("class_sizes_caption"), headings, counted, narrow=True, title=say("class_sizes_caption")))
+        parts.append(
+            Table(
+                say("class_sizes_caption"), headings, counted, narrow=True, title=say("class_sizes_caption")
+            )
+        )
     yield Section(AREA, say("reidentification"), parts)
+
+
+def _value(one: Finding, say: Wording) -> str:
+    if one.value is None:
+        return say.missing(one)
+    return say.count(one.value) if one.unit and one.value == int(one.value) else number(one.value)
 
 
 def _range(low: int, high: int, say: Wording) -> str:

@@ -230,7 +230,10 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("fewest sensitive values in a class", "一组中敏感值个数的最小值"),
     ("least exponential of the entropy in a class", "各组敏感值熵的指数的最小值"),
     ("greatest earth mover's distance of a class, equal distances", "各组推土机距离的最大值（值间距离相等）"),
-    ("greatest earth mover's distance of a class, distances of ranks", "各组推土机距离的最大值（按名次的距离）"),
+    (
+        "greatest earth mover's distance of a class, distances of ranks",
+        "各组推土机距离的最大值（按名次的距离）",
+    ),
     ("insufficient evidence: no row has every quasi-identifier", "证据不足：没有一行的准标识符是齐全的"),
     ("insufficient evidence: no row has a sensitive value", "证据不足：没有一行有敏感值"),
     ("people", "人"),

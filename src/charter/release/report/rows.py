@@ -237,7 +237,9 @@ def _masked(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
 def _left(one: Finding | None, say: Wording) -> Cell:
     if one is None or one.value is None or one.low is None or one.high is None:
         return Cell(say("dash") if one is None else say.missing(one), kind="number")
-    return Cell(say.count(round(one.value)), f"{say.count(int(one.low))}–{say.count(int(one.high) + 1)}", "number")
+    return Cell(
+        say.count(round(one.value)), f"{say.count(int(one.low))}–{say.count(int(one.high) + 1)}", "number"
+    )
 
 
 def _groups(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:
