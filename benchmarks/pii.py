@@ -108,7 +108,7 @@ def by_form_and(**options: object) -> Found:
 
 
 def presidio_alone(language: str) -> Found | None:
-    """presidio's own answers, without a spaCy model: no registry package holds one."""
+    """Presidio's own answers, without a spaCy model: no registry package holds one."""
     peers = os.environ.get("CHARTER_PEERS")
     if not peers:
         return None

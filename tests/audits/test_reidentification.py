@@ -146,7 +146,7 @@ def test_no_value_stands_in_a_finding_or_an_error():
 
 
 def test_a_column_without_a_role_is_refused():
-    with pytest.raises(DataError, match="name it in data.groups"):
+    with pytest.raises(DataError, match=r"name it in data\.groups"):
         figures({"x": ["a"]}, quasi_identifiers=("age",))
 
 

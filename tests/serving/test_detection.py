@@ -151,7 +151,7 @@ def test_a_detector_without_evidence_leaves_no_estimate():
     from charter.data.preparations.pii import remaining
 
     def told(recalls):
-        detector = Detector(lambda texts: [], lambda: frozenset({"PERSON"}), lambda: "", lambda: recalls, "m")
+        detector = Detector(list, lambda: frozenset({"PERSON"}), lambda: "", lambda: recalls, "m")
         return remaining(detector, {"masked.PERSON": 90})[0]
 
     assert told({}).value is None

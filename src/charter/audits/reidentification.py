@@ -76,7 +76,7 @@ def reidentification(
             held.select(quasi_identifiers).null_count().sum_horizontal()[0],
             missing,
         )
-        common = {
+        common: dict[str, Any] = {
             "of": case.of,
             "on": frame_digest(case.train.select(list(dict.fromkeys(wanted)))),
             "split": "train",

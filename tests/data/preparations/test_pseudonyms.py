@@ -1,6 +1,5 @@
 """Pseudonyms: one value, one pseudonym, under one key; no key is made, shown or accepted carelessly."""
 
-import os
 import stat
 
 import polars as pl
@@ -63,7 +62,7 @@ def test_what_is_no_key_is_refused_without_being_shown(tmp_path, text):
 def test_a_missing_key_is_never_made_silently(tmp_path):
     with pytest.raises(OptionError, match="charter pseudonym-key"):
         masked(["ann@x.org"], tmp_path / "none")
-    assert not os.listdir(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_key_in_the_store_is_refused(tmp_path):

@@ -47,7 +47,7 @@ CN_RESIDENCE = Kind(  # the foreigners' permanent residence card of 2023, GA/T 1
     "CN_RESIDENCE", "digits", matches(rf"{ALONE}(?=(9[0-9]{{16}}[0-9x]){END})", is_cn_residence)
 )
 HK_ID = Kind(  # Hong Kong identity card: one or two letters, six digits, a check sign in brackets
-    "HK_ID", "digits", matches(rf"(?<![0-9a-z_])(?=([a-z]{{1,2}}[0-9]{{6}}\([0-9a]\)))", is_hk_id)
+    "HK_ID", "digits", matches(r"(?<![0-9a-z_])(?=([a-z]{1,2}[0-9]{6}\([0-9a]\)))", is_hk_id)
 )
 TW_ID = Kind(  # national identification of Taiwan, and the numbers of residents (second sign 8 or 9)
     "TW_ID",

@@ -33,10 +33,12 @@ _ESTATES = (
 )  # fmt: skip
 _BODIES = (
     "第一人民医院", "第二中学", "实验小学", "中医院", "妇幼保健院", "公安局", "人民法院", "税务局", "大学", "师范学院", "图书馆", "博物馆",
-    "教育局", "市场监督管理局", "派出所", "职业技术学院", "农商银行", "自来水公司", "第三幼儿园", "社区卫生服务中心", "律师协会", "红十字会",
+    "教育局", "市场监督管理局", "派出所", "职业技术学院", "农商银行", "自来水公司", "第三幼儿园", "社区卫生服务中心", "律师协会",
+    "红十字会",
 )  # fmt: skip
 _FIRMS = (
-    "科技有限公司", "网络有限公司", "信息技术股份有限公司", "传媒有限公司", "贸易有限公司", "集团", "置业有限公司", "律师事务所", "会计师事务所",
+    "科技有限公司", "网络有限公司", "信息技术股份有限公司", "传媒有限公司", "贸易有限公司", "集团", "置业有限公司", "律师事务所",
+    "会计师事务所",
     "物流有限公司", "餐饮管理有限公司", "生物医药有限公司", "有限责任公司", "控股集团有限公司", "电子厂", "装饰工程公司",
 )  # fmt: skip
 # Things that are written like names, places or firms and are none.
@@ -45,7 +47,8 @@ THINGS = (
     "老干妈", "康师傅", "王老吉", "李宁运动鞋", "张裕葡萄酒", "红烧肉", "高铁", "白菜", "江湖", "方便面", "洪水", "安全", "常规", "程序",
     "周末", "钱包", "孙悟空的故事", "水浒传", "红楼梦", "三国演义", "何时", "毛衣", "石油", "安静", "顾客", "向日葵", "唐诗三百首", "宋词",
     "元旦", "明天", "清单", "时间", "华为平板", "海尔冰箱", "美的空调", "农夫山泉", "大白兔奶糖", "梅花", "兰花", "杨树", "柳絮", "白酒",
-    "黄瓜", "高速公路", "路由器", "万能钥匙", "关于合同", "许多问题", "任何方式", "连接线", "单车", "雷阵雨", "温度计", "成都小吃", "青岛啤酒",
+    "黄瓜", "高速公路", "路由器", "万能钥匙", "关于合同", "许多问题", "任何方式", "连接线", "单车", "雷阵雨", "温度计", "成都小吃",
+    "青岛啤酒",
     "朱砂", "田径", "胡椒", "林业", "谢谢", "包裹", "余额", "万一", "章程", "施工", "水果", "金额", "解决方案", "平台", "商家", "卫生间",
 )  # fmt: skip
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
@@ -71,7 +74,7 @@ def _given(draw: random.Random, part: Part) -> str:
         how = draw.random()
         if how < 0.3:
             return draw.choice(signs)
-        return draw.choice(names) if how < 0.5 else draw.choice(signs) + draw.choice(signs)
+        return str(draw.choice(names)) if how < 0.5 else draw.choice(signs) + draw.choice(signs)
 
     return of_part(part, make)
 
@@ -80,9 +83,8 @@ def _surname(draw: random.Random, part: Part) -> str:
     del part  # a closed class: everybody's model knows them
     if draw.random() < 0.07:
         return draw.choice(DOUBLE_SURNAMES)
-    known = _words("person").last_names
-    common = list(known)[:100] if draw.random() < 0.6 else list(known)
-    return draw.choice(common)
+    known: list[str] = list(_words("person").last_names)
+    return draw.choice(known[:100] if draw.random() < 0.6 else known)
 
 
 def _name(draw: random.Random, part: Part) -> str:
@@ -121,7 +123,7 @@ def _district(draw: random.Random, part: Part) -> str:
 
 
 def _province(draw: random.Random) -> str:
-    name = draw.choice(list(_words("address").provinces))
+    name = str(draw.choice(list(_words("address").provinces)))
     return name if draw.random() < 0.7 else name.removesuffix("省").removesuffix("市")
 
 
@@ -141,25 +143,26 @@ def _number(draw: random.Random, most: int) -> str:
 
 
 def _house(draw: random.Random) -> str:
-    tail = draw.choice((
+    tails: tuple[Callable[[], str], ...] = (
         lambda: f"{_number(draw, 60)}栋{_number(draw, 6)}单元{_number(draw, 33)}0{_number(draw, 8)}室",
         lambda: f"{_number(draw, 30)}号楼{_number(draw, 2999)}",
         lambda: f"{draw.choice('ABCD')}座{_number(draw, 40)}层",
         lambda: f"{_number(draw, 30)}幢{_number(draw, 2400)}室",
         lambda: f"{draw.choice('一二三四五六七八九十')}单元{_number(draw, 1900)}",
         lambda: "",
-    ))  # fmt: skip
-    return tail()
+    )  # fmt: skip
+    return draw.choice(tails)()
 
 
 def _address(draw: random.Random, part: Part) -> str:
-    head = draw.choice((
+    heads: tuple[Callable[[], str], ...] = (
         lambda: _province(draw) + _city(draw, part) + "市" + _district(draw, part),
         lambda: _city(draw, part) + "市" + _district(draw, part),
         lambda: _district(draw, part),
         lambda: _province(draw) + _city(draw, part) + "市",
         lambda: "",
-    ))()  # fmt: skip
+    )  # fmt: skip
+    head = draw.choice(heads)()
     estate = draw.choice(parted(_ESTATES, part) or _ESTATES)
     how = draw.random()
     if how < 0.62:
@@ -192,7 +195,9 @@ def _organisation(draw: random.Random, part: Part) -> str:
 def _mobile(draw: random.Random, part: Part) -> str:
     del part
     digits = f"1{draw.choice('3456789')}{draw.randrange(10**9):09d}"
-    return draw.choice((digits, digits, digits, f"{digits[:3]} {digits[3:7]} {digits[7:]}", f"{digits[:3]}-{digits[3:7]}-{digits[7:]}", f"+86 {digits}"))  # fmt: skip
+    spaced = f"{digits[:3]} {digits[3:7]} {digits[7:]}"
+    dashed = f"{digits[:3]}-{digits[3:7]}-{digits[7:]}"
+    return draw.choice((digits, digits, digits, spaced, dashed, f"+86 {digits}"))
 
 
 def _id_number(draw: random.Random, part: Part) -> str:
@@ -268,7 +273,7 @@ def slots() -> dict[str, Slot]:
         "id": Slot("CN_ID", _id_number),
         "card": Slot("CARD", _card),
         "plate": Slot("CN_PLATE", _plain(plate)),
-        "thing": Slot(None, lambda draw, part: draw.choice(parted(THINGS, part))),  # noqa: ARG005
+        "thing": Slot(None, lambda draw, part: draw.choice(parted(THINGS, part))),
         "noise": Slot(None, _plain(_noise)),
         "date": Slot(None, _plain(_date)),
         "age": Slot(None, _plain(lambda draw: str(draw.randint(1, 99)))),

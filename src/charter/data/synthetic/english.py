@@ -125,10 +125,12 @@ def _noise(draw: random.Random, part: Part) -> str:
 def _date(draw: random.Random, part: Part) -> str:
     del part
     day, month, year = draw.randint(1, 28), draw.randint(1, 12), draw.randint(1930, 2030)
-    return draw.choice((f"{month}/{day}/{year}", f"{year}-{month:02d}-{day:02d}", f"{day}.{month}.{year}", f"{_MONTHS[month - 1]} {day}, {year}", f"{year}"))  # fmt: skip
+    in_numbers = f"{month}/{day}/{year}", f"{year}-{month:02d}-{day:02d}", f"{day}.{month}.{year}"
+    return draw.choice((*in_numbers, f"{_MONTHS[month - 1]} {day}, {year}", f"{year}"))
 
 
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")  # fmt: skip
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+           "December")  # fmt: skip
 
 
 def _city(fake: Any, draw: random.Random) -> str:
@@ -154,6 +156,14 @@ def _organisation(fake: Any, draw: random.Random) -> str:
     return "".join(draw.choice("ABCDEFGHIKLMNOPRST") for _ in range(draw.randint(3, 4)))
 
 
+_DAYS = ("Monday", "3 May", "12/04/2021", "June 2019", "Friday", "2020-07-01")
+
+
+def _phone(draw: random.Random, part: Part) -> str:
+    del part
+    return f"{draw.randint(200, 989)}-{draw.randint(200, 989)}-{draw.randrange(10**4):04d}"
+
+
 def _country(fake: Any, draw: random.Random) -> str:
     del fake
     return str(
@@ -175,22 +185,12 @@ def slots() -> dict[str, Slot]:
         "country": Slot("LOCATION", lambda draw, part: _country(None, draw)),  # noqa: ARG005
         "org": Slot("ORGANIZATION", _drawn(_organisation)),
         "zip": Slot("ADDRESS", lambda draw, part: str(_of(draw).postcode())),  # noqa: ARG005
-        "phone": Slot(
-            "PHONE",
-            lambda draw, part: (
-                f"{draw.randint(200, 989)}-{draw.randint(200, 989)}-{draw.randrange(10**4):04d}"
-            ),
-        ),  # noqa: ARG005
+        "phone": Slot("PHONE", _phone),
         "email": Slot("EMAIL", lambda draw, part: str(_of(draw).ascii_free_email())),  # noqa: ARG005
-        "thing": Slot(None, lambda draw, part: draw.choice(parted(THINGS, part))),  # noqa: ARG005
+        "thing": Slot(None, lambda draw, part: draw.choice(parted(THINGS, part))),
         "noise": Slot(None, _noise),
         "date": Slot(None, _date),
         "age": Slot(None, lambda draw, part: str(draw.randint(18, 99))),  # noqa: ARG005
         "n": Slot(None, lambda draw, part: str(draw.randint(1, 99999))),  # noqa: ARG005
-        "day": Slot(
-            None,
-            lambda draw, part: draw.choice(
-                ("Monday", "3 May", "12/04/2021", "June 2019", "Friday", "2020-07-01")
-            ),
-        ),  # noqa: ARG005
+        "day": Slot(None, lambda draw, part: draw.choice(_DAYS)),  # noqa: ARG005
     }

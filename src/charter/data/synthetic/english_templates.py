@@ -89,7 +89,8 @@ TRAIN = (
     "<I|We> <really|never> <liked|understood> <that|the> <song|chorus|ending|plot>, <it|which> <drags|repeats itself|is about {thing}s>.",
     "<Top ten|Best> <albums|films|games> of <the 80s|all time|{n}>: <number one is|skip> <the {thing}|{person}>.",
     "<Prices|Tickets> <rose|fell> by {age} percent <in {country}|since {date}|>.",
-    "<The job|This position> <includes|requires> <care of animals|heavy lifting|weekend work|a driving licence> and <patience|good English>.",
+    "<The job|This position> <includes|requires> <care of animals|heavy lifting|weekend work|a driving licence> "
+    "and <patience|good English>.",
     "<Mr.|Mrs.|Miss|Ms.|Dr.|Sir> {person} <is|was> <a {age} year old man|pregnant|the new chair>.",
     "<A taxi|An ambulance|The plumber> <to|came to> {address}<, please|>.",
 )

@@ -477,7 +477,7 @@ ENGLISH: Mapping[str, str] = {
     "class_sizes_caption": "Classes by their size",
     "class_of": "Size",
     "classes_number": "Classes",
-    "and_more": "{low} and more",
+    "size_and_more": "{low} and more",
     "may_remain": "May remain",
     "may_remain_note": "estimated",
     "remaining_said": "How much may remain is estimated from what the model missed on its own test rows, and texts unlike those hold "

@@ -59,5 +59,5 @@ def _value(one: Finding, say: Wording) -> str:
 
 def _range(low: int, high: int, say: Wording) -> str:
     if not high:
-        return say("and_more", low=low)
+        return say("size_and_more", low=low)
     return str(low) if low == high else f"{low}–{high}"
