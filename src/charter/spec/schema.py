@@ -33,13 +33,12 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["task"] = {"$ref": "#/$defs/task"}
     schema["properties"]["audits"]["items"] = {"$ref": "#/$defs/audit"}
     schema["properties"]["tracking"]["items"] = {"$ref": "#/$defs/tracker"}
-    for key in ("pretraining", "federation", "privacy"):
+    for key in ("federation", "privacy"):
         schema["properties"][key] = dict(_NOT_BUILT)
     for where, keys in PLANNED_KEYS.items():
         section = definitions[where[0].capitalize()] if where else schema
         section["properties"] |= {key: dict(_NOT_BUILT) for key in sorted(keys)}
     definitions.pop("Privacy", None)
-    definitions.pop("Use", None)
     return schema
 
 
