@@ -23,6 +23,7 @@ from charter.errors import OptionError
 Kind = Literal[
     "source",
     "preparation",
+    "detector",
     "input",
     "tokenizer",
     "adapter",
@@ -52,6 +53,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "sql": "charter.data.sources.sql:sql",
             "hf": "charter.data.sources.hub:hf",
             "sample": "charter.data.sources.samples:sample",
+            "synthetic_pii": "charter.data.sources.synthetic_pii:synthetic_pii",
         },
         "preparation": {
             "repair_text": "charter.data.preparations.repair:repair_text",
@@ -66,6 +68,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "cap_per_class": "charter.data.preparations.sampling:cap_per_class",
             "balance": "charter.data.preparations.sampling:balance",
             "augment": "charter.data.preparations.augmentation:augment",
+        },
+        "detector": {
+            "bundle": "charter.serving.detection:bundle",
+            "presidio": "charter.data.presidio:presidio",
         },
         "input": {"text": "charter.data.text:text"},
         "tokenizer": {
@@ -116,6 +122,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         "audit": {
             "performance": "charter.audits.performance:performance",
             "calibration": "charter.audits.calibration:calibration",
+            "reidentification": "charter.audits.reidentification:reidentification",
         },
         "exporter": {
             "safetensors": "charter.models.exports:safetensors",
@@ -137,6 +144,7 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "source": (),
         "preparation": (),
+        "detector": (),
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
         "adapter": (),

@@ -72,7 +72,7 @@ def judge(
     evidence = [
         one
         for one in findings
-        if one.area == EXPORT
+        if one.area in (EXPORT, "reidentification")
         or (one.split == "test" and (one.area != "baseline" or one.metric in BESIDE_BASELINES))
     ]
     several = forms if len(forms) > 1 else {"": ""}

@@ -387,6 +387,8 @@ def _audits(parts: Parts, say: Say) -> None:
         if audit.use in seen:
             say(path, f"audit '{audit.use}' stands twice; keep one")
         seen.add(audit.use)
+        if audit.use == "reidentification":
+            _reidentification(parts, path, audit, say)
     trackers: list[Use] = []
     for path, tracker in parts.each("tracking").items():
         if tracker in trackers:
@@ -399,6 +401,19 @@ def _audits(parts: Parts, say: Say) -> None:
         formats.add(name)
     for path, because in form_problems(parts):
         say(path, because)
+
+
+def _reidentification(parts: Parts, path: Path_, audit: Use, say: Say) -> None:
+    """The columns that it reads must be kept as they are: groups, or the target."""
+    quasi, sensitive = audit.options.get("quasi_identifiers"), audit.options.get("sensitive")
+    groups, target = tuple(parts.each("data", "groups").values()), parts.one("data", "target")
+    named = [("quasi_identifiers", one) for one in quasi] if isinstance(quasi, list | tuple) else []
+    named += [("sensitive", sensitive)] if isinstance(sensitive, str) else []
+    for key, column in named:
+        if isinstance(column, str) and column not in groups and (key, column) != ("sensitive", target):
+            say((*path, key), f"'{column}' is not kept: name it in data.groups, which is no model input")
+    if isinstance(quasi, list | tuple) and sensitive in quasi:
+        say((*path, "sensitive"), f"'{sensitive}' is a quasi-identifier too; what others know is no secret")
 
 
 def _limits(parts: Parts, say: Say) -> None:

@@ -12,6 +12,16 @@ MULTIPLE = "perplexity_over_baseline"
 BESIDE_BASELINES = (GAIN, MULTIPLE)
 """What is measured of the model beside a baseline, and may be limited."""
 """How much better the model's headline score is than a baseline's, measured with each baseline as its slice."""
+OF_THE_TABLE = (
+    "k_anonymity",
+    "rows_in_small_classes",
+    "rows_alone",
+    "class_size",
+    "distinct_l_diversity",
+    "entropy_l_diversity",
+    "t_closeness",
+)
+"""What the audit `reidentification` measures of the training rows as a whole, whatever the task."""
 HEADLINES: Mapping[str, str] = {
     "causal_language_modelling": "token_accuracy",
     "classification": "macro_f1",
@@ -85,6 +95,7 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(WITHOUT_CLASSES, ()),
         "regression": ("interval_coverage", "interval_width"),
     },
+    "reidentification": dict.fromkeys(HEADLINES, OF_THE_TABLE),
 }  # fmt: skip
 """Audit -> task -> the scores measured over all rows and by each value of a group column."""
 OF_TOKENS = tuple(
@@ -107,6 +118,7 @@ PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "token_classification": _BY_CLASS,
     },
     "calibration": {"multi_label_classification": _PROBABILITIES},
+    "reidentification": {},
 }
 """Audit -> task -> the scores measured for each class."""
 OF_FORMATS = ("format_agreement", "latency", "size")
@@ -138,6 +150,7 @@ TRIVIAL = ("majority", "training_mean", "no_answer", "random_order")
 OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {},
     "calibration": {"temperature": ("before",)},
+    "reidentification": {},
 }
 """Audit -> slices of its own making, and their values."""
 SLICES = ("class", "baseline", "temperature", "split", "kind", "statistic", EARLIER_TASK)
@@ -164,6 +177,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     GAIN: (-1.0, 1.0),
     MULTIPLE: (0.0, inf),
     **dict.fromkeys(CONTINUAL, (-1.0, 1.0)),
+    **dict.fromkeys(("k_anonymity", "class_size", "distinct_l_diversity", "entropy_l_diversity"), (1.0, inf)),
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
 ERRORS = (
@@ -181,7 +195,7 @@ ERRORS = (
     "interval_width",
 )
 """Errors: of these less is better."""
-COSTS = ("latency", "size", CONTINUAL[0])
+COSTS = ("latency", "size", CONTINUAL[0], "rows_in_small_classes", "rows_alone", "t_closeness")
 """Costs: of these less is better, too."""
 
 
@@ -279,6 +293,8 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
         return f"{metric} is measured of each released format as a whole, by no slice" if limit.slices else ""
     if metric in CONTINUAL:
         return _why_not_continual(limit, measuring)
+    if metric in OF_THE_TABLE and limit.slices:
+        return f"{metric} is measured of the training rows as a whole, by no slice; remove the brackets"
     audit = audit_of(metric)
     if audit is not None and audit not in measuring.audits:
         return f"{metric} is measured by the audit '{audit}', which the charter does not name; add {{use: {audit}}} to audits"

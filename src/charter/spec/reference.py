@@ -167,6 +167,7 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
     titles = {
         "source": "Sources (the word before the colon in `data.source`, or `{use: SOURCE, path: LOCATION, option: value}`)",
         "preparation": "Preparations (`data.prepare`)",
+        "detector": "Detectors of personal data (`mask_pii`: `bundle` by its option `model`, others by `engine`)",
         "input": "Modalities (`data.inputs`)",
         "tokenizer": "Tokenizers (`model.tokenizer`)",
         "adapter": "Adapters (`model.adapt`)",

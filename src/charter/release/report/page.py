@@ -19,6 +19,7 @@ from charter.release.report.performance import performance_sections
 from charter.release.report.pretraining import pretraining_sections
 from charter.release.report.privacy import privacy_sections
 from charter.release.report.reading import reading_sections
+from charter.release.report.reidentification import reidentification_sections
 from charter.release.report.rows import data_section
 from charter.release.report.trials import search_sections
 from charter.release.report.view import limits_section, opening
@@ -39,6 +40,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         purpose_section(record, say),
         *performance_sections(record, say),
         data_section(record, say),
+        *reidentification_sections(record, say),
         *pretraining_sections(record, say),
         *reading_sections(record, say),
         *privacy_sections(record, say),

@@ -37,6 +37,7 @@ KNOWN_AREAS = (
     "pretraining",
     "continual",
     "privacy",
+    "reidentification",
 )
 
 
