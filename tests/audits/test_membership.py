@@ -97,7 +97,7 @@ def test_rmia_counts_the_population_that_is_exceeded_gamma_times():
 
 
 def test_the_control_tells_rows_that_differ_anyway_from_a_leak():
-    target, shadows, member = world(gain=0.0)
+    _target, shadows, member = world(gain=0.0)
     shift = 2.0 * member
     moved = Shadows(Signals(shadows.signals.likelihood, shadows.signals.odds + shift), shadows.included)
     assert auc(blind(shadows), member).low < 0.5 < auc(blind(shadows), member).high

@@ -57,7 +57,7 @@ def test_a_larger_delta_shows_less():
 
 def test_the_choices_are_fixed_beforehand_and_pay_for_each_other():
     assert choices_of(10) == (Choice(5, 5),)
-    assert len(choices_of(1000)) == 8
+    assert len(choices_of(1000)) == 12
     assert all(one.guesses <= 1000 for one in choices_of(1000))
     one = largest_shown(1000, confidence=0.95, choices=(Choice(500, 500),))
     assert largest_shown(1000, confidence=0.95) < one

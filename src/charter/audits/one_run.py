@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 LARGEST = 64.0
 """Epsilon is looked for below this."""
-SHARES = (1.0, 0.5, 0.25, 0.125)
+SHARES = tuple(2.0**-part for part in range(6))
 """Of the canaries so many are guessed on; the rest is abstained from."""
 FEWEST_GUESSES = 10
 """With fewer guesses than this even faultless ones show next to nothing, so such a choice only costs."""
