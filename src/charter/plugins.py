@@ -110,6 +110,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         "audit": {
             "performance": "charter.audits.performance:performance",
             "calibration": "charter.audits.calibration:calibration",
+            "membership_inference": "charter.audits.membership_inference:membership_inference",
+            "privacy_lower_bound": "charter.audits.privacy_lower_bound:privacy_lower_bound",
+            "extraction": "charter.audits.extraction:extraction",
         },
         "exporter": {
             "safetensors": "charter.models.exports:safetensors",
@@ -142,7 +145,6 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "counterfactual_fairness",
             "explanations",
             "robustness",
-            "privacy",
             "attribution",
         ),
         "exporter": (),

@@ -75,7 +75,7 @@ def test_lira_is_the_ratio_of_normal_densities():
 
 
 def test_one_variance_for_all_rows_is_better_with_few_shadow_models():
-    target, shadows, member = world(models=4)
+    target, shadows, member = world(models=6)
     values, included = shadows.signals.odds, shadows.included
     fixed, own = (
         lira(target.odds, values, included, online=True, fixed_variance=one) for one in (True, False)
@@ -110,6 +110,9 @@ def test_each_unit_is_learned_by_the_same_number_of_models_and_stays_together():
     assert (included.sum(axis=0) == 5).all()
     assert (included.reshape(10, 30, 3).std(axis=2) == 0).all()
     assert included[:, ::3].mean(axis=1).std() > 0  # drawn, not taken in turn
+    odd = balanced_inclusion(np.arange(3000), 3, 0.5, 1)
+    assert set(odd.sum(axis=0)) == {1, 2}
+    assert odd.mean() == pytest.approx(0.5, abs=0.01)
 
 
 def test_the_exact_interval_is_that_of_scipy():

@@ -117,17 +117,17 @@ def blind(shadows: Shadows) -> Floats:
 
 
 def balanced_inclusion(units: NDArray[np.int64], models: int, share: float, seed: int) -> Bools:
-    """(models, rows) which rows each shadow model learns from: each unit in the same number of them, drawn by itself.
+    """(models, rows) which rows each shadow model learns from: each unit in as many of them as others (one more or less), drawn by itself.
 
     units: (rows,) rows that belong together (a person's, or alike), from 0. share: of the models that learn a unit; at least one
     does, and at least one does not.
     """
     if models < 2:
         raise ValueError("at least 2 shadow models are needed, so that one learns a row and one does not")
-    count = int(np.clip(round(share * models), 1, models - 1))
-    drawn = np.random.default_rng(seed).random((models, int(units.max()) + 1 if len(units) else 0))
-    rank = drawn.argsort(axis=0).argsort(axis=0)
-    return np.asarray((rank < count)[:, units])
+    rng, held = np.random.default_rng(seed), int(units.max()) + 1 if len(units) else 0
+    counts = np.clip(np.floor(share * models + rng.random(held)), 1, models - 1)
+    rank = rng.random((models, held)).argsort(axis=0).argsort(axis=0)
+    return np.asarray((rank < counts)[:, units])
 
 
 @dataclass(frozen=True)

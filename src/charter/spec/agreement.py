@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter.spec.ancestors import continual_problems
+from charter.spec.claims import claim_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.forms import form_problems
@@ -385,6 +386,8 @@ def _audits(parts: Parts, say: Say) -> None:
         if audit.use in seen:
             say(path, f"audit '{audit.use}' stands twice; keep one")
         seen.add(audit.use)
+    for path, because in claim_problems(parts):
+        say(path, because)
     trackers: list[Use] = []
     for path, tracker in parts.each("tracking").items():
         if tracker in trackers:
