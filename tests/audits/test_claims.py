@@ -6,7 +6,7 @@ import pytest
 
 from charter import plugins
 from charter.audits.case import Answers, Case, FoldedTemperature
-from charter.audits.siblings import Siblings, signals
+from charter.audits.siblings import Continuation, Siblings, signals
 from charter.data.columns import ROW, Columns
 from charter.errors import OptionError
 from charter.tasks.classification import classification
@@ -31,7 +31,7 @@ class Made:
         self.given = Siblings(
             answer=lambda rows: [one / np.float32(temperature) for one in self.says(train, rows, 0)],
             train=self.sibling,
-            continuation=lambda rows: None,
+            continuation=lambda _: Continuation([], []),
         )
 
     def says(self, learned, rows, seed):
@@ -57,7 +57,9 @@ def audited(name, options, *, gain=TRUE_GAIN, shift=0.0, n=1200, temperature=1.0
     task = classification().fit(pl.concat([train, test]), COLUMNS)
     made = Made(gain, train, test, shift=shift, temperature=temperature)
     answers = {"test": Answers(test, made.says(train, test, 0), "rows")}
-    case = Case("model", task, COLUMNS, train, answers, FoldedTemperature(temperature), 3, siblings=made.given)
+    case = Case(
+        "model", task, COLUMNS, train, answers, FoldedTemperature(temperature), 3, siblings=made.given
+    )
     return plugins.make("audit", name, options)(case), made
 
 
@@ -71,7 +73,9 @@ def test_membership_is_found_where_rows_are_remembered_and_intervals_say_how_sur
     assert rate.low > 0.3
     assert rate.low < rate.value < rate.high
     best = found(findings, "membership_tpr_at_1pct_fpr")
-    assert best.value == max(found(findings, best.metric, attack=one).value for one in ("loss", "lira", "rmia"))
+    assert best.value == max(
+        found(findings, best.metric, attack=one).value for one in ("loss", "lira", "rmia")
+    )
     assert best.low <= rate.low
     low = found(findings, "membership_tpr_at_0.1pct_fpr")
     assert low.because == "insufficient evidence: 1,200 non-members, at least 10,000 are needed"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from tests.conftest import review
 
 from charter.pipeline import Result, claiming, run
 from charter.release.judge import judge, released
 from charter.runs.findings import Finding
 from charter.spec.model import Privacy
-from tests.conftest import review
 
 CHARTER = """\
 name: reviews
@@ -112,7 +112,9 @@ def test_shadow_models_learn_from_as_many_rows_as_the_model_and_canaries_contrad
     canary = next(one for one in audited.siblings if one.kind == "canary")
     joined = canary.asked.join(trained, on="_row", suffix="_was")
     assert (joined["label"] != joined["label_was"]).all()
-    assert canary.rows.filter(pl.col("_row").is_in(canary.asked["_row"].implode())).height < canary.asked.height
+    assert (
+        canary.rows.filter(pl.col("_row").is_in(canary.asked["_row"].implode())).height < canary.asked.height
+    )
 
 
 def test_a_lower_bound_above_the_claim_stops_the_release_whatever_the_limits(audited):
@@ -146,7 +148,9 @@ limits: [verbatim_continuation_rate <= 0.999]
 
 def test_a_text_that_a_language_model_read_often_is_exposed(tmp_path):
     rng = random.Random(3)
-    texts = [" ".join(rng.choice(["ab", "ba", "cab", "abc", "bc", "ca"]) for _ in range(12)) for _ in range(240)]
+    texts = [
+        " ".join(rng.choice(["ab", "ba", "cab", "abc", "bc", "ca"]) for _ in range(12)) for _ in range(240)
+    ]
     lines = "\n".join(json.dumps({"text": one}) for one in texts)
     (tmp_path / "texts.jsonl").write_text(lines, encoding="utf-8")
     (tmp_path / "charter.yaml").write_text(WRITER, encoding="utf-8")

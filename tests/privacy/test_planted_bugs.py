@@ -14,8 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-dp_accounting = pytest.importorskip("dp_accounting")
-pytest.importorskip("dp_accounting.pld")
+pytest.importorskip("dp_accounting")
+
+import dp_accounting
+from dp_accounting import pld
 
 from charter.audits.one_run import lower_bound
 from charter.audits.roc import clopper_pearson
@@ -151,7 +153,7 @@ def allowed(setting):
 
     Sharper than (epsilon, delta) alone, since the accountant claims every pair of its curve.
     """
-    accountant = dp_accounting.pld.PLDAccountant()
+    accountant = pld.PLDAccountant()
     update = dp_accounting.PoissonSampledDpEvent(setting.rate, dp_accounting.GaussianDpEvent(NOISE[setting]))
     accountant.compose(dp_accounting.SelfComposedDpEvent(update, setting.steps))
     return accountant.get_delta(0.0)
@@ -163,7 +165,7 @@ def allowed(setting):
 @dataclass(frozen=True)
 class Silent(SecretStream):
     def add_normal(self, to, scale, number, *, first=0):
-        pass
+        del to, scale, number, first
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ class Halved(SecretStream):
 @dataclass(frozen=True)
 class Reused(SecretStream):
     def add_normal(self, to, scale, number, *, first=0):
+        del number
         super().add_normal(to, scale, 0, first=first)
 
 
@@ -190,6 +193,7 @@ class InTurn(Private):
     """The examples go by turns, as they come."""
 
     def batches(self, n, epoch):
+        del epoch
         yield from np.array_split(np.arange(n), self.steps_per_epoch(n))
 
 

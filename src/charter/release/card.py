@@ -11,6 +11,7 @@ from charter.release.report.continual import continual_lines
 from charter.release.report.forms import forms_table
 from charter.release.report.lineage import ancestors_of, lineage_lines
 from charter.release.report.origin import descriptions_of
+from charter.release.report.privacy import privacy_lines
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
 from charter.runs.findings import Finding
@@ -176,6 +177,7 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
     yield from _formats(record)
     yield from _scores(record)
     yield from _groups(record)
+    yield from privacy_lines(record)
     yield from continual_lines(record)
     yield from _use(record, preparation, kind)
     yield from _origin(record)

@@ -267,7 +267,12 @@ def audit_of(metric: str) -> str | None:
     if metric in BESIDE_BASELINES:
         return "performance"
     measured = {
-        audit: {name for table in (OVERALL, PER_CLASS) for names in table.get(audit, {}).values() for name in names}
+        audit: {
+            name
+            for table in (OVERALL, PER_CLASS)
+            for names in table.get(audit, {}).values()
+            for name in names
+        }
         for audit in OVERALL
     }
     return next((audit for audit, names in measured.items() if metric in names), None)

@@ -1,6 +1,6 @@
 """The section on continual learning: what was kept of the tasks before, how, and what this bundle leaves to later models. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from charter.release.record import Record
@@ -137,8 +137,12 @@ def _left(left: Mapping[str, Any], say: Wording) -> Iterator[tuple[str, Cell]]:
 
 def continual_lines(record: Record) -> Iterator[str]:
     """The section as lines of the card, in English."""
-    say = Wording("en")
-    for section in continual_sections(record, say):
+    yield from lines_of(continual_sections(record, Wording("en")))
+
+
+def lines_of(sections: Iterable[Section]) -> Iterator[str]:
+    """Sections as lines of Markdown: their texts, tables and facts."""
+    for section in sections:
         yield from (f"## {section.title}", "")
         for part in section.parts:
             if isinstance(part, Text):

@@ -17,6 +17,7 @@ from charter.release.report.origin import (
 )
 from charter.release.report.performance import performance_sections
 from charter.release.report.pretraining import pretraining_sections
+from charter.release.report.privacy import privacy_sections
 from charter.release.report.reading import reading_sections
 from charter.release.report.rows import data_section
 from charter.release.report.trials import search_sections
@@ -37,6 +38,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         *forms_section(record, say),
         purpose_section(record, say),
         *performance_sections(record, say),
+        *privacy_sections(record, say),
         data_section(record, say),
         *pretraining_sections(record, say),
         *reading_sections(record, say),

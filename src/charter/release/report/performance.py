@@ -36,6 +36,7 @@ KNOWN_AREAS = (
     "export",
     "pretraining",
     "continual",
+    "privacy",
 )
 
 
