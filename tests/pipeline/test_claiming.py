@@ -119,7 +119,7 @@ def test_shadow_models_learn_from_as_many_rows_as_the_model_and_canaries_contrad
 
 def test_a_lower_bound_above_the_claim_stops_the_release_whatever_the_limits(audited):
     record = audited.result.record
-    shown = Finding("privacy", "epsilon_lower_bound", 2.5, n=100, confidence=0.95, split="train")
+    shown = Finding("privacy_audit", "epsilon_lower_bound", 2.5, n=100, confidence=0.95, split="train")
     rest = [one for one in record.findings if one.metric != "epsilon_lower_bound"]
     claimed = {
         epsilon: record.charter.model_copy(update={"privacy": Privacy(epsilon=epsilon, delta=1e-5)})

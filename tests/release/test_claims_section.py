@@ -31,21 +31,21 @@ def told():
     common = {"confidence": 0.95, "n": 20, "split": "train"}
     heart = [
         Finding(
-            "privacy", "canary_exposure", 7.3, low=6.8, high=7.9, slice={"repeated": "8"}, unit="bits",
+            "privacy_audit", "canary_exposure", 7.3, low=6.8, high=7.9, slice={"repeated": "8"}, unit="bits",
             method=f"{HEART}chance gives 1.44 bits, and 10.0 is the most that can be seen; percentile bootstrap over canaries, "
             "1000 resamples", **common,
         ),
         Finding(
-            "privacy", "canaries_extracted", 0.45, low=0.3, high=0.6, slice={"repeated": "8"},
+            "privacy_audit", "canaries_extracted", 0.45, low=0.3, high=0.6, slice={"repeated": "8"},
             method=f"{HEART}share that no such text is likelier than; exact binomial interval", **common,
         ),
         Finding(
-            "privacy", "verbatim_continuation_rate", 0.01, low=0.0, high=0.02,
+            "privacy_audit", "verbatim_continuation_rate", 0.01, low=0.0, high=0.02,
             method="given 16 tokens of a text, greedy writing goes on with exactly the next 16 (Carlini et al. 2023); exact binomial "
             "interval", **common,
         ),
         Finding(
-            "privacy", "verbatim_continuation_rate", None, slice={"split": "test"}, split="test",
+            "privacy_audit", "verbatim_continuation_rate", None, slice={"split": "test"}, split="test",
             because="insufficient evidence: 12 texts of 32 tokens or more, at least 30 are needed",
         ),
     ]  # fmt: skip

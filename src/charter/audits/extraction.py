@@ -18,7 +18,7 @@ from charter.runs.findings import Finding
 from charter.spec.metrics import EXPOSURE, EXTRACTED, VERBATIM
 from charter.tasks.language_model import SURPRISE
 
-AREA = "privacy"
+AREA = "privacy_audit"
 FEWEST_TEXTS = 30
 COMMON_WORDS = 5000
 """Canaries are made of so many of the most frequent words of the training texts."""

@@ -35,7 +35,7 @@ from charter.errors import OptionError
 from charter.runs.findings import Finding
 from charter.spec.metrics import AUC, RATES
 
-AREA = "privacy"
+AREA = "privacy_audit"
 FEWEST = 20
 """Fewer rows of either kind have no curve to speak of."""
 

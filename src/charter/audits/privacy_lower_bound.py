@@ -15,7 +15,7 @@ from charter.runs.findings import Finding
 from charter.spec.metrics import LOWER_BOUND
 from charter.tasks.language_model import LanguageModel
 
-AREA = "privacy"
+AREA = "privacy_audit"
 FEWEST = 10
 USUAL_DELTA = 1e-5
 """Where the charter claims nothing."""

@@ -23,7 +23,7 @@ Outcome = Literal["kept", "broken", "no evidence"]
 EXPORT = "export"
 """The area of what is measured of a released form as such: its size, its speed, its agreement with the first form."""
 
-PRIVACY = "privacy"
+PRIVACY_AUDIT = "privacy_audit"
 """The area of what the model gives away of its training rows; that is about them, so it is judged on whatever split."""
 
 # What a release must have evidence of, whatever its limits say: a finding with a value and an interval.
@@ -75,7 +75,7 @@ def judge(
     evidence = [
         one
         for one in findings
-        if one.area in (EXPORT, PRIVACY)
+        if one.area in (EXPORT, PRIVACY_AUDIT)
         or (one.split == "test" and (one.area != "baseline" or one.metric in BESIDE_BASELINES))
     ]
     several = forms if len(forms) > 1 else {"": ""}

@@ -36,7 +36,7 @@ KNOWN_AREAS = (
     "export",
     "pretraining",
     "continual",
-    "privacy",
+    "privacy_audit",
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from charter.release.judge import PRIVACY
+from charter.release.judge import PRIVACY_AUDIT
 from charter.release.record import Record
 from charter.release.report import plots
 from charter.release.report.continual import lines_of
@@ -19,7 +19,7 @@ CONTROL = "blind"
 
 def privacy_sections(record: Record, say: Wording) -> Iterator[Section]:
     """The section, where an audit of the claim was asked for."""
-    found = [one for one in findings_of(record) if one.area == PRIVACY]
+    found = [one for one in findings_of(record) if one.area == PRIVACY_AUDIT]
     if not found:
         return
     parts: list[Any] = [Text(say("claims_lead"))]
@@ -43,10 +43,10 @@ def _membership(found: Sequence[Finding], say: Wording) -> Iterator[Any]:
     rows = []
     for name in ("", *names):
         where = {"attack": name} if name else {}
-        cells = [_value(first(found, PRIVACY, metric, **where), say) for metric in MEMBERSHIP]
+        cells = [_value(first(found, PRIVACY_AUDIT, metric, **where), say) for metric in MEMBERSHIP]
         rows.append([Cell(say.value("attack", name) if name else say("attack_strongest")), *cells])
     yield Table(say("membership_caption"), headings, rows, stacked=True, title=say("membership"))
-    area = first(found, PRIVACY, AUC)
+    area = first(found, PRIVACY_AUDIT, AUC)
     missing = [one for one in told if one.value is None and not one.slice]
     if area is not None and area.value is not None:
         yield Text(say("method_of", method=say.said(area.method)), soft=True)
@@ -62,7 +62,7 @@ def _membership(found: Sequence[Finding], say: Wording) -> Iterator[Any]:
 
 
 def _bound(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[Any]:
-    one = first(found, PRIVACY, LOWER_BOUND)
+    one = first(found, PRIVACY_AUDIT, LOWER_BOUND)
     if one is None:
         return
     if one.value is None or one.attachment is None:
@@ -92,13 +92,13 @@ def _extraction(found: Sequence[Finding], say: Wording) -> Iterator[Any]:
                 Cell(one.slice["repeated"], kind="number"),
                 Cell(say.count(one.n or 0), kind="number"),
                 _value(one, say),
-                _value(first(found, PRIVACY, EXTRACTED, **one.slice), say),
+                _value(first(found, PRIVACY_AUDIT, EXTRACTED, **one.slice), say),
             ]
             for one in exposed
         ]
         yield Table(say("exposure_caption"), headings, rows, narrow=True, title=say("exposure"))
         yield Text(say("method_of", method=say.said(exposed[0].method)), soft=True)
-    own, new = first(found, PRIVACY, VERBATIM), first(found, PRIVACY, VERBATIM, split="test")
+    own, new = first(found, PRIVACY_AUDIT, VERBATIM), first(found, PRIVACY_AUDIT, VERBATIM, split="test")
     if own is not None:
         told = [(say("verbatim_train"), _value(own, say, said=True))]
         told += [(say("verbatim_test"), _value(new, say, said=True))] if new is not None else []
