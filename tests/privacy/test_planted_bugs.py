@@ -65,7 +65,7 @@ NOISE = {one: one.noise for one in (WHOLE, SAMPLED)}
 def plan_of(setting, n, seed):
     return Private(
         batch_size=round(setting.rate * n),
-        micro_batch_size=None,
+        micro_batch_size=CANARIES,
         clip=1.0,
         noise=NOISE[setting],
         delta=DELTA,
