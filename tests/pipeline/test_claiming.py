@@ -146,6 +146,7 @@ limits: [verbatim_continuation_rate <= 0.999]
 """
 
 
+@pytest.mark.slow
 def test_a_text_that_a_language_model_read_often_is_exposed(tmp_path):
     rng = random.Random(3)
     texts = [
