@@ -72,6 +72,8 @@ def test_membership_is_found_where_rows_are_remembered_and_intervals_say_how_sur
     rate = found(findings, "membership_tpr_at_1pct_fpr", attack="lira")
     assert rate.low > 0.3
     assert rate.low < rate.value < rate.high
+    assert "6 shadow models" in rate.method
+    assert "no shadow model" in found(findings, "membership_auc", attack="loss").method
     best = found(findings, "membership_tpr_at_1pct_fpr")
     assert best.value == max(
         found(findings, best.metric, attack=one).value for one in ("loss", "lira", "rmia")

@@ -151,7 +151,7 @@ def _found(
     members = int(pool.member.sum())
     common = _common(case) | {"n": len(pool.member), "confidence": confidence}
     ordered = case.siblings.ordered if case.siblings is not None else ""
-    how = "; ".join(part for part in (_against(models), ordered) if part)
+    how = (_against(models), *([ordered] if ordered else []))
     parted = {name: pool.scored(one) for name, one in scores.items()}
     for rate, metric in RATES.items():
         needed, worth = others_needed(rate), next(iter(parted.values()))[1].worth
@@ -172,7 +172,7 @@ def _found(
     yield _strongest(AUC, areas, parted, None, how, common, confidence, drawn)
     if control is not None:
         told = area_under_curve(*pool.scored(control), confidence)
-        yield _of(AUC, {"attack": BLIND}, told, f"{spoken_of(BLIND)}; {how}", common)
+        yield _of(AUC, {"attack": BLIND}, told, _said(BLIND, how), common)
 
 
 def _against(models: int) -> str:
@@ -181,13 +181,20 @@ def _against(models: int) -> str:
     return f"{models} shadow models, each trained as this one was, on as many rows, half of the judged ones among them"
 
 
+def _said(attack: str, how: tuple[str, ...]) -> str:
+    """An attack and what it was made with; the loss alone needs no other model, whatever the others have."""
+    return "; ".join((spoken_of(attack), _against(0) if attack == "loss" else how[0], *how[1:]))
+
+
 def _places(scores: dict[Attack, Any]) -> list[dict[str, str]]:
     return [*({"attack": str(name)} for name in scores), {}]
 
 
-def _each(metric: str, found: dict[Attack, Interval], how: str, common: dict[str, Any]) -> Iterator[Finding]:
+def _each(
+    metric: str, found: dict[Attack, Interval], how: tuple[str, ...], common: dict[str, Any]
+) -> Iterator[Finding]:
     for name, one in found.items():
-        yield _of(metric, {"attack": name}, one, f"{spoken_of(name)}; {how}", common)
+        yield _of(metric, {"attack": name}, one, _said(name, how), common)
 
 
 def _strongest(
@@ -195,7 +202,7 @@ def _strongest(
     found: dict[Attack, Interval],
     parted: dict[Attack, tuple[Scored, Scored]],
     rate: float | None,
-    how: str,
+    how: tuple[str, ...],
     common: dict[str, Any],
     confidence: float,
     drawn: dict[str, Any] | None = None,
@@ -215,7 +222,7 @@ def _strongest(
     )
     high = max(one.high or 0.0 for one in found.values())
     interval = Interval(found[best].value, again.low, high, again.method)
-    method = f"{spoken_of(best)}; {how}"
+    method = _said(best, how)
     if len(names) > 1:
         method += f"; the strongest of {len(names)} attacks, which the interval is corrected for"
     return _of(metric, {}, interval, method, common, attachment=drawn)
