@@ -123,6 +123,9 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "performance": "charter.audits.performance:performance",
             "calibration": "charter.audits.calibration:calibration",
             "reidentification": "charter.audits.reidentification:reidentification",
+            "membership_inference": "charter.audits.membership_inference:membership_inference",
+            "privacy_lower_bound": "charter.audits.privacy_lower_bound:privacy_lower_bound",
+            "extraction": "charter.audits.extraction:extraction",
         },
         "exporter": {
             "safetensors": "charter.models.exports:safetensors",
@@ -157,7 +160,6 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
             "counterfactual_fairness",
             "explanations",
             "robustness",
-            "privacy",
             "attribution",
         ),
         "exporter": (),

@@ -10,6 +10,7 @@ from typing import Any
 
 from charter import plugins
 from charter.audits.case import Case
+from charter.audits.siblings import Siblings
 from charter.pipeline.answering import HeldOut
 from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
@@ -23,6 +24,7 @@ from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.machine import machine
 from charter.runs.run import Run
 from charter.runs.store import Stage
+from charter.spec.metrics import CLAIMS
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
@@ -50,10 +52,11 @@ def audit(
     exported: Exported,
     held_out: HeldOut,
     beside: Sequence[Baseline] = (),
+    siblings: Siblings | None = None,
 ) -> list[Finding]:
     """Every audit that the charter names, on one exported model; each is an artefact of its own.
 
-    beside: baselines that were made before, on the test rows.
+    beside: baselines that were made before, on the test rows. siblings: what audits of the privacy claim may have made.
     """
     case = Case(
         of=exported.digest,
@@ -66,6 +69,7 @@ def audit(
         beside=beside,
         reading=exported.task.reading(charter.model.max_length),
         with_baselines=charter.privacy is None,
+        siblings=siblings,
     )
     found: list[Finding] = []
     for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):
@@ -75,6 +79,7 @@ def audit(
             options={
                 **options,
                 "roles": data.columns.as_json(),
+                **_claimed(charter, use.use),
                 **({} if case.with_baselines else {"baselines": False}),
             },
             inputs={
@@ -95,6 +100,13 @@ def audit(
 
         found += read_findings(run.step(stage, make).path / "findings.jsonl")
     return found
+
+
+def _claimed(charter: Charter, audit: str) -> dict[str, Any]:
+    """What an audit of the privacy claim depends on besides the model."""
+    if audit not in CLAIMS or charter.privacy is None:
+        return {}
+    return {"claim": {"epsilon": charter.privacy.epsilon, "delta": charter.privacy.delta}}
 
 
 def provenance(

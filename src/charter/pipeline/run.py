@@ -12,6 +12,7 @@ from charter.errors import BundleError
 from charter.models.world import ALONE, World
 from charter.pipeline.answering import HeldOut, answer_held_out, answer_nearest, answer_unigram
 from charter.pipeline.asked import Asked, ask, check_forms
+from charter.pipeline.claiming import Making, siblings_of
 from charter.pipeline.continuing import GoingOn, go_on
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
@@ -42,6 +43,7 @@ from charter.runs.digest import value_digest
 from charter.runs.files import write_json, write_text
 from charter.runs.findings import Finding
 from charter.runs.run import Event, Run, begin_run, charters_judged, judged_before, note_judged, run_name
+from charter.spec.training import Training
 from charter.tracking.tracker import Tracking
 from charter.training.starting import together
 
@@ -89,18 +91,19 @@ def run(
         tracked(going, charter, asked.folder, asked.trackers) as tracking,
     ):
         learned = _learn(asked, going, tracking, tell, shared)
-        measured = _measure(asked, going, learned, tell)
+        measured = _measure(asked, going, learned, tell, shared)
         left, record = _judge(asked, going, measured)
         return _release(asked, going, tracking, measured, left, record)
 
 
 @dataclass(frozen=True)
 class _Learned:
-    """A model that has learned, in every form that is released. findings: what was measured on the way."""
+    """A model that has learned by `settings`, in every form that is released. findings: what was measured on the way."""
 
     went_on: GoingOn
     begun: Begun
     taught: Taught | None
+    settings: Training
     trained: Trained
     exports: Sequence[Exported]
     findings: Sequence[Finding]
@@ -156,10 +159,10 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     measured_on_the_way = (data, went_on, begun, searched, trained)
     findings = [finding for one in measured_on_the_way for finding in one.findings]
     findings += outside_budget(charter, data)
-    return _Learned(went_on, begun, taught, trained, exports, findings)
+    return _Learned(went_on, begun, taught, searched.settings, trained, exports, findings)
 
 
-def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress) -> _Measured:
+def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress, world: World) -> _Measured:
     charter, data, exports, trained = asked.charter, learned.data, learned.exports, learned.trained
     answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
     cheap = (
@@ -168,8 +171,11 @@ def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress) -> _
     )
     beside = [one for one in cheap if one is not None]
     findings = [*learned.findings]
+    making = Making(going, charter, data, trained, learned.settings, tell, world)
     for exported, held_out in zip(exports, answered, strict=True):
-        findings += audit(going, charter, data, trained, exported, held_out, beside)
+        findings += audit(
+            going, charter, data, trained, exported, held_out, beside, siblings_of(making, exported)
+        )
         findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
         findings += judge_earlier(going, charter, learned.went_on, asked.ancestor, exported, tell)
     findings += judge_before(going, charter, data, asked.ancestor, trained, tell)

@@ -57,7 +57,7 @@ class StepPlan(ABC):
         index: NDArray[np.int64],
         losses: Losses,
         world: World = ALONE,
-        update: int = 0,
+        update: int | None = None,
     ) -> Descent:
         """Put the gradient of one update over the examples `index` into `.grad`; the processes of `world` share the work.
 
@@ -176,7 +176,7 @@ class Plain(StepPlan):
         index: NDArray[np.int64],
         losses: Losses,
         world: World = ALONE,
-        update: int = 0,
+        update: int | None = None,
     ) -> Descent:
         """The gradient of the mean loss, summed up over micro-batches, then clipped."""
         del update
@@ -221,7 +221,7 @@ class PlainByTokens(StepPlan):
         index: NDArray[np.int64],
         losses: Losses,
         world: World = ALONE,
-        update: int = 0,
+        update: int | None = None,
     ) -> Descent:
         """As `Plain.gradient`."""
         del update

@@ -111,9 +111,11 @@ class Private(StepPlan):
         index: Integers,
         losses: Losses,
         world: World = ALONE,
-        update: int = 0,
+        update: int | None = None,
     ) -> Descent:
         """The noisy bounded sum over the expected number of units. No loss is told: it would be a read of the data."""
+        if update is None:  # noise that is drawn twice for two updates can be taken out again
+            raise ValueError("a private update needs its number")
         parameters = list(learning(model).values())
         self.clipping.groups(list(learning(model)))
         counted = 0.0

@@ -7,6 +7,7 @@ from typing import Any
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
 from charter.release.report.beside import beats, compares, gain_said, metric_of
+from charter.release.report.claims import claims_sections
 from charter.release.report.continual import continual_sections
 from charter.release.report.forms import forms_table
 from charter.release.report.lineage import ancestors_of, lineage_lines
@@ -180,6 +181,7 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
     yield from _groups(record)
     say = Wording("en")
     yield from section_lines(privacy_sections(record, say))
+    yield from section_lines(claims_sections(record, say))
     yield from section_lines(continual_sections(record, say))
     yield from _use(record, preparation, kind)
     yield from _origin(record)

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from charter.spec.ancestors import continual_problems
 from charter.spec.budget import budget_problems
+from charter.spec.claims import claim_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.forms import form_problems
@@ -389,6 +390,8 @@ def _audits(parts: Parts, say: Say) -> None:
         seen.add(audit.use)
         if audit.use == "reidentification":
             _reidentification(parts, path, audit, say)
+    for path, because in claim_problems(parts):
+        say(path, because)
     trackers: list[Use] = []
     for path, tracker in parts.each("tracking").items():
         if tracker in trackers:

@@ -60,7 +60,7 @@ def _one_use(document: Document, kind: plugins.Kind, path: Path_, use: Mapping[s
     options = _options(kind, use)
     try:
         plugins.check_options(kind, name, options)
-        if kind == "preparation":  # quick to make; only it knows which of its options go together
+        if kind in ("preparation", "audit"):  # quick to make; only it knows which of its options go together
             plugins.make(kind, name, options)
     except ValidationError as error:
         details = [detail for detail in error.errors(include_url=False) if not is_ghost(detail)]

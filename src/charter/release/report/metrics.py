@@ -298,6 +298,52 @@ METRICS: Mapping[str, Metric] = {
         "一个词元平均代表多少个字符；越多则序列越短。",
         share=False,
     ),
+    "membership_tpr_at_0.1pct_fpr": Metric(
+        "Members found at 0.1% false alarms",
+        "误报率 0.1% 时找出的成员",
+        "The share of training rows that an attacker recognises as such while wrongly naming one in 1,000 others; 0.001 is chance.",
+        "攻击者每 1000 个非成员只误认一个时，能认出的训练行比例；0.001 为随机水平。",
+    ),
+    "membership_tpr_at_1pct_fpr": Metric(
+        "Members found at 1% false alarms",
+        "误报率 1% 时找出的成员",
+        "The share of training rows that an attacker recognises as such while wrongly naming one in 100 others; 0.01 is chance.",
+        "攻击者每 100 个非成员只误认一个时，能认出的训练行比例；0.01 为随机水平。",
+    ),
+    "membership_auc": Metric(
+        "Membership AUC",
+        "成员推断 AUC",
+        "The chance that a training row looks more like one than another row does: 0.5 is chance. An average, which hides rows that are "
+        "surely recognised.",
+        "一个训练行比一个其他行看起来更像训练行的机会：0.5 为随机。它是平均值，会掩盖那些能被确凿认出的行。",
+    ),
+    "epsilon_lower_bound": Metric(
+        "Lower bound of epsilon",
+        "epsilon 的下界",
+        "An epsilon that canaries show the training surely exceeds. It can refute a claim and never prove one.",
+        "由金丝雀行证明训练的 epsilon 至少有这么大。它可以推翻一项声明，但永远不能证明一项声明。",
+        share=False,
+    ),
+    "canary_exposure": Metric(
+        "Exposure of canaries",
+        "金丝雀文本的暴露度",
+        "How far up a planted text stands, by likelihood, among texts made in the same way, in bits: 1.44 on average where it left no "
+        "trace, one more for each halving of its rank.",
+        "植入的文本在以同样方式生成的文本中按似然排得多靠前，以比特计：没有留下痕迹时平均为 1.44，名次每减半便增加 1。",
+        share=False,
+    ),
+    "canaries_extracted": Metric(
+        "Canaries found first",
+        "排在首位的金丝雀文本",
+        "The share of planted texts that no other text made in the same way is likelier than: whoever tries them all finds these.",
+        "没有任何同样方式生成的文本比其更可能的植入文本所占比例：逐一尝试者便能找到它们。",
+    ),
+    "verbatim_continuation_rate": Metric(
+        "Texts continued word for word",
+        "逐字续写的文本",
+        "The share of training texts that the model, given their beginning, goes on with word for word.",
+        "给出开头后，模型能逐字续写下去的训练文本比例。",
+    ),
     "rmse": Metric(
         "Root mean squared error",
         "均方根误差（RMSE）",

@@ -5,6 +5,7 @@ import hashlib
 from importlib import resources
 
 from charter.release.record import Record
+from charter.release.report.claims import claims_sections
 from charter.release.report.continual import continual_sections
 from charter.release.report.forms import forms_section
 from charter.release.report.misjudged import marked
@@ -44,6 +45,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         *pretraining_sections(record, say),
         *reading_sections(record, say),
         *privacy_sections(record, say),
+        *claims_sections(record, say),
         *continual_sections(record, say),
         learning_section(record, say),
         *search_sections(record, say),

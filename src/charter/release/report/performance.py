@@ -38,6 +38,7 @@ KNOWN_AREAS = (
     "continual",
     "privacy",
     "reidentification",
+    "privacy_audit",
 )
 
 

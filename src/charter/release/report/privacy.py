@@ -104,4 +104,4 @@ def _outside(found: Sequence[Finding], say: Wording) -> Table:
 
 def _read(name: str, say: Wording) -> str:
     kind, _, rest = name.partition(" ")
-    return say("read_preparation", name=rest) if rest else say(f"read_{kind}")
+    return say(f"read_{kind}", name=rest) if rest else say(f"read_{kind}")

@@ -40,6 +40,7 @@ ENGLISH: Mapping[str, str] = {
     "read_classes": "the list of classes",
     "read_calibration": "temperature and thresholds, fitted on the calibration rows",
     "read_audits": "the audits, on the test rows",
+    "read_audit": "audit {name}, on the training rows",
     "area_privacy": "Privacy",
     "slice_read": "reading",
 }
@@ -78,6 +79,7 @@ CHINESE: Mapping[str, str] = {
     "read_classes": "类别列表",
     "read_calibration": "在校准行上拟合的温度与阈值",
     "read_audits": "在测试行上的审计",
+    "read_audit": "在训练行上的审计 {name}",
     "area_privacy": "隐私",
     "slice_read": "读取",
 }

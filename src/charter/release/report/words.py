@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from charter.release.report import comparison_words, continual_words, ledger_words, privacy_words
+from charter.release.report import (
+    claims_words,
+    comparison_words,
+    continual_words,
+    ledger_words,
+    privacy_words,
+)
 from charter.release.report.chinese import CHINESE
 from charter.release.report.english import ENGLISH
 
@@ -16,6 +22,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         **continual_words.ENGLISH,
         **ledger_words.ENGLISH,
         **privacy_words.ENGLISH,
+        **claims_words.ENGLISH,
     },
     "zh": {
         **CHINESE,
@@ -23,5 +30,6 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         **continual_words.CHINESE,
         **ledger_words.CHINESE,
         **privacy_words.CHINESE,
+        **claims_words.CHINESE,
     },
 }
