@@ -277,7 +277,7 @@ def influence(batch_size=8):
 
     found = []
     for index in (np.arange(5), np.arange(4)):
-        quiet.gradient(model, index, losses)
+        quiet.gradient(model, index, losses, update=0)
         found.append(torch.cat([one.grad.flatten() for one in model.parameters()]).clone())
     return float((found[0] - found[1]).norm()) * batch_size / quiet.clipping.sensitivity
 
