@@ -152,12 +152,12 @@ def datasets_arm(place: Path) -> pl.DataFrame:
     import datasets
     import numpy as np
 
-    from charter.data.preparations import pii, repair
+    from charter.data.preparations import forms, pii, repair
     from charter.data.similarity.alike import joined_texts, representatives
     from charter.data.words import folded
 
     datasets.disable_progress_bars()
-    kinds = pii._kinds(("en", "zh"), urls=False, handles=False)
+    kinds = forms.kinds_of(("en", "zh"), urls=False, handles=False)
     mojibake, terminal, control = (
         re.compile(one) for one in (repair._MOJIBAKE, repair._TERMINAL, repair._CONTROL)
     )

@@ -57,6 +57,7 @@ def in_turns(arms: Sequence[str], arm: Arm, *given: Any) -> dict[str, dict[str, 
         ours, theirs = context.Pipe()
         process = context.Process(target=_run, args=(arm, name, theirs, given))
         process.start()
+        theirs.close()  # so that an arm that dies is heard
         if (
             ours.recv() != "ready"
         ):  # one after the other: what is set up is not measured, but should not disturb either

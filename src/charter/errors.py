@@ -71,6 +71,14 @@ class StoreError(CharterError):
     """A run store that can't be written, or that another process is using in a way that excludes this one."""
 
 
+class LedgerError(CharterError):
+    """A privacy ledger that was changed, or can't be read."""
+
+
+class BudgetError(CharterError):
+    """Training that would pass the privacy budget of its data, with the figures and what would fit."""
+
+
 class BundleError(CharterError):
     """A folder that is not a bundle, or a bundle that was changed since it was released."""
 

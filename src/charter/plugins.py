@@ -23,11 +23,13 @@ from charter.errors import OptionError
 Kind = Literal[
     "source",
     "preparation",
+    "detector",
     "input",
     "tokenizer",
     "adapter",
     "objective",
     "retention",
+    "clipping",
     "task",
     "audit",
     "exporter",
@@ -51,6 +53,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "sql": "charter.data.sources.sql:sql",
             "hf": "charter.data.sources.hub:hf",
             "sample": "charter.data.sources.samples:sample",
+            "synthetic_pii": "charter.data.sources.synthetic_pii:synthetic_pii",
         },
         "preparation": {
             "repair_text": "charter.data.preparations.repair:repair_text",
@@ -65,6 +68,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "cap_per_class": "charter.data.preparations.sampling:cap_per_class",
             "balance": "charter.data.preparations.sampling:balance",
             "augment": "charter.data.preparations.augmentation:augment",
+        },
+        "detector": {
+            "bundle": "charter.serving.detection:bundle",
+            "presidio": "charter.data.presidio:presidio",
         },
         "input": {"text": "charter.data.text:text"},
         "tokenizer": {
@@ -89,6 +96,11 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
             "lwf": "charter.training.retention:lwf",
             "ewc": "charter.training.retention:ewc",
         },
+        "clipping": {
+            "flat": "charter.privacy.clipping:flat",
+            "per_layer": "charter.privacy.clipping:per_layer",
+            "adaptive": "charter.privacy.clipping:adaptive",
+        },
         "task": {
             "causal_language_modelling": "charter.tasks.causal_language_modelling:causal_language_modelling",
             "classification": "charter.tasks.classification:classification",
@@ -110,6 +122,10 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         "audit": {
             "performance": "charter.audits.performance:performance",
             "calibration": "charter.audits.calibration:calibration",
+            "reidentification": "charter.audits.reidentification:reidentification",
+            "membership_inference": "charter.audits.membership_inference:membership_inference",
+            "privacy_lower_bound": "charter.audits.privacy_lower_bound:privacy_lower_bound",
+            "extraction": "charter.audits.extraction:extraction",
         },
         "exporter": {
             "safetensors": "charter.models.exports:safetensors",
@@ -131,18 +147,19 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         "source": (),
         "preparation": (),
+        "detector": (),
         "input": ("image", "audio", "series", "tabular"),
         "tokenizer": (),
         "adapter": (),
         "objective": (),
         "retention": (),
+        "clipping": (),
         "task": (),
         "audit": (
             "fairness",
             "counterfactual_fairness",
             "explanations",
             "robustness",
-            "privacy",
             "attribution",
         ),
         "exporter": (),

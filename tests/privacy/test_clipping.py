@@ -9,7 +9,8 @@ from charter.data.batch import Batch
 from charter.errors import ModelError
 from charter.models.forward import PackedForward, forward_of, words_at
 from charter.models.ownership import tell_batch
-from charter.privacy.clipping import check_private, clipped
+from charter.privacy.bounded import bounded, check_bounded
+from charter.privacy.clipping import Adaptive, Flat, PerLayer
 
 SIZES = {
     "vocab_size": 60,
@@ -101,9 +102,9 @@ def one_by_one(model, losses, count, clip=None):
 
 def check(model, losses, count):
     norms, clip, sums = one_by_one(model, losses, count)
-    found = clipped(model, np.arange(count), losses, clip)
+    found = bounded(model, np.arange(count), losses, Flat(clip))
     assert float((norms > clip).sum()) >= count // 2 - 1  # some are clipped, some are not
-    torch.testing.assert_close(found.norms, norms, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found.squares.sum(1).sqrt(), norms, rtol=1e-9, atol=1e-12)
     for name, one in model.named_parameters():
         if one.requires_grad:
             got = found.sums.get(id(one), torch.zeros_like(one))
@@ -158,7 +159,7 @@ def test_positions_that_are_embedded_once_for_the_whole_batch_are_refused():
         return F.cross_entropy(model(**inputs).logits, data.targets[index], reduction="none")
 
     with pytest.raises(ModelError, match=r"position_embeddings.weight' is applied to 1 rows"):
-        clipped(model, np.arange(5), losses, 1.0)
+        bounded(model, np.arange(5), losses, Flat(1.0))
 
 
 @pytest.mark.parametrize("learns", ["bias", "classifier", "LayerNorm"])
@@ -205,7 +206,7 @@ def test_a_parameter_in_an_unknown_operation_is_refused_by_name_and_never_skippe
         return model(seen[index]).square().sum(1)
 
     with pytest.raises(ModelError, match=r"'odd' \(1 such\) is used by an operation"):
-        clipped(model, np.arange(5), losses, 1.0)
+        bounded(model, np.arange(5), losses, Flat(1.0))
     assert all(one.grad is None for one in model.parameters())
     model.odd.requires_grad_(False)
     check(model, losses, 5)
@@ -213,4 +214,100 @@ def test_a_parameter_in_an_unknown_operation_is_refused_by_name_and_never_skippe
 
 def test_batch_normalisation_is_refused_since_it_mixes_examples():
     with pytest.raises(ModelError, match=r"'1' is batch normalisation"):
-        check_private(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3)))
+        check_bounded(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3)), np.arange(2), None)
+
+
+class Meeting(torch.nn.Module):
+    """Examples that meet: each has the batch's mean taken off."""
+
+    def __init__(self, meets):
+        super().__init__()
+        self.layer, self.meets = torch.nn.Linear(4, 3), meets
+
+    def forward(self, seen):
+        made = self.layer(seen)
+        return made - made.mean(0) if self.meets else made
+
+
+@pytest.mark.parametrize("meets", [True, False])
+def test_examples_that_meet_in_a_model_are_found_before_anything_is_learned(meets):
+    torch.manual_seed(0)
+    model, seen = Meeting(meets), torch.randn(5, 4)
+
+    def losses(index):
+        ids = torch.zeros(len(index), 1, dtype=torch.long)
+        tell_batch(Batch({"input_ids": ids}, None, torch.as_tensor(index), torch.ones(len(index))))
+        return (model(seen[index]) - 1).square().sum(1)
+
+    if not meets:
+        check_bounded(model, np.arange(3), losses)
+        return
+    with pytest.raises(ModelError, match="the examples of a batch meet in this model"):
+        check_bounded(model, np.arange(3), losses)
+
+
+def test_layers_are_clipped_each_by_its_own_norm_and_their_sensitivity_is_of_all_together():
+    model = model_of("BertForSequenceClassification", "BertConfig")
+    losses, clipping = Data(6).losses(forward_of(model)), PerLayer(0.5)
+    found = bounded(model, np.arange(6), losses, clipping)
+    learning = dict(model.named_parameters())
+    layers = list(dict.fromkeys(name.rpartition(".")[0] for name in learning))
+    assert found.squares.shape == (6, len(layers))
+    assert clipping.sensitivity == pytest.approx(0.5)
+    expected = {name: torch.zeros_like(one) for name, one in learning.items()}
+    largest = 0.0
+    for row in range(6):
+        model.zero_grad(set_to_none=True)
+        losses(np.array([row])).sum().backward()
+        gradients = {
+            name: torch.zeros_like(one) if one.grad is None else one.grad for name, one in learning.items()
+        }
+        whole = 0.0
+        for layer in layers:
+            own = [name for name in learning if name.rpartition(".")[0] == layer]
+            norm = sum(gradients[name].square().sum() for name in own).sqrt()
+            factor = min(1.0, float(clipping.each / norm)) if norm else 1.0
+            whole += float(norm * factor) ** 2
+            for name in own:
+                expected[name] += gradients[name] * factor
+        largest = max(largest, whole**0.5)
+    assert 0 < largest <= 0.5 + 1e-9
+    model.zero_grad(set_to_none=True)
+    for name, one in learning.items():
+        got = found.sums.get(id(one), torch.zeros_like(one))
+        torch.testing.assert_close(got, expected[name], rtol=1e-7, atol=1e-10)
+
+
+def test_all_examples_of_a_unit_are_clipped_jointly():
+    model = model_of("BertForSequenceClassification", "BertConfig")
+    losses, units = Data(7).losses(forward_of(model)), np.array([0, 0, 1, 2, 2, 2, 1])
+    each = []
+    for unit in range(3):
+        model.zero_grad(set_to_none=True)
+        losses(np.flatnonzero(units == unit)).sum().backward()
+        each.append(
+            {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+        )
+    model.zero_grad(set_to_none=True)
+    norms = torch.stack([sum(one.square().sum() for one in grads.values()).sqrt() for grads in each])
+    clip = float(norms.median())
+    found = bounded(model, np.arange(7), losses, Flat(clip), units=units)
+    torch.testing.assert_close(found.squares.sum(1).sqrt(), norms, rtol=1e-9, atol=1e-12)
+    factors = (clip / norms).clamp(max=1.0)
+    for name, one in model.named_parameters():
+        if id(one) in found.sums:
+            wanted = sum(f * grads[name] for f, grads in zip(factors, each, strict=True))
+            torch.testing.assert_close(found.sums[id(one)], wanted, rtol=1e-7, atol=1e-10)
+
+
+def test_an_adaptive_norm_nears_the_quantile_and_pays_for_its_counts():
+    clipping = Adaptive(10.0, 0.5, 0.2, 5.0)
+    norms = torch.from_numpy(np.random.default_rng(0).lognormal(0.0, 0.5, 1000))
+    for _ in range(200):
+        clipping.adapt(clipping.counted(norms.square()[:, None]), 1000)
+    assert clipping.norm == pytest.approx(float(norms.median()), rel=0.02)
+    spent = clipping.noise(1.0)
+    assert spent > 1.0
+    assert spent**-2 + (2 * 5.0) ** -2 == pytest.approx(1.0)
+    with pytest.raises(ValueError, match="noise_of_count above 10"):
+        clipping.noise(20.0)

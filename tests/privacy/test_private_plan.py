@@ -5,13 +5,15 @@ import pytest
 
 pytest.importorskip("dp_accounting")
 
+from charter.models.world import ALONE
 from charter.privacy.accounting import Sampled, epsilon, noise_for
-from charter.privacy.private import Private
+from charter.privacy.clipping import Flat
+from charter.privacy.private import Private, Units
 from charter.privacy.stream import SecretStream
 
 
 def plan(**changed):
-    given = {"batch_size": 16, "micro_batch_size": None, "clip": 1.0, "noise": 1.0, "delta": 1e-5}
+    given = {"batch_size": 16, "micro_batch_size": None, "clipping": Flat(1.0), "noise": 1.0, "delta": 1e-5}
     return Private(**{**given, "stream": SecretStream.reproducible(1), **changed})
 
 
@@ -49,3 +51,30 @@ def test_noise_has_the_stated_scale_and_no_two_updates_share_it():
     assert torch.equal(again, drawn[1])
     assert [float(one.std()) for one in drawn] == pytest.approx([2.5, 2.5], rel=0.01)
     assert abs(float(np.corrcoef(drawn[0], drawn[1])[0, 1])) < 0.01
+
+
+def test_units_are_drawn_whole_and_of_one_with_too_many_examples_a_part_anew():
+    of = np.repeat(np.arange(100), 5)
+    for index in plan(units=Units(of)).batches(500, 0):
+        _, each = np.unique(of[index], return_counts=True)
+        assert set(each) <= {5}
+        assert (np.diff(of[index]) >= 0).all()
+    some = list(plan(units=Units(of, most=2), batch_size=50).batches(500, 0))
+    assert all(set(np.unique(of[index], return_counts=True)[1]) == {2} for index in some)
+    chosen = [set(index[of[index] == 7].tolist()) for index in some if 7 in of[index]]
+    later = [
+        set(index[of[index] == 7].tolist())
+        for index in plan(units=Units(of, most=2), batch_size=50).batches(500, 1)
+    ]
+    assert len({tuple(sorted(one)) for one in [*chosen, *later]}) > 1
+
+
+def test_no_unit_is_parted_between_passes():
+    of = np.random.default_rng(0).integers(0, 30, 200)
+    one = plan(units=Units(np.unique(of, return_inverse=True)[1]), micro_batch_size=8)
+    (index,) = [*one.batches(200, 0)][:1]
+    parts = one._parts(index, ALONE)
+    assert np.concatenate(parts).tolist() == index.tolist()
+    units = [set(of[part].tolist()) for part in parts]
+    assert sum(map(len, units)) == len(set().union(*units))
+    assert len(parts) > 1

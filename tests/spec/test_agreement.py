@@ -11,7 +11,8 @@ from charter import plugins
 from charter.data.columns import Columns
 from charter.errors import CharterFileError
 from charter.spec import check, metrics, parse_document
-from charter.spec.model import MIXING, MIXING_OBJECTIVES, Charter
+from charter.spec.model import Charter
+from charter.spec.privacy import MIXING, MIXING_OBJECTIVES
 from charter.tasks.classification import Classification, text_pair_classification
 from charter.tasks.multi_label_classification import MultiLabelClassification
 from charter.tasks.ordinal import Ordinal

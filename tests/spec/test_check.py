@@ -27,7 +27,7 @@ data:
 model: {base: "sample:minilm", adapt: {use: lorra}}
 task: {use: classification}
 training: {learning_rate: 1e-5, search: {}}
-privacy: {epsilon: 8, delta: 1e-5}
+federation: {parties: 3}
 audits: [{use: performance, confidense: 0.9}, {use: fairness}]
 limits: [macro_f1 > = 0.3]
 """
@@ -49,8 +49,8 @@ def test_every_problem_is_said_at_once_with_its_line_and_the_nearest_word():
     assert "Did you mean 'lora'?" in found["model.adapt.use"][1]
     assert "not built yet" in found["audits[1].use"][1]
     assert "nothing is searched" in found["training.search"][1]
-    assert found["privacy"] == (11, found["privacy"][1])
-    assert "not built yet" in found["privacy"][1]
+    assert found["federation"] == (11, found["federation"][1])
+    assert "not built yet" in found["federation"][1]
     assert "Did you mean 'confidence'?" in found["audits[0].confidense"][1]
     assert found["limits[0]"][0] == 13
 

@@ -39,7 +39,9 @@ def test_the_schema_accepts_every_charter_of_the_repository(validator, path):
 @pytest.mark.parametrize(
     "rest",
     [
-        "serving: null", "privacy: null", "limits: [{limit: macro_f1 >= 0.5, judge: point}]", "limits: [macro_f1 >= 0.5]",
+        "serving: null", "privacy: null", "privacy: {epsilon: 8, delta: 1e-5, clipping: {use: adaptive, quantile: 0.4}}",
+        "pretraining: {source: a.txt, objective: {use: masked_language_modelling}, prepare: [{use: repair_text}]}",
+        "limits: [{limit: macro_f1 >= 0.5, judge: point}]", "limits: [macro_f1 >= 0.5]",
         "training: {epochs: 1e1}", "training: {search: {learning_rate: [1e-5, 1e-4], trials: 3}}",
         "training: {search: {epochs: {choices: [1, 2]}, class_weights: {choices: [balanced, null]}, prune: null}}",
         "training: {search: null, early_stopping: null}", "tracking: []",
@@ -53,7 +55,8 @@ def test_the_schema_accepts_what_check_accepts(validator, rest):
 @pytest.mark.parametrize(
     "text",
     [
-        VALID + "extra: 1", VALID + "serving: {}", VALID + "privacy: {epsilon: 8, delta: 1e-5}",
+        VALID + "extra: 1", VALID + "serving: {}", VALID + "privacy: {epsilon: 0, delta: 1e-5}",
+        VALID + "privacy: {epsilon: 8}", VALID + "privacy: {epsilon: 8, delta: 1e-5, clipping: {use: flatt}}",
         VALID.replace("name: a\n", ""), VALID.replace("{use: classification}", "classification"),
         VALID.replace("{use: classification}", "{use: clasification}"), VALID.replace("text: text", "text: image"),
         VALID.replace('"sample:tweets"', "5"), VALID.replace('"sample:tweets"', "{trian: a.csv}"),

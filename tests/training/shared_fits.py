@@ -3,10 +3,13 @@
 torchrun ... shared_fits.py BASE FOLDER NAME...     each fit's weights go to FOLDER/NAME.safetensors
 """
 
+import copy
+import dataclasses
 import random
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 from safetensors.torch import save_file
@@ -16,7 +19,10 @@ from charter.data.columns import ROW, Columns
 from charter.models.adapters import adapted, full, gradual, head, lora
 from charter.models.base import find_base, load_tokenizer
 from charter.models.world import ALONE, joined
+from charter.privacy.clipping import Adaptive, Flat, PerLayer
 from charter.privacy.plan import plain
+from charter.privacy.private import Private, Units
+from charter.privacy.stream import SecretStream
 from charter.spec.model import Training
 from charter.training.fitting import fit
 from charter.training.sharing import follow
@@ -33,6 +39,9 @@ FITS = {
     "a loss in which examples meet": (NEAR, {}),
     "gradual unfreezing": (LABELS, {}),
     "long": (LABELS, {"epochs": 15}),
+    "private": (LABELS, {}),
+    "private, by document": (TEXTS, {}),
+    "private, checkpointed and corrected": (LABELS, {"gradient_checkpointing": True}),
     "split": (LABELS, {"sharding": "full"}),
     "split, checkpointed": (LABELS, {"sharding": "full", "gradient_checkpointing": True}),
     "split, with a part that is never used": (PAIRS, {"sharding": "full", "weight_decay": 0.9}),
@@ -50,6 +59,11 @@ ADAPTERS = {
     "split where layers rest": gradual(decay=0.8),
     "split beside what doesn't learn": lora(),
     "split where only the head learns": head(),
+}
+PRIVATE = {
+    "private": {"clipping": Adaptive(0.5, 0.5, 0.2, 3.0)},
+    "private, by document": {"clipping": PerLayer(0.5)},
+    "private, checkpointed and corrected": {"clipping": Flat(0.5), "corrected": True},
 }
 REFUSED = ("split where only the head learns", "split where layers rest")
 
@@ -86,6 +100,8 @@ def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0, on_note=No
     plan = plain(
         batch_size=16, micro_batch_size=parts, max_grad_norm=1.0, seed=settings.seed, whole=task.mixes
     )
+    if name in PRIVATE:
+        plan, examples = private(PRIVATE[name], examples)
     adapter = ADAPTERS.get(name, full())
     model = adapted(found, task, adapter, seed=settings.seed, max_length=32)
     done = fit(
@@ -94,6 +110,17 @@ def fitted(name, base, work, world=ALONE, *, checkpoint_seconds=60.0, on_note=No
         checkpoint_seconds=checkpoint_seconds, on_note=on_note,
     )  # fmt: skip
     return done.model.state_dict()
+
+
+def private(options, examples):
+    """A plan of a unit for each row, and examples whose losses no other one changes."""
+    examples = dataclasses.replace(examples, counts=None)
+    rows, of = np.unique(examples.rows, return_inverse=True)
+    units = None if len(rows) == len(of) else Units(of)
+    options = {"corrected": False, **options, "clipping": copy.deepcopy(options["clipping"])}
+    return Private(
+        16, 8, noise=1.0, delta=1e-5, stream=SecretStream.reproducible(3), units=units, **options
+    ), examples
 
 
 def main(base, folder, names):

@@ -204,9 +204,9 @@ def test_weights_that_the_last_update_ruined_are_not_returned(tiny_bert, tmp_pat
     ruined = []
     original = fitting.optimizers_of
 
-    def remember(model, settings, layerwise):
+    def remember(model, settings, layerwise, **more):
         ruined.append(model)
-        return original(model, settings, layerwise)
+        return original(model, settings, layerwise, **more)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(TrainingError, match=r"classifier\.bias"):
         patch.setattr(fitting, "optimizers_of", remember)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from charter.audits.siblings import Siblings
 from charter.data.columns import Columns, SplitName
 from charter.runs.findings import Finding
 from charter.tasks.baselines import Baseline
@@ -44,6 +45,8 @@ class Case:
     task: fitted. `train` holds the training rows, from which baselines learn.
     beside: baselines that were made before, on the test rows, besides those that the task makes of `train`.
     reading: how texts were read, in a clause of the scores' method, where the scores depend on it.
+    with_baselines: whether models that learn from `train` may stand beside it; under a privacy budget they may not.
+    siblings: what audits of the privacy claim may have made; None where nothing can be trained.
     answers: by split; `test` is always there, `validation` and `calibration` where the split has rows.
     """
 
@@ -56,6 +59,8 @@ class Case:
     seed: int
     beside: Sequence[Baseline] = ()
     reading: str = ""
+    with_baselines: bool = True
+    siblings: Siblings | None = None
 
 
 Audit = Callable[[Case], list[Finding]]

@@ -1,6 +1,6 @@
 """Performance: every score with its interval, overall, per class and per declared group; and cheap baselines beside it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -43,7 +43,9 @@ def performance(
         found += [*_picture(case, test), *_searched(case, test)]
         found += _by_group(case, test, how, minimum_n)
         others = _neither_learned_nor_tested(case)
-        told = case.task.baselines(case.train, test.rows, case.columns, others=others, seed=case.seed)
+        told: Sequence[Baseline] = ()
+        if case.with_baselines:
+            told = case.task.baselines(case.train, test.rows, case.columns, others=others, seed=case.seed)
         for baseline in (*told, *case.beside):
             found += _beside(case, model, baseline, how, minimum_n)
         return [_as_read(one, case.reading) for one in found]

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from charter.cli import commands, using  # noqa: F401  each puts its commands on the application
+from charter.cli import commands, privacy, using  # noqa: F401  each puts its commands on the application
 from charter.cli.application import app
 from charter.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, CharterError, CharterFileError
 

@@ -64,14 +64,14 @@ def _shown(parts: Iterable[object]) -> Iterable[object]:
     for part in parts:
         if isinstance(part, Table):
             yield from ([f"[dim]{escape(part.title)}[/]"] if part.title else [])
-            yield _grid(part)
+            yield grid_of(part)
         elif isinstance(part, Text) and part.soft:
             yield escape(part.text)
         elif isinstance(part, Facts | Fold):
             continue
 
 
-def _grid(table: Table) -> Grid:
+def grid_of(table: Table) -> Grid:
     """A part as a table of the terminal. The last column of the differences, how they were made, stands on the page."""
     wide = len(table.headings) - (1 if any(row[-1].note and not row[-1].text for row in table.rows) else 0)
     grid = Grid(box=None, pad_edge=False, header_style="dim")

@@ -183,3 +183,16 @@ def verify(
     show_verification(verification, wish or language_of_bundle(bundle))
     if not verification.ok:
         raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+@app.command("pseudonym-key")
+def pseudonym_key(
+    path: Annotated[Path, typer.Argument(help="the file to write; nothing is ever written over")],
+) -> None:
+    """Make a key for `{use: mask_pii, replace: pseudonym, key: PATH}`, which its owner alone may read."""
+    from charter.data.preparations.pseudonyms import make_key
+
+    typer.echo(
+        f"{make_key(path)} written. Keep it out of the project and the store, and apart from the data: whoever has both can find "
+        "out who is meant. Without it new rows can't be linked to old ones."
+    )

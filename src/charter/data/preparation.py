@@ -70,7 +70,7 @@ class Preparation:
     reach: what it is given at once; None: "row" where it is row-wise, else "rows". over: for what must see the texts of all rows
     but never holds them all: it is called instead of `apply`. check: looks at its rows without their texts before it is called on any
     of them chunk by chunk, and refuses what can't be. similarity: at which it compares texts, so that all who
-    compare them are told by one join.
+    compare them are told by one join. summed: what it measured over all rows, from its counts added up.
     """
 
     row_wise: bool
@@ -82,6 +82,7 @@ class Preparation:
     over: Over | None = None
     check: Callable[[pl.DataFrame, Columns], None] | None = None
     similarity: float | None = None
+    summed: Callable[[Mapping[str, int]], tuple[Finding, ...]] | None = None
 
     @property
     def needs(self) -> Reach:

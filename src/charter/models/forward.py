@@ -13,7 +13,7 @@ from charter.models.attention import attend
 from charter.models.encoders import ENCODERS, Dropping, Encoder, Through, Tokens, at_once
 from charter.models.heads import HEADS, Head
 from charter.models.layers import checkpoint_layers, through_of, uncompiled
-from charter.models.ownership import tell
+from charter.models.ownership import listener, tell
 from charter.models.packing import Packing
 from charter.models.sharded import METHOD, is_sharded, kind_of, through_shards
 from charter.models.vocabulary import Words, is_plain
@@ -264,6 +264,6 @@ class PackedForward:
     def _words(self, states: "Tensor") -> Words:
         """What is said of states (positions, width), before the last layer where that is known and plain."""
         words = None if self.head.words is None else self.head.words(self.model, states)
-        if words is None or words.layer is None or not is_plain(words.layer):
+        if words is None or words.layer is None or not is_plain(words.layer) or listener() is not None:
             return Words(self.head.logits(self.model, states))
         return words

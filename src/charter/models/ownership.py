@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 class Owners:
     """The owner of each row, by how many rows there are.
 
-    sequences: (sequences,) the example of each sequence of the batch. rows: count of rows -> (rows,) the example of each.
+    units: (examples,) the owner of each example of the batch; None: each owns itself.
+    sequences: (sequences,) the owner of each sequence of the batch. rows: count of rows -> (rows,) the owner of each.
     """
 
+    units: "Tensor | None" = None
     sequences: "Tensor | None" = None
     rows: "dict[int, Tensor]" = field(default_factory=dict)
 
     def begin(self, sequences: "Tensor", length: int) -> None:
         """A batch of sequences padded to `length`, and (sequences,) which of its examples each is of."""
+        sequences = sequences if self.units is None else self.units.to(sequences.device)[sequences]
         self.sequences = sequences
         self.rows = {len(sequences) * length: sequences.repeat_interleave(length), len(sequences): sequences}
 
     def of(self, rows: int) -> "Tensor | None":
-        """(rows,) the example of each row; None where so many rows are nobody's."""
+        """(rows,) the owner of each row; None where so many rows are nobody's."""
         return self.rows.get(rows)
 
 
@@ -45,9 +48,9 @@ def listener() -> Owners | None:
 
 
 @contextmanager
-def listening() -> Iterator[Owners]:
-    """Be told, meanwhile, whose the rows of activations are."""
-    owners = Owners()
+def listening(units: "Tensor | None" = None) -> Iterator[Owners]:
+    """Be told, meanwhile, whose the rows of activations are. units: (examples,) whose the examples are."""
+    owners = Owners(units)
     token = _LISTENING.set(owners)
     try:
         yield owners

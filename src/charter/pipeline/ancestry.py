@@ -16,7 +16,8 @@ from charter.release.manifest import MANIFEST, ROOT_FORM, read_manifest
 from charter.release.record import RECORD, Record, read_record
 from charter.spec.bases import base_folder
 from charter.spec.metrics import HEADS_CONTINUED, HEADS_KEPT, listed
-from charter.spec.model import MIXING_OBJECTIVES, Charter
+from charter.spec.model import Charter
+from charter.spec.privacy import MIXING_OBJECTIVES
 from charter.tasks import restore
 from charter.tasks.task import Task
 

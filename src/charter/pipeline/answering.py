@@ -77,7 +77,12 @@ def answer_nearest(
 
 
 def answer_unigram(run: Run, charter: Charter, data: PreparedData, trained: Trained) -> Baseline | None:
-    """What token frequencies of the training texts say of the test rows; None for a task that is no language model."""
+    """What token frequencies of the training texts say of the test rows.
+
+    None for a task that is no language model, and under a privacy budget: the frequencies would be told without noise.
+    """
+    if charter.privacy is not None:
+        return None
     task, base, length = trained.task, trained.base, charter.model.max_length
     if not isinstance(task, LanguageModel) or not (task.fills or task.writes):
         return None

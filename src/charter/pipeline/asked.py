@@ -10,6 +10,7 @@ from charter.models.base import Base
 from charter.models.exports import Exporter, check_installed
 from charter.pipeline.ancestry import Ancestor, open_ancestor
 from charter.pipeline.continuing import check_continual, continued
+from charter.pipeline.planning import check_private
 from charter.pipeline.searching import check_search
 from charter.pipeline.teaching import Teacher, find_teacher
 from charter.pipeline.telling import make_trackers
@@ -67,6 +68,7 @@ def ask(
     place = (release_to or folder / "release").absolute()
     _check_release(charter, place, sign_with, draft=draft)
     check_search(charter)
+    check_private(charter)
     ancestor = open_ancestor(charter, folder)
     check_continual(charter, ancestor)
     return Asked(

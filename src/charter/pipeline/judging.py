@@ -10,17 +10,21 @@ from typing import Any
 
 from charter import plugins
 from charter.audits.case import Case
+from charter.audits.siblings import Siblings
 from charter.pipeline.answering import HeldOut
 from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
+from charter.pipeline.planning import charter_unit
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
+from charter.pipeline.spending import ledger_told
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.machine import machine
 from charter.runs.run import Run
 from charter.runs.store import Stage
+from charter.spec.metrics import CLAIMS
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
@@ -48,10 +52,11 @@ def audit(
     exported: Exported,
     held_out: HeldOut,
     beside: Sequence[Baseline] = (),
+    siblings: Siblings | None = None,
 ) -> list[Finding]:
     """Every audit that the charter names, on one exported model; each is an artefact of its own.
 
-    beside: baselines that were made before, on the test rows.
+    beside: baselines that were made before, on the test rows. siblings: what audits of the privacy claim may have made.
     """
     case = Case(
         of=exported.digest,
@@ -63,13 +68,20 @@ def audit(
         seed=charter.training.seed,
         beside=beside,
         reading=exported.task.reading(charter.model.max_length),
+        with_baselines=charter.privacy is None,
+        siblings=siblings,
     )
     found: list[Finding] = []
     for use, options in zip(charter.audits, resolved(charter.audits, "audit"), strict=True):
         stage = Stage(
             f"audit {use.use}",
             AUDIT_VERSION,
-            options={**options, "roles": data.columns.as_json()},
+            options={
+                **options,
+                "roles": data.columns.as_json(),
+                **_claimed(charter, use.use),
+                **({} if case.with_baselines else {"baselines": False}),
+            },
             inputs={
                 "answers": held_out.digest,
                 "export": exported.artifact.digest,
@@ -90,6 +102,13 @@ def audit(
     return found
 
 
+def _claimed(charter: Charter, audit: str) -> dict[str, Any]:
+    """What an audit of the privacy claim depends on besides the model."""
+    if audit not in CLAIMS or charter.privacy is None:
+        return {}
+    return {"claim": {"epsilon": charter.privacy.epsilon, "delta": charter.privacy.delta}}
+
+
 def provenance(
     run: Run,
     charter: Charter,
@@ -101,11 +120,13 @@ def provenance(
     *,
     answers: Mapping[str, str] = MappingProxyType({}),
     left: Mapping[str, Any] = MappingProxyType({}),
+    ledger: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Where a released model comes from: versions, seeds, digests, time, and the hardware that trained it.
 
     pretraining: what its base was made from, where it was not as it was found. ancestors: the bundles that it descends
     from, the nearest first. answers: the digest of what each form answered. left: what goes into the bundle for later models.
+    ledger: the head of the data's privacy ledger (`charter.pipeline.spending`).
 
     A trained model that is reused may have been made on another machine; `judged_on` is this one.
     """
@@ -142,7 +163,7 @@ def provenance(
             for one in exported
         },
         "seeds": {"split": charter.data.split.seed, "training": charter.training.seed},
-        "privacy": {"differential_privacy": False, "epsilon": None},
+        "privacy": {**_promised(charter, trained), **ledger_told(ledger)},
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in (*RECORDED, *_of_forms(exported))},
@@ -178,4 +199,21 @@ def preparation_facts(charter: Charter, data: PreparedData, exported: Sequence[E
         "max_length": charter.model.max_length,
         "task": exported[0].task.state(),
         **({"settled": several} if len(several) > 1 else {}),
+    }
+
+
+def _promised(charter: Charter, trained: Trained) -> dict[str, Any]:
+    """What training promises of privacy: nothing, unless it was private and its noise is nobody's to repeat."""
+    asked = charter.privacy
+    spent = next(
+        (one.value for one in trained.findings if (one.area, one.metric) == ("privacy", "epsilon")), None
+    )
+    if asked is None or spent is None:
+        return {"differential_privacy": False, "epsilon": None}
+    return {
+        "differential_privacy": True,
+        "epsilon": spent,
+        "delta": asked.delta,
+        "unit": charter_unit(charter),
+        "neighbouring": asked.neighbouring,
     }

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 from charter import plugins
 from charter.data.batch import IGNORED, Examples, joined, unlabelled
 from charter.data.text import encode_texts
-from charter.errors import DataError
 from charter.models.adapters import adapted
 from charter.models.base import Base, load_tokenizer, unknown_share
 from charter.models.device import pick_device, pick_half
@@ -21,10 +20,20 @@ from charter.models.exports import save_model
 from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
 from charter.pipeline.holding import held, held_options
+from charter.pipeline.planning import LIBRARIES as PRIVATE_LIBRARIES
+from charter.pipeline.planning import (
+    Charging,
+    destroy_key,
+    plan_of,
+    privacy_findings,
+    settled,
+    subjects_of,
+    told_alone,
+)
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.spending import Spending
 from charter.pipeline.teaching import Taught
-from charter.privacy.plan import plain
 from charter.runs.digest import frame_digest
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -73,7 +82,7 @@ class Lessons:
 
     descriptions: those of the classes, encoded, each with its class; None where the task has none.
     unknown: share of the training texts' tokens that the base does not know. teaching: what a teacher says to the training
-    rows; None without one.
+    rows; None without one. subjects: the person of each training row, where a privacy budget protects persons.
     """
 
     task: Task
@@ -83,6 +92,7 @@ class Lessons:
     descriptions: Examples | None
     unknown: float
     teaching: Teaching | None = None
+    subjects: Mapping[int, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,13 +115,19 @@ def train_model(
     settings: Training,
     world: World = ALONE,
     taught: Taught | None = None,
+    spending: Spending | None = None,
     name: str = "train",
 ) -> Trained:
     """Train the base on the training rows, by these settings. taught: by its teacher, if it has one. name: of the stage.
 
+    spending: where private training is charged; None where nobody's privacy is at stake.
+
     Raises:
         ModelError, DataError: the base or the rows don't fit the task.
+        BudgetError: private training would pass the budget of its data.
     """
+    stage = train_stage(charter, settings, base, data, world, taught, name=name)
+    charging = Charging(charter, data, spending, stage.key, name, settings.epochs)
 
     def make(files: Path, work: Path) -> None:
         lessons = learn_from(charter, base, data, work, taught)
@@ -127,7 +143,9 @@ def train_model(
             lambda step: on_progress(_as_progress(name, step)), lambda text: run.note(name, text), on_record
         )
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
-        fitted = fit_model(charter, settings, base, lessons, heard, world, work=work, logs=logs)
+        fitted = fit_model(
+            charter, settings, base, lessons, heard, world, work=work, logs=logs, charging=charging
+        )
         adapter = _adapter(charter)
         finished = lessons.task.finished(fitted.model)
         if adapter.save is not None:
@@ -136,9 +154,13 @@ def train_model(
         save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
-        write_findings(files / "findings.jsonl", _training_findings(fitted, lessons, data))
+        findings = _training_findings(fitted, lessons, data)
+        findings += privacy_findings(charter, fitted.plan, len(lessons.train), fitted.steps)
+        write_findings(files / "findings.jsonl", findings)
+        charging.settle()
+        destroy_key(work)
 
-    artifact = run.step(train_stage(charter, settings, base, data, world, taught, name=name), make)
+    artifact = run.step(stage, make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
     return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
@@ -167,6 +189,7 @@ def train_stage(
     name: str = "train",
 ) -> Stage:
     """What a trained model is made from; how its settings were found, and where its teacher lies, does not matter."""
+    settings = settled(charter, settings)
     objective = [
         {key: one for key, one in use.items() if taught is None or key != "teacher"}
         for use in resolved(_named(settings), "objective")
@@ -186,6 +209,7 @@ def train_stage(
             "processes": world.size,
             "roles": data.columns.as_json(),
             **held_options(charter, base),
+            **({} if charter.privacy is None else {"privacy": charter.privacy.model_dump(mode="json")}),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest, **teacher},
         libraries=model_libraries(charter),
@@ -207,7 +231,15 @@ def model_libraries(charter: Charter) -> tuple[str, ...]:
     """What a model's artefacts depend on, the packages of its plug-ins too."""
     adapt, task = distributions((charter.model.adapt,), "adapter"), distributions((charter.task,), "task")
     objective = distributions(_named(charter.training), "objective")
-    return (*LIBRARIES, *adapt, *task, *objective, *(("scikit-learn",) if charter.training.objective else ()))
+    private = PRIVATE_LIBRARIES if charter.privacy is not None else ()
+    return (
+        *LIBRARIES,
+        *adapt,
+        *task,
+        *objective,
+        *private,
+        *(("scikit-learn",) if charter.training.objective else ()),
+    )
 
 
 def _named(settings: Training) -> tuple[Use, ...]:
@@ -245,7 +277,8 @@ def learn_from(
     described = described_examples(task, tokenizer, length)
     unknown = unknown_share(tokenizer, train_examples.ids)
     teaching = None if taught is None else taught.teaching(task, data, train_examples, length)
-    return Lessons(task, tokenizer, train_examples, validation, described, unknown, teaching)
+    subjects = subjects_of(charter, data)
+    return Lessons(task, tokenizer, train_examples, validation, described, unknown, teaching, subjects)
 
 
 def described_examples(task: Task, tokenizer: Any, max_length: int) -> Examples | None:
@@ -268,6 +301,7 @@ def fit_model(
     work: Path,
     logs: Path,
     save_at_end: Callable[[], bool] | None = None,
+    charging: Charging | None = None,
 ) -> Fitted:
     """Fit the adapted base by these settings; as `charter.training.fitting.fit`.
 
@@ -276,24 +310,21 @@ def fit_model(
     Raises:
         DataError: as `fit`; or a batch can't be computed in parts, as the settings ask.
     """
+    settings = settled(charter, settings)
     objective, examples = _objective(settings, lessons), lessons.train
     on_vectors = objective is not None and objective.on_features
     if on_vectors and lessons.descriptions is not None:
         examples = joined(examples, lessons.descriptions)
     learned = objective or lessons.task
-    if learned.mixes and settings.micro_batch_size is not None:
-        raise DataError(
-            f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
-            "remove it, and lower batch_size where memory is short"
-        )
-    plan = plain(
+    examples = told_alone(charter, examples)
+    plan = plan_of(
+        charter,
+        settings,
+        examples,
+        learned,
+        work,
         batch_size=_even(settings.batch_size, len(examples)) if on_vectors else settings.batch_size,
-        micro_batch_size=settings.micro_batch_size,
-        max_grad_norm=settings.max_grad_norm,
-        seed=settings.seed,
-        tokens_per_batch=settings.tokens_per_batch,
-        lengths=examples.tokens,
-        whole=learned.mixes,
+        subjects=lessons.subjects,
     )
     updates = settings.epochs * plan.steps_per_epoch(len(examples))
     if on_vectors and 0 < updates < FEW_UPDATES:
@@ -320,7 +351,7 @@ def fit_model(
         model,
         lessons.task,
         examples,
-        lessons.validation,
+        None if plan.promises else lessons.validation,
         settings,
         plan,
         objective=objective,
@@ -333,6 +364,7 @@ def fit_model(
         on_note=heard.on_note,
         on_record=heard.on_record,
         save_at_end=save_at_end,
+        begin=None if charging is None else lambda: charging.reserve(plan, len(examples), updates),
     )
 
 
@@ -371,13 +403,22 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
         "the lowest loss on validation" if task.chosen_by_loss else f"the best {task.headline} on validation"
     )
     chosen = best if validated else "no validation rows: the last update"
-    seen = {} if task.streams else task.support(data.part("train"), data.columns)
-    return [
+    if fitted.plan.promises:
+        chosen = "the last update: under a privacy budget no validation row is read"
+    seen = {} if task.streams or fitted.plan.promises else task.support(data.part("train"), data.columns)
+    found = [
         finding("steps", fitted.steps, "updates", "count"),
         finding("best_step", fitted.best_step, "updates", chosen),
         finding("seconds", fitted.seconds, "seconds", "wall clock"),
         finding("processor_seconds", fitted.processor_seconds, "seconds", PROCESSOR),
         _energy(fitted, finding("energy_joules", 0.0, "joules", "")),
+        finding("parameters", fitted.parameters, "parameters", "count"),
+        finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),
+    ]
+    if fitted.plan.promises:  # counts of the training rows' tokens and classes would be told without noise
+        return found
+    return [
+        *found,
         finding("truncated_texts", train.truncated, "rows", "count"),
         finding("unknown_tokens", lessons.unknown, "share", "share of the training texts' tokens"),
         *(
@@ -385,8 +426,6 @@ def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> 
             * bool(seen)
         ),
         *_speed(fitted, lessons, finding),
-        finding("parameters", fitted.parameters, "parameters", "count"),
-        finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),
     ]
 
 

@@ -20,7 +20,7 @@ from charter.data.engines import engine_of
 from charter.data.leakage import random_split_leakage
 from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
 from charter.data.preparation import Preparation, made_preparations, no_drops, prepare_again
-from charter.data.preparations.pii import personal_kinds
+from charter.data.preparations.pii import check_key_outside, personal_kinds
 from charter.data.profile import Tally, profile
 from charter.data.reading import (
     ReadAccount,
@@ -45,7 +45,7 @@ from charter.spec.model import Charter
 from charter.spec.use import Use
 from charter.tasks.task import Task
 
-VERSION = 9
+VERSION = 10
 GIVEN = "given.json"
 LIBRARIES = ("charter", "ftfy", "numpy", "polars", "pyarrow")
 
@@ -99,8 +99,12 @@ def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepa
     """Read, check, sample, prepare and split the charter's data. name: of the stage.
 
     Raises:
-        DataError: the source can't be read, too many of its rows are bad, or the split leaves nothing to learn from.
+        DataError: the source can't be read, too many of its rows are bad, the split leaves nothing to learn from, or a key of
+            pseudonyms lies in the store.
     """
+    for use in charter.data.prepare:
+        if use.use == "mask_pii" and isinstance(use.options.get("key"), str):
+            check_key_outside(use.options["key"], folder, run.store.root)
     charter = _split_by_need(charter)
     task: Task = plugins.make("task", charter.task.use, charter.task.options)
     columns = Columns.of(charter.data, task.form)
@@ -246,13 +250,25 @@ def _prepare(
     on = state.hexdigest()
     account = reading.account
     findings = [*profile(account.records, account.reasons, prepared, tally, on=on), *divided.findings, *naive]
-    findings += [replace(one, on=on) for one in prepared.findings]
+    findings += [replace(one, on=on) for one in (*prepared.findings, *_summed(data, folder, prepared))]
     if data.max_rows is not None:
         findings.append(_not_sampled(dropped, account.records, on))
     write_table(files / "dropped.parquet", dropped)
     write_findings(files / "findings.jsonl", findings)
     write_json(files / GIVEN, list(divided.given))
     write_json(files / "counts.json", {name: dict(counts) for name, counts in prepared.counts})
+
+
+def _summed(data: Data, folder: Path, prepared: PreparedRows) -> Iterator[Finding]:
+    """What preparations measured over all rows, from their counts."""
+    made = made_preparations(data.prepare, folder)
+    counts: dict[str, Iterator[Mapping[str, int]]] = {
+        name: iter([each for of, each in prepared.counts if of == name]) for name, _ in made
+    }
+    for name, one in made:
+        own = next(counts[name], {})
+        if one.summed is not None:
+            yield from one.summed(own)
 
 
 @dataclass

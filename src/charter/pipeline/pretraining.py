@@ -23,6 +23,7 @@ from charter.pipeline.learning import train_model
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress
 from charter.pipeline.reading import language_examples
+from charter.pipeline.spending import check_plain
 from charter.pipeline.unlabelled import kept_apart, prepared_texts
 from charter.runs.digest import frame_digest
 from charter.runs.findings import Finding, read_findings, write_findings
@@ -70,6 +71,8 @@ def begin_base(
         return replace(begun, base=with_head(begun.base, charter, ancestor, data))
     inner = pretraining_charter(charter)
     texts = kept_apart(run, prepared_texts(run, inner, folder), data)
+    if not charter.pretraining.public:
+        check_plain(run, charter, folder, texts, stage=LEARN)
     begun = _first_base(run, charter, folder, texts)
     base = begun.base
     trained = train_model(

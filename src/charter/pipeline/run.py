@@ -12,12 +12,14 @@ from charter.errors import BundleError
 from charter.models.world import ALONE, World
 from charter.pipeline.answering import HeldOut, answer_held_out, answer_nearest, answer_unigram
 from charter.pipeline.asked import Asked, ask, check_forms
+from charter.pipeline.claiming import Making, siblings_of
 from charter.pipeline.continuing import GoingOn, go_on
 from charter.pipeline.exporting import Exported, export_model
 from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.leaving import NOTHING, Left, leave
 from charter.pipeline.on_ray import run_on_ray
+from charter.pipeline.planning import outside_budget
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import Begun, begin_base
 from charter.pipeline.progress import OnProgress, Progress
@@ -25,6 +27,7 @@ from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.result import Result, found
 from charter.pipeline.searching import search_settings
+from charter.pipeline.spending import check_plain, ledger_head, spending_of
 from charter.pipeline.teaching import Taught, teach
 from charter.pipeline.telling import ending_of, told_trial, tracked
 from charter.pipeline.weighing import weigh_form
@@ -40,6 +43,7 @@ from charter.runs.digest import value_digest
 from charter.runs.files import write_json, write_text
 from charter.runs.findings import Finding
 from charter.runs.run import Event, Run, begin_run, charters_judged, judged_before, note_judged, run_name
+from charter.spec.training import Training
 from charter.tracking.tracker import Tracking
 from charter.training.starting import together
 
@@ -87,18 +91,19 @@ def run(
         tracked(going, charter, asked.folder, asked.trackers) as tracking,
     ):
         learned = _learn(asked, going, tracking, tell, shared)
-        measured = _measure(asked, going, learned, tell)
+        measured = _measure(asked, going, learned, tell, shared)
         left, record = _judge(asked, going, measured)
         return _release(asked, going, tracking, measured, left, record)
 
 
 @dataclass(frozen=True)
 class _Learned:
-    """A model that has learned, in every form that is released. findings: what was measured on the way."""
+    """A model that has learned by `settings`, in every form that is released. findings: what was measured on the way."""
 
     went_on: GoingOn
     begun: Begun
     taught: Taught | None
+    settings: Training
     trained: Trained
     exports: Sequence[Exported]
     findings: Sequence[Finding]
@@ -130,6 +135,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     charter, folder = asked.charter, asked.folder
     went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), asked.ancestor)
     data = went_on.data
+    check_plain(going, charter, folder, data)
     begun = begin_base(going, charter, folder, data, tell, world, ancestor=asked.ancestor)
     check_forms(charter, begun.base)
     taught = teach(going, charter, asked.teacher, data, tell)
@@ -146,15 +152,17 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
         settings=searched.settings,
         world=world,
         taught=taught,
+        spending=spending_of(going, charter, folder),
     )
     tracking.catch_up(trained.history)
     exports = [export_model(going, charter, data, trained, name, tell) for name in charter.release.formats]
     measured_on_the_way = (data, went_on, begun, searched, trained)
     findings = [finding for one in measured_on_the_way for finding in one.findings]
-    return _Learned(went_on, begun, taught, trained, exports, findings)
+    findings += outside_budget(charter, data)
+    return _Learned(went_on, begun, taught, searched.settings, trained, exports, findings)
 
 
-def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress) -> _Measured:
+def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress, world: World) -> _Measured:
     charter, data, exports, trained = asked.charter, learned.data, learned.exports, learned.trained
     answered = [answer_held_out(going, charter, data, exported, tell) for exported in exports]
     cheap = (
@@ -163,8 +171,11 @@ def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress) -> _
     )
     beside = [one for one in cheap if one is not None]
     findings = [*learned.findings]
+    making = Making(going, charter, data, trained, learned.settings, tell, world)
     for exported, held_out in zip(exports, answered, strict=True):
-        findings += audit(going, charter, data, trained, exported, held_out, beside)
+        findings += audit(
+            going, charter, data, trained, exported, held_out, beside, siblings_of(making, exported)
+        )
         findings += weigh_form(going, charter, data, (exported, held_out), (exports[0], answered[0]))
         findings += judge_earlier(going, charter, learned.went_on, asked.ancestor, exported, tell)
     findings += judge_before(going, charter, data, asked.ancestor, trained, tell)
@@ -194,6 +205,7 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
         asked.ancestor.lineage if asked.ancestor is not None else (),
         answers={one.format: said.digest for one, said in zip(exports, measured.answered, strict=True)},
         left=left.facts,
+        ledger=ledger_head(going, charter, asked.folder),
     )
     if learned.taught is not None:
         origin["teacher"] = dict(learned.taught.origin)

@@ -1,15 +1,20 @@
 """What private training costs: epsilon at a delta, by dp-accounting, and the noise that a budget asks for.
 
 The mechanism is the Poisson-sampled Gaussian: each example is in an update with probability q, by itself, and noise of
-standard deviation `noise` times the clipping norm is added to the sum. Neighbouring data sets differ by one example added or
-removed (Abadi et al. 2016). The accountant is that of privacy loss distributions (Koskela et al. 2020; Doroshenko et al. 2022, "Connect the
-Dots"), which is an upper bound within its discretisation; that of Renyi divergences (Mironov et al. 2019) stands beside it.
+standard deviation `noise` times the clipping norm is added to the sum. Beside it stands the plain Gaussian release. Neighbouring
+data sets differ by one example added or removed (Abadi et al. 2016), or by one replaced. The accountant is that of privacy
+loss distributions (Koskela et al. 2020; Doroshenko et al. 2022, "Connect the Dots"), which is an upper bound within its
+discretisation; that of Renyi divergences (Mironov et al. 2019) stands beside it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from charter.errors import MissingExtraError
+
+Neighbouring = Literal["add_or_remove", "replace_one"]
+NEIGHBOURING: tuple[Neighbouring, ...] = get_args(Neighbouring)
 
 LOWEST, HIGHEST, PRECISION = 0.2, 1e4, 1e-3
 """The noise that is looked for lies between, and is found to this share of itself, never too low."""
@@ -24,28 +29,65 @@ class Sampled:
     steps: int
 
 
-def epsilon(mechanism: Sampled, delta: float, accountant: str = "pld") -> float:
-    """The smallest epsilon for which (epsilon, delta) holds. accountant: `pld`, or `rdp`.
+@dataclass(frozen=True)
+class Gaussian:
+    """So many releases with normal noise, each of all rows: counts, sums, a sum of banded noise.
+
+    noise: its standard deviation over the L2 sensitivity of a release, that is how far one row (or subject) that is added
+    or removed moves it. One that is replaced moves it twice as far at most, and is charged so.
+    """
+
+    noise: float
+    steps: int = 1
+
+
+Mechanism = Sampled | Gaussian
+"""What a private training, or another release, is made of."""
+
+
+def epsilon(
+    mechanism: Mechanism | Sequence[Mechanism],
+    delta: float,
+    accountant: str = "pld",
+    neighbouring: Neighbouring = "add_or_remove",
+) -> float:
+    """The smallest epsilon for which (epsilon, delta) holds of a mechanism, or of several together. accountant: `pld`, or `rdp`.
+
+    Several must have been fixed before the first of them ran; what was chosen by the outcome of another is for
+    `charter.privacy.filters`. Under `replace_one` the privacy loss distributions are dp-accounting's own (the pair of mixtures with
+    means 1 and -1), the Renyi divergences those of that same pair (`charter.privacy.renyi`).
 
     Raises:
         MissingExtraError: dp-accounting is not installed.
     """
-    if mechanism.steps == 0:
+    several = (mechanism,) if isinstance(mechanism, Sampled | Gaussian) else tuple(mechanism)
+    made = [one for one in several if one.steps > 0]
+    if not made:
         return 0.0
-    one = _accountant(accountant)
-    one.compose(_event(mechanism))
+    if accountant == "rdp":
+        return _renyi_epsilon(made, delta, neighbouring)
+    one = _pld_accountant(neighbouring)
+    for each in made:
+        one.compose(_event(each))
     return float(one.get_epsilon(delta))
 
 
-def noise_for(target: float, delta: float, *, rate: float, steps: int) -> float:
+def noise_for(
+    target: float, delta: float, *, rate: float, steps: int, neighbouring: Neighbouring = "add_or_remove"
+) -> float:
     """The least noise with which so many updates stay within (target, delta).
 
     Raises:
         MissingExtraError: dp-accounting is not installed.
         ValueError: no noise is enough.
     """
-    low, high = LOWEST, LOWEST
-    while epsilon(Sampled(rate, high, steps), delta) > target:
+    begin = LOWEST
+    if (
+        neighbouring == "replace_one"
+    ):  # which asks for no less; and at little noise its loss distributions take minutes
+        begin = noise_for(target, delta, rate=rate, steps=steps)
+    low, high = begin, begin
+    while _spent(rate, high, steps, delta, neighbouring) > target:
         low, high = high, high * 2
         if high > HIGHEST:
             raise ValueError(
@@ -53,23 +95,58 @@ def noise_for(target: float, delta: float, *, rate: float, steps: int) -> float:
             )
     while high - low > PRECISION * high:
         middle = (low + high) / 2
-        if epsilon(Sampled(rate, middle, steps), delta) > target:
+        if _spent(rate, middle, steps, delta, neighbouring) > target:
             low = middle
         else:
             high = middle
     return high
 
 
-def _event(mechanism: Sampled) -> Any:
+def accountant_named() -> str:
+    """The accountant that `epsilon` asks, with its version, as it goes on record.
+
+    Raises:
+        MissingExtraError: dp-accounting is not installed.
+    """
+    from importlib import metadata
+
+    try:
+        return f"privacy loss distributions (dp-accounting {metadata.version('dp-accounting')})"
+    except metadata.PackageNotFoundError:
+        raise MissingExtraError("privacy", "privacy") from None
+
+
+def _spent(rate: float, noise: float, steps: int, delta: float, neighbouring: Neighbouring) -> float:
+    return epsilon(Sampled(rate, noise, steps), delta, neighbouring=neighbouring)
+
+
+def _event(mechanism: Mechanism) -> Any:
     import dp_accounting as dp
 
-    update = dp.PoissonSampledDpEvent(mechanism.rate, dp.GaussianDpEvent(mechanism.noise))
-    return dp.SelfComposedDpEvent(update, mechanism.steps)
+    release = dp.GaussianDpEvent(mechanism.noise)
+    if isinstance(mechanism, Sampled):
+        release = dp.PoissonSampledDpEvent(mechanism.rate, release)
+    return dp.SelfComposedDpEvent(release, mechanism.steps)
 
 
-def _accountant(name: str) -> Any:
+def _pld_accountant(neighbouring: Neighbouring) -> Any:
     try:
-        from dp_accounting import pld, rdp
+        from dp_accounting import NeighboringRelation, pld
     except ImportError:
         raise MissingExtraError("privacy", "privacy") from None
-    return pld.PLDAccountant() if name == "pld" else rdp.RdpAccountant()
+    replaced = neighbouring == "replace_one"
+    return pld.PLDAccountant(
+        NeighboringRelation.REPLACE_ONE if replaced else NeighboringRelation.ADD_OR_REMOVE_ONE
+    )
+
+
+def _renyi_epsilon(mechanisms: Sequence[Mechanism], delta: float, neighbouring: Neighbouring) -> float:
+    from charter.privacy.renyi import divergence
+
+    try:
+        from dp_accounting import rdp
+    except ImportError:
+        raise MissingExtraError("privacy", "privacy") from None
+    orders = rdp.rdp_privacy_accountant.DEFAULT_RDP_ORDERS
+    total = sum(divergence(one, orders, neighbouring) for one in mechanisms)
+    return float(rdp.compute_epsilon(orders, total, delta)[0])

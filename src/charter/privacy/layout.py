@@ -73,9 +73,7 @@ class Layout:
         if self.single:
             return ordered
         found = ordered.new_zeros((len(self.examples), *ordered.shape[1:]))
-        for chunk in self.chunks:
-            found[chunk.first : chunk.last] = chunk.of(ordered).sum(1)
-        return found
+        return found.index_add_(0, self.of_row, ordered)
 
 
 def _chunks(lengths: "list[int]") -> Iterator[Chunk]:

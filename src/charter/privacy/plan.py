@@ -5,7 +5,7 @@ Plain and private training are the same type, so that no loop asks which of the 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.models.world import ALONE, World
-from charter.privacy.accounting import Sampled
+from charter.privacy.accounting import Mechanism
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -28,7 +28,7 @@ class Spend:
 
     epsilon: float
     delta: float
-    mechanisms: tuple[Sampled, ...] = ()
+    mechanisms: tuple[Mechanism, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,47 @@ class StepPlan(ABC):
 
     @abstractmethod
     def gradient(
-        self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World = ALONE
+        self,
+        model: "nn.Module",
+        index: NDArray[np.int64],
+        losses: Losses,
+        world: World = ALONE,
+        update: int | None = None,
     ) -> Descent:
-        """Put the gradient of one update over the examples `index` into `.grad`; the processes of `world` share the work."""
+        """Put the gradient of one update over the examples `index` into `.grad`; the processes of `world` share the work.
+
+        update: its number, from 0; what a plan draws for it depends on that.
+        """
 
     @abstractmethod
     def cost(self, n: int, steps: int) -> Spend:
         """What so many updates on n examples cost."""
+
+    def generator_seed(self, seed: int, update: int, index: NDArray[np.int64]) -> int:
+        """What torch's generator is seeded with before the pass of an update that these examples are in."""
+        return int(np.random.SeedSequence([seed, update, int(index[0])]).generate_state(1)[0])
+
+    def check(self, model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> None:
+        """Refuse a model of which what the plan promises would not hold; `index` are some examples to try it on."""
+        del model, index, losses
+
+    @property
+    def promises(self) -> bool:
+        """Whether it promises privacy: what examples say is then told nobody but through its noise."""
+        return False
+
+    @property
+    def correction(self) -> float:
+        """The standard deviation of the noise that the optimizer is to take out of its second moment; 0: none."""
+        return 0.0
+
+    def state(self) -> dict[str, float]:
+        """What changed since the plan was made: what a checkpoint keeps of it."""
+        return {}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from `state`."""
+        del state
 
 
 def plain(
@@ -137,9 +171,15 @@ class Plain(StepPlan):
             yield order[start : start + self.batch_size]
 
     def gradient(
-        self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World = ALONE
+        self,
+        model: "nn.Module",
+        index: NDArray[np.int64],
+        losses: Losses,
+        world: World = ALONE,
+        update: int | None = None,
     ) -> Descent:
         """The gradient of the mean loss, summed up over micro-batches, then clipped."""
+        del update
         return self.reduction.gradient(model, index, losses, world)
 
     def cost(self, n: int, steps: int) -> Spend:
@@ -176,9 +216,15 @@ class PlainByTokens(StepPlan):
         yield from np.split(order, cuts)
 
     def gradient(
-        self, model: "nn.Module", index: NDArray[np.int64], losses: Losses, world: World = ALONE
+        self,
+        model: "nn.Module",
+        index: NDArray[np.int64],
+        losses: Losses,
+        world: World = ALONE,
+        update: int | None = None,
     ) -> Descent:
         """As `Plain.gradient`."""
+        del update
         return self.reduction.gradient(model, index, losses, world)
 
     def cost(self, n: int, steps: int) -> Spend:

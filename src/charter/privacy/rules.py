@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn import functional as F
+from torch.nn.grad import conv1d_input, conv2d_input
 from torch.overrides import TorchFunctionMode
 
 from charter.errors import ModelError
@@ -176,6 +177,88 @@ class _Scaled(torch.autograd.Function):
         return (given if ctx.added else given * parameter.detach()), None, None, None
 
 
+class _Convolution(torch.autograd.Function):
+    """Over one or two dimensions. x: (rows, channels, ...).
+
+    Its gradient is that of a linear layer on patches (Rochette et al. 2019, "Efficient Per-Example Gradient Computations in
+    Convolutional Neural Networks").
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, seen: Any, weight: Any, bias: Any, how: tuple[Any, ...], recording: Recording
+    ) -> Any:
+        ctx.recording, ctx.weight, ctx.bias, ctx.how = recording, weight, bias, how
+        ctx.owner = recording.owner(len(seen), weight if recording.tracked(weight) else bias)
+        ctx.save_for_backward(seen)
+        return (F.conv1d if weight.ndim == 3 else F.conv2d)(seen, weight, bias, *how)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (given,), (seen,), recording, weight = grads, ctx.saved_tensors, ctx.recording, ctx.weight
+        stride, padding, dilation, groups = ctx.how
+        each = given.flatten(2).mT  # (rows, places, out channels)
+        if recording.tracked(weight):
+            patches = _patches(seen, weight, stride, padding, dilation)
+            if groups == 1:
+                layout = recording.layout(ctx.owner, each)
+                ordered = layout.ordered(each.flatten(0, -2).contiguous())
+                recording.tape.add(weight, Outer(layout, recording.tape.input(layout, patches), ordered))
+            else:
+                whole = _by_group(each, patches, groups).reshape(len(seen), *weight.shape)
+                layout = recording.tape.layout(ctx.owner)
+                recording.tape.add(weight, Whole(layout, layout.sums(layout.ordered(whole))))
+        if recording.tracked(ctx.bias):
+            layout = recording.tape.layout(ctx.owner)
+            recording.tape.add(ctx.bias, Whole(layout, layout.sums(layout.ordered(each.sum(1)))))
+        back = None
+        if ctx.needs_input_grad[0]:
+            inward = conv1d_input if weight.ndim == 3 else conv2d_input
+            back = inward(seen.shape, weight.detach(), given, stride, padding, dilation, groups)  # type: ignore[no-untyped-call]
+        return back, None, None, None, None
+
+
+def _patches(seen: "Tensor", weight: "Tensor", stride: Any, padding: Any, dilation: Any) -> "Tensor":
+    """(rows, places, channels * kernel): what each output of a convolution reads."""
+    if weight.ndim == 3:  # one dimension is two, the first of them of length one
+        seen, kernel = seen.unsqueeze(2), (1, weight.shape[2])
+        stride, padding, dilation = ((1, stride[0]), (0, padding[0]), (1, dilation[0]))
+    else:
+        kernel = (weight.shape[2], weight.shape[3])
+    return F.unfold(seen, kernel, dilation, padding, stride).mT
+
+
+def _by_group(given: "Tensor", patches: "Tensor", groups: int) -> "Tensor":
+    """(rows, out channels, channels of a group * kernel): each row's gradient of a convolution in groups."""
+    rows, places, out = given.shape
+    one = given.reshape(rows, places, groups, out // groups)
+    other = patches.reshape(rows, places, groups, -1)
+    return torch.einsum("nlgo,nlgk->ngok", one, other)
+
+
+class _Channels(torch.autograd.Function):
+    """x * w + b, a number for each channel. x: (rows, channels, ...)."""
+
+    @staticmethod
+    def forward(ctx: Any, seen: Any, weight: Any, bias: Any, recording: Recording) -> Any:
+        ctx.recording, ctx.weight, ctx.bias = recording, weight, bias
+        ctx.owner = recording.owner(len(seen), weight if recording.tracked(weight) else bias)
+        ctx.save_for_backward(seen)
+        shape = (1, -1, *(1,) * (seen.ndim - 2))
+        return seen * weight.view(shape) + bias.view(shape)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (given,), (seen,), recording = grads, ctx.saved_tensors, ctx.recording
+        layout = recording.tape.layout(ctx.owner)
+        for parameter, each in ((ctx.weight, given * seen), (ctx.bias, given)):
+            if recording.tracked(parameter):
+                flat = each.reshape(*each.shape[:2], -1).sum(2)
+                recording.tape.add(parameter, Whole(layout, layout.sums(layout.ordered(flat))))
+        weight = ctx.weight.detach().view(1, -1, *(1,) * (seen.ndim - 2))
+        return given * weight, None, None, None
+
+
 def _linear(recording: Recording, input: Any, weight: Any, bias: Any = None) -> Any:
     if not recording.tracked(weight, bias) or input.ndim < 2:
         return NotImplemented
@@ -230,6 +313,47 @@ def _rms_norm(
     return _Scaled.apply(F.rms_norm(input, normalized_shape, None, eps), weight, recording, False)  # type: ignore[no-untyped-call]
 
 
+def _convolution(dimensions: int) -> Callable[..., Any]:
+    def several(value: Any) -> Any:
+        return tuple(value) if isinstance(value, tuple | list) else (value,) * dimensions
+
+    def rule(
+        recording: Recording,
+        input: Any,
+        weight: Any,
+        bias: Any = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Any:
+        if (
+            not recording.tracked(weight, bias)
+            or isinstance(padding, str)
+            or input.ndim != dimensions + 2
+            or id(weight) not in recording.tape.names
+        ):
+            return NotImplemented
+        how = (several(stride), several(padding), several(dilation), groups)
+        return _Convolution.apply(input, weight, bias, how, recording)  # type: ignore[no-untyped-call]
+
+    return rule
+
+
+def _group_norm(
+    recording: Recording,
+    input: Any,
+    num_groups: int,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+) -> Any:
+    if not recording.tracked(weight, bias) or weight is None or bias is None:
+        return NotImplemented
+    normed = F.group_norm(input, num_groups, None, None, eps)
+    return _Channels.apply(normed, weight, bias, recording)  # type: ignore[no-untyped-call]
+
+
 def _scaled(added: bool) -> Callable[..., Any]:
     def rule(recording: Recording, left: Any, right: Any, **more: Any) -> Any:
         pair = (left, right) if recording.tracked(right) else (right, left)
@@ -253,6 +377,9 @@ RULES: Mapping[Any, Callable[..., Any]] = {
     F.embedding: _embedding,
     F.layer_norm: _layer_norm,
     F.rms_norm: _rms_norm,
+    F.conv1d: _convolution(1),
+    F.conv2d: _convolution(2),
+    F.group_norm: _group_norm,
     **dict.fromkeys(
         (torch.mul, torch.Tensor.mul, torch.Tensor.__mul__, torch.Tensor.__rmul__), _scaled(False)
     ),

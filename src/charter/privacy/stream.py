@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEY_BYTES = 32
-AT_ONCE = 1 << 18
-SAMPLING, NOISE, COUNTS, DROPOUT = 1, 2, 3, 4
+AT_ONCE = 1 << 17
+"""Draws that are made at once."""
+SAMPLING, NOISE, COUNTS, DROPOUT, ROWS = 1, 2, 3, 4, 5
 """Purposes; a stream of one says nothing of another's."""
 
 
@@ -43,8 +44,18 @@ class SecretStream:
         drawn = np.frombuffer(self._cipher(purpose, number).update(bytes(8 * count)), dtype="<u8")
         return (drawn >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
+    def seed(self, purpose: int, number: int, place: int) -> int:
+        """63 bits to seed another generator with. place: tells several of one number apart."""
+        drawn = self._cipher(purpose, number, place).update(bytes(8))
+        return int.from_bytes(drawn) >> 1
+
+    def normal(self, purpose: int, number: int) -> float:
+        """One draw of a standard normal distribution (Box and Muller 1958)."""
+        first, second = self.uniform(2, purpose, number)
+        return float(math.sqrt(-2.0 * math.log(1.0 - first)) * math.cos(2.0 * math.pi * second))
+
     def add_normal(self, to: "Tensor", scale: float, number: int, *, first: int = 0) -> None:
-        """Add draws of a normal distribution of mean 0 and standard deviation `scale` to each entry of a float32 tensor, in place.
+        """Add draws of a normal distribution of mean 0 and standard deviation `scale` to each entry of a contiguous tensor, in place.
 
         first: tells tensors of one update apart. Box and Muller (1958) on 32 bits for each draw: none is larger than 6.7
         times `scale`.
@@ -53,21 +64,26 @@ class SecretStream:
 
         flat = to.view(-1)
         cipher = self._cipher(NOISE, number, first)
-        nothing, drawn = bytes(4 * AT_ONCE), bytearray(4 * AT_ONCE + 16)
         half = AT_ONCE // 2
+        nothing, drawn = bytes(4 * AT_ONCE), bytearray(4 * AT_ONCE + 16)
+        bits = torch.frombuffer(drawn, dtype=torch.int32, count=AT_ONCE)
+        # buffers that are written again and again: they stay in the processor's cache
+        shares, turns, waves = torch.empty(AT_ONCE), torch.empty(half), torch.empty(half)
+        radius, angle = shares[:half], shares[half:]
         for start in range(0, len(flat), AT_ONCE):
             cipher.update_into(nothing, drawn)
-            bits = torch.frombuffer(drawn, dtype=torch.int32, count=AT_ONCE)
-            shares = bits.to(torch.float32).mul_(2.0**-32).add_(0.5)
-            radius = shares[:half].clamp_(min=2.0**-33).log_().mul_(-2.0 * scale * scale).sqrt_()
-            angle = shares[half:].mul_(2.0 * math.pi)
+            shares.copy_(bits).mul_(2.0**-32).add_(0.5)
+            radius.clamp_(min=2.0**-33).log_().mul_(-2.0 * scale * scale).sqrt_()
+            angle.mul_(2.0 * math.pi)
             part = flat[start : start + AT_ONCE]
-            part[:half].add_((radius * angle.cos())[: len(part[:half])])
-            part[half:].add_((radius * angle.sin())[: len(part[half:])])
+            for place, wave in ((part[:half], torch.cos), (part[half:], torch.sin)):
+                wave(angle, out=turns)
+                torch.mul(radius, turns, out=waves)
+                place.add_(waves[: len(place)].to(place.device))
 
     def _cipher(self, purpose: int, number: int, part: int = 0) -> Any:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
         # 12 bytes tell the streams apart, 4 count their blocks of 16 bytes: 64 GB of each
-        counter = purpose.to_bytes(1) + part.to_bytes(3) + number.to_bytes(8) + bytes(4)
+        counter = purpose.to_bytes(1) + number.to_bytes(6) + part.to_bytes(5) + bytes(4)
         return Cipher(algorithms.AES(self.key), modes.CTR(counter)).encryptor()

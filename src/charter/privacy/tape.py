@@ -53,9 +53,9 @@ Made = Outer | Picked | Whole
 
 @dataclass
 class Tape:
-    """What the gradients of one pass are made of. examples: how many there are in the pass."""
+    """What the gradients of one pass are made of. units: how many there are in the pass, each of one or more examples."""
 
-    examples: int
+    units: int
     names: Mapping[int, str]
     made: "dict[int, list[Made]]" = field(default_factory=dict)
     parameters: "dict[int, nn.Parameter]" = field(default_factory=dict)
@@ -78,32 +78,44 @@ class Tape:
         """(rows, d) an input by segment: one tensor for all layers that read it, so that they share its inner products."""
         key = (seen.data_ptr(), *seen.shape, id(layout))
         if key not in self.inputs:
-            self.inputs[key] = (seen, layout.ordered(seen.flatten(0, -2)))
+            # detached: with its graph it would hold the nodes that hold this tape, a circle that nothing collects
+            own = seen.detach()
+            self.inputs[key] = (own, layout.ordered(own.flatten(0, -2)))
         return self.inputs[key][1]
 
-    def squared_norms(self) -> "Tensor":
-        """(examples,) float64: the squared norm of each example's gradient over all parameters."""
+    def clear(self) -> None:
+        """Let go of all tensors; nodes of a graph that is still held hold the tape."""
+        for one in (self.made, self.parameters, self.layouts, self.inputs):
+            one.clear()
+
+    def squared_norms(self, groups: Mapping[int, int] | None = None) -> "Tensor":
+        """(units, groups) float64: the squared norm of each unit's gradient over the parameters of each group.
+
+        groups: by the id of each parameter, numbered from 0; None: all are one.
+        """
         import torch
 
-        total = torch.zeros(self.examples, dtype=torch.float64)
-        alone: dict[int, list[Outer]] = {}
-        for made in self.made.values():
+        count = 1 if groups is None else max(groups.values(), default=0) + 1
+        total = torch.zeros((self.units, count), dtype=torch.float64)
+        alone: dict[tuple[int, int], list[Outer]] = {}
+        for key, made in self.made.items():
+            group = 0 if groups is None else groups[key]
             if len(made) == 1 and isinstance(made[0], Outer):
-                alone.setdefault(id(made[0].seen), []).append(made[0])
+                alone.setdefault((id(made[0].seen), group), []).append(made[0])
             else:
-                total += _joined_squares(made, self.examples)
-        for group in alone.values():
-            total += _outer_squares(group, self.examples)
+                total[:, group] += _joined_squares(made, self.units)
+        for (_, group), several in alone.items():
+            total[:, group] += _outer_squares(several, self.units)
         return total.clamp(min=0.0)
 
-    def weighted_sums(self, factors: "Tensor") -> "dict[int, Tensor]":
-        """By the id of each parameter, the sum of all examples' gradients, each times its factor (examples,)."""
+    def weighted_sums(self, factors: "Mapping[int, Tensor]") -> "dict[int, Tensor]":
+        """By the id of each parameter, the sum of all units' gradients, each times its factor (units,)."""
         found = {}
         for key, made in self.made.items():
             shape = self.parameters[key].shape
             total: Tensor | None = None
             for one in made:
-                part = _weighted(one, factors, shape)
+                part = _weighted(one, factors[key], shape)
                 total = part if total is None else total.add_(part)
             assert total is not None
             found[key] = total

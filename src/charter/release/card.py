@@ -7,10 +7,13 @@ from typing import Any
 from charter.release.manifest import ROOT_FORM
 from charter.release.record import Record
 from charter.release.report.beside import beats, compares, gain_said, metric_of
-from charter.release.report.continual import continual_lines
+from charter.release.report.claims import claims_sections
+from charter.release.report.continual import continual_sections
 from charter.release.report.forms import forms_table
 from charter.release.report.lineage import ancestors_of, lineage_lines
+from charter.release.report.lines import section_lines
 from charter.release.report.origin import descriptions_of
+from charter.release.report.privacy import privacy_sections
 from charter.release.report.wording import Wording, interval, number
 from charter.release.selection import findings_of, first, headline, main_scores, select, weakest_first
 from charter.runs.findings import Finding
@@ -176,7 +179,10 @@ def _text(record: Record, preparation: Mapping[str, Any], kind: str | None) -> I
     yield from _formats(record)
     yield from _scores(record)
     yield from _groups(record)
-    yield from continual_lines(record)
+    say = Wording("en")
+    yield from section_lines(privacy_sections(record, say))
+    yield from section_lines(claims_sections(record, say))
+    yield from section_lines(continual_sections(record, say))
     yield from _use(record, preparation, kind)
     yield from _origin(record)
 
@@ -356,7 +362,8 @@ def _origin(record: Record) -> Iterator[str]:
     yield from _begun(record)
     yield from _start(record)
     yield "- Licence of this model: not stated by its charter. The licences of its base and of its data may bind you."
-    yield "- Trained without differential privacy: nothing limits what it may remember of its training rows."
+    if not (record.provenance.get("privacy") or {}).get("differential_privacy"):
+        yield "- Trained without differential privacy: nothing limits what it may remember of its training rows."
     before = record.judged_before["this_split"]
     yield f"- Other charters judged on these test rows before: {before}."
     yield ""

@@ -22,6 +22,7 @@ from charter.release.manifest import (
     read_preparation,
 )
 from charter.release.record import Record, read_record
+from charter.release.report.ledger import ledger_told
 from charter.release.report.lineage import lineage_told
 from charter.runs.digest import value_digest
 from charter.runs.files import read_json
@@ -64,6 +65,7 @@ def check_evidence(folder: Path, manifest: Manifest, *, words: bool = True) -> l
         own = _made_by_this_version(story.record)
         lines = [*_identity(story, manifest, own), *_verdicts(story, manifest, own), *_files(story)]
         lines += [Line(True, told) for told in lineage_told(story.provenance)]
+        lines += [Line(True, told) for told in ledger_told(story.provenance)]
         if words and own:
             lines += _words(story)
         elif words:

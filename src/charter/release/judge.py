@@ -15,13 +15,16 @@ from typing import Any, Literal
 
 from charter.runs.findings import Finding
 from charter.spec.limits import Judge, Limit
-from charter.spec.metrics import BESIDE_BASELINES
+from charter.spec.metrics import BESIDE_BASELINES, LOWER_BOUND
 from charter.spec.model import Charter
 
 Outcome = Literal["kept", "broken", "no evidence"]
 
 EXPORT = "export"
 """The area of what is measured of a released form as such: its size, its speed, its agreement with the first form."""
+
+PRIVACY_AUDIT = "privacy_audit"
+"""The area of what the model gives away of its training rows; that is about them, so it is judged on whatever split."""
 
 # What a release must have evidence of, whatever its limits say: a finding with a value and an interval.
 DEMANDED: Mapping[str, tuple[str, ...]] = {
@@ -65,14 +68,14 @@ class Verdict:
 def judge(
     charter: Charter, findings: Sequence[Finding], forms: Mapping[str, str] = MappingProxyType({})
 ) -> list[Verdict]:
-    """A verdict for every limit of the charter, in order, then one for every unmet demand of its risk.
+    """A verdict for every limit of the charter, in order, then one for every unmet demand of its risk and each refuted claim.
 
     forms: the released forms, name -> digest. Where there are several, each limit and demand is judged for each of them.
     """
     evidence = [
         one
         for one in findings
-        if one.area == EXPORT
+        if one.area in (EXPORT, PRIVACY_AUDIT, "reidentification")
         or (one.split == "test" and (one.area != "baseline" or one.metric in BESIDE_BASELINES))
     ]
     several = forms if len(forms) > 1 else {"": ""}
@@ -87,7 +90,8 @@ def judge(
     ]
     for name, found in of_each.items():
         verdicts += [replace(one, form=name) for one in _judge_demands(charter, found)]
-    return verdicts + _judge_silence(charter)
+        verdicts += [replace(one, form=name) for one in _judge_claim(charter, found)]
+    return [*verdicts, *_judge_budget(charter, findings), *_judge_silence(charter)]
 
 
 def released(verdicts: Sequence[Verdict]) -> bool:
@@ -193,6 +197,39 @@ def _judge_demands(charter: Charter, evidence: Sequence[Finding]) -> list[Verdic
             ),
         )
         for area in missing
+    ]
+
+
+def _judge_budget(charter: Charter, findings: Sequence[Finding]) -> list[Verdict]:
+    """Whether training kept the charter's privacy budget. What it spent is an upper bound, so its value is judged."""
+    asked = charter.privacy
+    if asked is None:
+        return []
+    limit = f"privacy: epsilon <= {asked.epsilon:g} at delta {asked.delta:g}"
+    spent = next((one for one in findings if one.area == "privacy" and one.metric == "epsilon"), None)
+    if spent is None or spent.value is None:
+        because = "nothing was told of what training spent" if spent is None else spent.because
+        return [Verdict(limit, "point", "no evidence", because, spent)]
+    outcome: Outcome = "kept" if spent.value <= asked.epsilon else "broken"
+    return [Verdict(limit, "point", outcome, f"its value is {spent.value:.4g}", spent)]
+
+
+def _judge_claim(charter: Charter, evidence: Sequence[Finding]) -> list[Verdict]:
+    """A lower bound above the epsilon that the charter claims refutes the claim, whatever its limits; one below it proves nothing."""
+    claim = charter.privacy
+    if claim is None:
+        return []
+    return [
+        Verdict(
+            f"privacy claim of epsilon {claim.epsilon:g}",
+            "point",
+            "broken",
+            f"an audit shows that epsilon is at least {one.value:.4g} ({one.confidence or 0:.0%} sure), which is more than the "
+            f"{claim.epsilon:g} that the charter claims: the claim is refuted",
+            one,
+        )
+        for one in evidence
+        if one.metric == LOWER_BOUND and one.value is not None and one.value > claim.epsilon
     ]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from charter.spec.ancestors import continual_problems
+from charter.spec.budget import budget_problems
+from charter.spec.claims import claim_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.forms import form_problems
@@ -22,8 +24,8 @@ from charter.spec.metrics import (
     why_never,
     why_pointless,
 )
-from charter.spec.model import MIXING
 from charter.spec.parts import Parts, Say
+from charter.spec.privacy import MIXING
 from charter.spec.search import KEYS, Choices
 from charter.spec.texts import check_texts
 from charter.spec.training import CONTRASTED, Training, learns_from_descriptions
@@ -43,6 +45,7 @@ def check_agreement(parts: Parts, say: Say) -> None:
     _search(parts, say)
     check_texts(parts, say)
     continual_problems(parts, say)
+    budget_problems(parts, say)
     _audits(parts, say)
     _limits(parts, say)
 
@@ -385,6 +388,10 @@ def _audits(parts: Parts, say: Say) -> None:
         if audit.use in seen:
             say(path, f"audit '{audit.use}' stands twice; keep one")
         seen.add(audit.use)
+        if audit.use == "reidentification":
+            _reidentification(parts, path, audit, say)
+    for path, because in claim_problems(parts):
+        say(path, because)
     trackers: list[Use] = []
     for path, tracker in parts.each("tracking").items():
         if tracker in trackers:
@@ -397,6 +404,19 @@ def _audits(parts: Parts, say: Say) -> None:
         formats.add(name)
     for path, because in form_problems(parts):
         say(path, because)
+
+
+def _reidentification(parts: Parts, path: Path_, audit: Use, say: Say) -> None:
+    """The columns that it reads must be kept as they are: groups, or the target."""
+    quasi, sensitive = audit.options.get("quasi_identifiers"), audit.options.get("sensitive")
+    groups, target = tuple(parts.each("data", "groups").values()), parts.one("data", "target")
+    named = [("quasi_identifiers", one) for one in quasi] if isinstance(quasi, list | tuple) else []
+    named += [("sensitive", sensitive)] if isinstance(sensitive, str) else []
+    for key, column in named:
+        if isinstance(column, str) and column not in groups and (key, column) != ("sensitive", target):
+            say((*path, key), f"'{column}' is not kept: name it in data.groups, which is no model input")
+    if isinstance(quasi, list | tuple) and sensitive in quasi:
+        say((*path, "sensitive"), f"'{sensitive}' is a quasi-identifier too; what others know is no secret")
 
 
 def _limits(parts: Parts, say: Say) -> None:

@@ -11,10 +11,11 @@ from charter.spec.agreement import check_agreement
 from charter.spec.document import Document, Path_
 from charter.spec.learning import check_learning
 from charter.spec.messages import is_ghost, told
-from charter.spec.model import Charter
+from charter.spec.model import APART, Charter
 from charter.spec.notes import notes
 from charter.spec.parts import Parts, field_at, section_at
 from charter.spec.places import check_places
+from charter.spec.privacy import problems as privacy_problems
 from charter.spec.uses import use_problems
 
 NOT_BUILT = "understood, but not built yet in this version of Charter: remove it, or set it to null"
@@ -42,7 +43,7 @@ def check(document: Document) -> Charter:
     value = _without_planned(document, problems)
     charter: Charter | None = None
     try:
-        charter = Charter.model_validate(value)
+        charter = Charter.model_validate(value, context=APART)
     except ValidationError as error:
         problems += _told(document, error)
     problems += _hidden(document, value)
@@ -55,6 +56,8 @@ def check(document: Document) -> Charter:
     check_agreement(parts, say)
     check_places(parts, document.folder, say)
     check_learning(parts, document.folder, say)
+    for path, message in privacy_problems(value):
+        say(path, message)
     if problems or charter is None:
         raise CharterFileError(list(dict.fromkeys(problems)))
     return charter
@@ -85,10 +88,9 @@ def _without_planned(document: Document, problems: list[Problem]) -> dict[str, A
             value[where[0]] = kept
         else:
             value = kept
-    for key in ("federation", "privacy"):
-        if value.get(key) is not None:
-            problems.append(document.problem((key,), NOT_BUILT))
-            value = {**value, key: None}
+    if value.get("federation") is not None:
+        problems.append(document.problem(("federation",), NOT_BUILT))
+        value = {**value, "federation": None}
     return value
 
 

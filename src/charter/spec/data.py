@@ -116,6 +116,31 @@ class Join(Section):
         return next(iter(self.on.items()))
 
 
+class PrivacyBudget(Section):
+    """What everything that ever learns from the data set may cost of its people's privacy, all runs together."""
+
+    epsilon: Annotated[Number, Field(gt=0)] | None = Field(
+        None,
+        description="the most that all runs together may come to; none: what the ledger has on record of this data set",
+    )
+    delta: Fraction = Field(
+        1e-5, description="the chance that the budget does not hold: less than one over the number of people"
+    )
+    ledger: str | None = Field(
+        None,
+        min_length=1,
+        description="a folder for the ledger, so that several charters and stores can share it; default: ledger/ in the run store",
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.epsilon is None and self.ledger is None:
+            raise ValueError(
+                "epsilon is missing: the most that all runs on this data set together may come to"
+            )
+        return self
+
+
 Target = Annotated[
     Annotated[Column, Tag("[column]")] | Annotated[tuple[Column, ...], Field(min_length=2), Tag("[columns]")],
     Discriminator(lambda value: "[columns]" if isinstance(value, list | tuple) else "[column]"),
@@ -150,6 +175,10 @@ class Data(Section):
         description="column naming the person a row is about: never split apart, read as codes, stored nowhere",
     )
     public: Truth = Field(False, description="true: nobody's privacy is at stake")
+    privacy_budget: PrivacyBudget | None = Field(
+        None,
+        description="what all runs on this data set together may cost, such as {epsilon: 10}; kept by the privacy ledger",
+    )
     licence: str | None = Field(None, description="the data's licence")
     datasheet: str | None = Field(
         None, min_length=1, description="a YAML file with a person's answers to the datasheet's questions"

@@ -8,8 +8,8 @@ from charter.errors import CharterError
 from charter.spec.bases import model_type
 from charter.spec.document import Path_
 from charter.spec.metrics import BEFORE_A_TASK, SENTENCE_PAIRS
-from charter.spec.model import MIXING
 from charter.spec.parts import Parts, Say
+from charter.spec.privacy import MIXING
 from charter.spec.use import Use
 
 _NEEDS: Mapping[str, tuple[str, str, str]] = {

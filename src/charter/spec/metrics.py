@@ -12,6 +12,16 @@ MULTIPLE = "perplexity_over_baseline"
 BESIDE_BASELINES = (GAIN, MULTIPLE)
 """What is measured of the model beside a baseline, and may be limited."""
 """How much better the model's headline score is than a baseline's, measured with each baseline as its slice."""
+OF_THE_TABLE = (
+    "k_anonymity",
+    "rows_in_small_classes",
+    "rows_alone",
+    "class_size",
+    "distinct_l_diversity",
+    "entropy_l_diversity",
+    "t_closeness",
+)
+"""What the audit `reidentification` measures of the training rows as a whole, whatever the task."""
 HEADLINES: Mapping[str, str] = {
     "causal_language_modelling": "token_accuracy",
     "classification": "macro_f1",
@@ -56,6 +66,27 @@ LANGUAGE_MODELS = (
 WITHOUT_TARGET = ("sentence_embedding", *LANGUAGE_MODELS)
 WITHOUT_CLASSES = (*EMBEDDINGS, *LANGUAGE_MODELS)
 """Tasks without classes, whose probabilities nobody could calibrate."""
+CLAIMS = ("membership_inference", "privacy_lower_bound", "extraction")
+"""Audits of what the model gives away of its training rows; they train siblings of it."""
+RATES: Mapping[float, str] = {
+    0.001: "membership_tpr_at_0.1pct_fpr",
+    0.01: "membership_tpr_at_1pct_fpr",
+}
+"""False-positive rate -> the true-positive rate at it."""
+AUC, LOWER_BOUND = "membership_auc", "epsilon_lower_bound"
+EXPOSURE, EXTRACTED, VERBATIM = "canary_exposure", "canaries_extracted", "verbatim_continuation_rate"
+OF_CLAIMS = (*RATES.values(), AUC, LOWER_BOUND, EXPOSURE, EXTRACTED, VERBATIM)
+JUDGED_BY_ROW = (
+    "causal_language_modelling",
+    "classification",
+    "text_pair_classification",
+    "multi_label_classification",
+    "ordinal",
+    "masked_language_modelling",
+    "multiple_choice",
+    "token_classification",
+)
+"""Tasks whose model states how likely the truth of a row is, which membership is told by."""
 OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {
         "classification": _OF_CLASSES,
@@ -85,6 +116,12 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(WITHOUT_CLASSES, ()),
         "regression": ("interval_coverage", "interval_width"),
     },
+    "reidentification": dict.fromkeys(HEADLINES, OF_THE_TABLE),
+    "membership_inference": {task: (*RATES.values(), AUC) if task in JUDGED_BY_ROW else () for task in HEADLINES},
+    "privacy_lower_bound": {task: (LOWER_BOUND,) if task in JUDGED_BY_ROW else () for task in HEADLINES},
+    "extraction": {
+        task: (EXPOSURE, EXTRACTED, VERBATIM) if task == "causal_language_modelling" else () for task in HEADLINES
+    },
 }  # fmt: skip
 """Audit -> task -> the scores measured over all rows and by each value of a group column."""
 OF_TOKENS = tuple(
@@ -107,6 +144,7 @@ PER_CLASS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "token_classification": _BY_CLASS,
     },
     "calibration": {"multi_label_classification": _PROBABILITIES},
+    "reidentification": {},
 }
 """Audit -> task -> the scores measured for each class."""
 OF_FORMATS = ("format_agreement", "latency", "size")
@@ -138,9 +176,23 @@ TRIVIAL = ("majority", "training_mean", "no_answer", "random_order")
 OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {},
     "calibration": {"temperature": ("before",)},
+    "reidentification": {},
+    "membership_inference": {"attack": ("loss", "lira", "lira_offline", "rmia", "rmia_offline", "blind")},
+    "privacy_lower_bound": {},
+    "extraction": {"repeated": (), "split": ("test",)},
 }
-"""Audit -> slices of its own making, and their values."""
-SLICES = ("class", "baseline", "temperature", "split", "kind", "statistic", EARLIER_TASK)
+"""Audit -> slices of its own making, and their values; none: any."""
+SLICES = (
+    "class",
+    "baseline",
+    "temperature",
+    "split",
+    "kind",
+    "statistic",
+    EARLIER_TASK,
+    "attack",
+    "repeated",
+)
 """Names of slices that findings have already: a group column called so could not be told from them."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "latency": (0.0, inf),
@@ -163,7 +215,10 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "interval_width": (0.0, inf),
     GAIN: (-1.0, 1.0),
     MULTIPLE: (0.0, inf),
+    LOWER_BOUND: (0.0, inf),
+    EXPOSURE: (0.0, inf),
     **dict.fromkeys(CONTINUAL, (-1.0, 1.0)),
+    **dict.fromkeys(("k_anonymity", "class_size", "distinct_l_diversity", "entropy_l_diversity"), (1.0, inf)),
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
 ERRORS = (
@@ -181,7 +236,15 @@ ERRORS = (
     "interval_width",
 )
 """Errors: of these less is better."""
-COSTS = ("latency", "size", CONTINUAL[0])
+COSTS = (
+    "latency",
+    "size",
+    CONTINUAL[0],
+    "rows_in_small_classes",
+    "rows_alone",
+    "t_closeness",
+    *OF_CLAIMS,
+)
 """Costs: of these less is better, too."""
 
 
@@ -226,7 +289,12 @@ def audit_of(metric: str) -> str | None:
     if metric in BESIDE_BASELINES:
         return "performance"
     measured = {
-        audit: {name for table in (OVERALL, PER_CLASS) for names in table[audit].values() for name in names}
+        audit: {
+            name
+            for table in (OVERALL, PER_CLASS)
+            for names in table.get(audit, {}).values()
+            for name in names
+        }
         for audit in OVERALL
     }
     return next((audit for audit, names in measured.items() if metric in names), None)
@@ -279,6 +347,8 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
         return f"{metric} is measured of each released format as a whole, by no slice" if limit.slices else ""
     if metric in CONTINUAL:
         return _why_not_continual(limit, measuring)
+    if metric in OF_THE_TABLE and limit.slices:
+        return f"{metric} is measured of the training rows as a whole, by no slice; remove the brackets"
     audit = audit_of(metric)
     if audit is not None and audit not in measuring.audits:
         return f"{metric} is measured by the audit '{audit}', which the charter does not name; add {{use: {audit}}} to audits"
@@ -286,6 +356,8 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
         other = f" for task {task}" if audit else ""
         hint = "" if audit else near(metric, known)
         return f"no audit measures '{metric}'{other}.{hint} Measured: {', '.join(known) or 'nothing'}."
+    if metric in OF_CLAIMS:
+        return _why_not_of_claim(limit, audit)
     if metric in BESIDE_BASELINES:
         return _why_no_gain(limit, (*BASELINES[task], *((NEAREST,) if measuring.described else ())))
     return _why_not_so_sliced(limit, audit, measuring)
@@ -300,6 +372,23 @@ def _why_not_continual(limit: Limit, measuring: Measuring) -> str:
     if slices and metric == CONTINUAL[2]:
         return f"{metric} is about the new task, by no slice; remove the brackets"
     return ""
+
+
+def _why_not_of_claim(limit: Limit, audit: str) -> str:
+    metric, slices, own = limit.metric, limit.slices, OWN_SLICES[audit]
+    if metric == LOWER_BOUND and limit.judge != "point":
+        return f"{metric} is the low end of what nobody knows the high end of: write {{limit: '{limit}', judge: point}}"
+    if metric in (EXPOSURE, EXTRACTED):
+        if tuple(name for name, _ in slices) == ("repeated",):
+            return ""
+        return f"{metric} is measured for each number of repetitions: say which, as {metric}[repeated=1], or {metric}[repeated=*]"
+    if not slices:
+        return ""
+    name, value = slices[0]
+    if len(slices) > 1 or name not in own or (metric == VERBATIM) != (name == "split"):
+        by = ", ".join(f"[{one}=...]" for one in own if (metric == VERBATIM) == (one == "split"))
+        return f"{metric} is measured over all judged rows{', and by ' + by if by else ''}, not by {name}"
+    return _why_not_among(value, name, own[name])
 
 
 def _why_no_gain(limit: Limit, baselines: tuple[str, ...]) -> str:

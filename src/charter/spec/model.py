@@ -13,16 +13,18 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainSerializer,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
 from charter.spec.continual import Continual
 from charter.spec.data import Data
-from charter.spec.fields import Fraction, Name, Number, Section, Truth, Whole
+from charter.spec.fields import Name, Section, Truth, Whole
 from charter.spec.limits import Limit, parse_limit
 from charter.spec.pretraining import Pretraining
-from charter.spec.training import DISTILLATION, Training
+from charter.spec.privacy import Privacy, problems
+from charter.spec.training import Training
 from charter.spec.use import Use
 
 
@@ -109,19 +111,6 @@ class Model(Section):
         return f"a new {self.architecture.use}" if self.architecture is not None else ""
 
 
-MIXING = ("sentence_embedding", "simcse")
-"""Tasks, and objectives of pre-training, in which the loss of an example depends on the others of its batch."""
-MIXING_OBJECTIVES = ("contrastive",)
-"""Objectives in which it does."""
-
-
-class Privacy(Section):
-    """The privacy budget (understood; training with differential privacy is not built yet)."""
-
-    epsilon: Number = Field(gt=0, description="the budget")
-    delta: Fraction = Field(description="the chance that the budget does not hold")
-
-
 class Release(Section):
     """What is released, and how it is signed."""
 
@@ -185,6 +174,10 @@ LimitField = Annotated[
 ]
 
 
+APART = "what privacy excludes is told apart"
+"""The validation context of a check that says each problem at its place itself."""
+
+
 class Charter(Section):
     """One charter: what the model is for, whose data it learns from, how it learns, the limits it must keep."""
 
@@ -206,7 +199,9 @@ class Charter(Section):
     )
     training: Training = Field(Training(), description="how the model learns")
     federation: dict[str, Any] | None = Field(None, description="not built yet")
-    privacy: Privacy | None = Field(None, description="not built yet")
+    privacy: Privacy | None = Field(
+        None, description="differential privacy: the budget and what it protects; null: none is promised"
+    )
     audits: tuple[Use, ...] = Field(
         (Use(use="performance"), Use(use="calibration")), description="what is measured before release"
     )
@@ -220,40 +215,11 @@ class Charter(Section):
     report: Report = Field(Report(), description="what the report shows")
 
     @model_validator(mode="after")
-    def _exact_under_privacy(self) -> Self:
-        if self.privacy is not None and self.training.economies:
-            raise ValueError(
-                "training.economies changes how gradients are made, and what a privacy budget promises is not worked "
-                "out for that; take one of the two out"
-            )
-        if self.privacy is not None and self.task.use in MIXING:
-            raise ValueError(
-                f"task {self.task.use} compares each example with the others of its batch, so no example's influence can be "
-                "bounded alone, and a privacy budget promises nothing; take one of the two out"
-            )
-        before = self.pretraining
-        if self.privacy is not None and before is not None and before.objective.use in MIXING:
-            raise ValueError(
-                f"pretraining.objective {before.objective.use} compares each text with the others of its batch, so no text's "
-                "influence can be bounded alone, and a privacy budget promises nothing; take one of the two out"
-            )
-        told = self.continual
-        if self.privacy is not None and told is not None and (told.leaves or told.replay is not None):
-            raise ValueError(
-                "continual.remember, fisher and replay store training rows, or numbers made of them, beside what a privacy budget "
-                "covers; remove them, or the section privacy"
-            )
-        objective = self.training.objective
-        if self.privacy is not None and objective is not None and objective.use in MIXING_OBJECTIVES:
-            raise ValueError(
-                f"objective {objective.use} compares each example with the others of its batch, so no example's influence can "
-                "be bounded alone, and a privacy budget promises nothing; take one of the two out"
-            )
-        if self.privacy is not None and objective is not None and objective.use == DISTILLATION:
-            raise ValueError(
-                "objective distillation hands on what its teacher learned, and no teacher can be shown to have learned these rows "
-                "within this privacy budget; take one of the two out"
-            )
+    def _holds_under_privacy(self, info: ValidationInfo) -> Self:
+        if info.context == APART:
+            return self
+        for _, message in problems(self.model_dump(mode="json")):
+            raise ValueError(message)
         return self
 
     @property

@@ -6,7 +6,7 @@
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_origin
 
 from pydantic import BaseModel
@@ -70,6 +70,9 @@ def _limits() -> Iterator[str]:
     yield "better, so their limits are `<=`. `{limit: TEXT, judge: point}` judges the value, not its interval's worse end. Measured are:\n"
     yield "| audit | task | over all rows, and `[GROUP=VALUE]` | `[class=NAME]` |\n|---|---|---|---|"
     for audit, tasks in metrics.OVERALL.items():
+        if audit in metrics.CLAIMS:
+            yield from _of_claim(audit, tasks)
+            continue
         for task, names in tasks.items():
             by_class = metrics.per_class(audit, task)
             cells = [", ".join(f"`{name}`" for name in some) or "-" for some in (names, by_class)]
@@ -100,6 +103,16 @@ def _limits() -> Iterator[str]:
         "objective)"
     )
     yield f"\nA group column can't be called {', '.join(f'`{name}`' for name in metrics.SLICES)}: findings have slices of these names.\n"
+
+
+def _of_claim(audit: str, tasks: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """An audit of the privacy claim in one row: it measures the same of every task that it reads."""
+    names = next(iter(filter(None, tasks.values())))
+    able = ", ".join(task for task, measured in tasks.items() if measured)
+    own = ", ".join(
+        f"`[{name}={' or '.join(values) or 'NUMBER'}]`" for name, values in metrics.OWN_SLICES[audit].items()
+    )
+    yield f"| {audit} | {able} | {', '.join(f'`{name}`' for name in names)}{f'; by {own}' if own else ''}, by no group | - |"
 
 
 def _section(path: str, model: type[BaseModel], definitions: dict[str, Any]) -> Iterator[str]:
@@ -167,11 +180,13 @@ def _plugin_tables(kind: plugins.Kind) -> Iterator[str]:
     titles = {
         "source": "Sources (the word before the colon in `data.source`, or `{use: SOURCE, path: LOCATION, option: value}`)",
         "preparation": "Preparations (`data.prepare`)",
+        "detector": "Detectors of personal data (`mask_pii`: `bundle` by its option `model`, others by `engine`)",
         "input": "Modalities (`data.inputs`)",
         "tokenizer": "Tokenizers (`model.tokenizer`)",
         "adapter": "Adapters (`model.adapt`)",
         "objective": "Objectives (`training.objective`)",
         "retention": "Holding on to an earlier model (`continual.keep`)",
+        "clipping": "Bounding gradients (`privacy.clipping`)",
         "task": "Tasks (`task`, `pretraining.objective`)",
         "audit": "Audits (`audits`)",
         "exporter": "Formats (`release.formats`)",

@@ -13,10 +13,10 @@ def json_schema() -> dict[str, Any]:
     schema = Charter.model_json_schema(mode="validation")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
-    for kind in ("preparation", "adapter", "objective", "task", "audit", "tracker"):
+    for kind in ("preparation", "adapter", "objective", "retention", "clipping", "task", "audit", "tracker"):
         definitions[kind] = {"oneOf": [_use(kind, name, definitions) for name in plugins.names(kind)]}
     definitions["source"] = {"oneOf": [_source(name, definitions) for name in plugins.names("source")]}
-    for holder in ("Data", "Join"):
+    for holder in ("Data", "Join", "Pretraining"):
         definitions[holder] = _refer(definitions[holder], "Use", "source")
     definitions["Data"]["properties"]["prepare"]["items"] = {"$ref": "#/$defs/preparation"}
     inputs, modality = definitions["Data"]["properties"]["inputs"], {"enum": list(plugins.names("input"))}
@@ -33,13 +33,14 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["task"] = {"$ref": "#/$defs/task"}
     schema["properties"]["audits"]["items"] = {"$ref": "#/$defs/audit"}
     schema["properties"]["tracking"]["items"] = {"$ref": "#/$defs/tracker"}
-    for key in ("pretraining", "federation", "privacy"):
-        schema["properties"][key] = dict(_NOT_BUILT)
+    definitions["Privacy"]["properties"]["clipping"] = {"$ref": "#/$defs/clipping"}
+    before = definitions["Pretraining"]["properties"]
+    before["prepare"]["items"] = {"$ref": "#/$defs/preparation"}
+    before["objective"] = {"$ref": "#/$defs/task"}
+    schema["properties"]["federation"] = dict(_NOT_BUILT)
     for where, keys in PLANNED_KEYS.items():
         section = definitions[where[0].capitalize()] if where else schema
         section["properties"] |= {key: dict(_NOT_BUILT) for key in sorted(keys)}
-    definitions.pop("Privacy", None)
-    definitions.pop("Use", None)
     return schema
 
 

@@ -35,9 +35,11 @@ class Learning(Section):
     learning_rate: Number = Field(5e-5, gt=0, le=10, description="peak of the learning rate")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="decay after warm-up")
     warmup: Number = Field(0.06, ge=0, lt=1, description="share of updates with a rising rate")
-    weight_decay: Number = Field(
-        0.01, ge=0, description="weight decay of AdamW; biases and norms are left out"
+    optimizer: Literal["adamw", "sgd"] = Field(
+        "adamw", description="adamw, or sgd with momentum (whose rates are far larger: begin at 0.1)"
     )
+    momentum: Number = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: Number = Field(0.01, ge=0, description="weight decay; biases and norms are left out")
     max_grad_norm: Annotated[Number, Field(gt=0)] | None = Field(
         1.0, description="gradient clipping; null: none"
     )
@@ -81,6 +83,10 @@ class Learning(Section):
             raise ValueError(
                 f"batch_size {self.batch_size} and tokens_per_batch {self.tokens_per_batch} both say how large an "
                 "update's batch is; give one of them"
+            )
+        if self.optimizer == "sgd" and self.economies:
+            raise ValueError(
+                "economies update the word embedding by row-lazy Adam; take optimizer adamw, or remove economies"
             )
         if self.sharding is not None and self.economies:
             raise ValueError(

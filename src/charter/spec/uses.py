@@ -31,6 +31,7 @@ def use_problems(document: Document, value: Mapping[str, Any]) -> list[Problem]:
         ("adapter", ("model", "adapt"), model.get("adapt")),
         ("objective", ("training", "objective"), training.get("objective")),
         ("retention", ("continual", "keep"), _mapping(value.get("continual")).get("keep")),
+        ("clipping", ("privacy", "clipping"), _mapping(value.get("privacy")).get("clipping")),
         ("task", ("task",), value.get("task")),
         *(("audit", ("audits", at), use) for at, use in enumerate(_list(value.get("audits")))),
         *(("tracker", ("tracking", at), use) for at, use in enumerate(_list(value.get("tracking")))),
@@ -59,7 +60,7 @@ def _one_use(document: Document, kind: plugins.Kind, path: Path_, use: Mapping[s
     options = _options(kind, use)
     try:
         plugins.check_options(kind, name, options)
-        if kind == "preparation":  # quick to make; only it knows which of its options go together
+        if kind in ("preparation", "audit"):  # quick to make; only it knows which of its options go together
             plugins.make(kind, name, options)
     except ValidationError as error:
         details = [detail for detail in error.errors(include_url=False) if not is_ghost(detail)]

@@ -105,6 +105,8 @@ def scalars(entry: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of an entry of the history, by the names they are plotted under."""
     if entry["kind"] == "loss":
         return {"train/loss": entry["loss"], "train/learning_rate": entry["learning_rate"]}
+    if entry["kind"] == "update":
+        return {"train/learning_rate": entry["learning_rate"]}
     values = {"train/epoch": entry["epoch"]}
     if "train_loss" in entry:  # before the first update there is none
         values["train/mean_loss"] = entry["train_loss"]

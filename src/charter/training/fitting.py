@@ -1,5 +1,6 @@
 """Fit a model: drive the loop, evaluate on validation, keep the best, stop early, save and resume, log to TensorBoard."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -63,11 +64,12 @@ class FitProgress:
 class Fitted:
     """A fitted model (the kept checkpoint's weights) and how it got there.
 
-    history: entries {"kind": "loss", step, loss, learning_rate} and {"kind": "evaluation", step, epoch, train_loss,
-    validation_loss, validation_score, score} in order; at step 0 without train_loss; where rates differ by depth, losses
+    history: entries {"kind": "loss", step, loss, learning_rate} (or "update", without loss, where the plan tells none) and
+    {"kind": "evaluation", step, epoch, train_loss, validation_loss, validation_score, score} in order; at step 0 without
+    train_loss; where rates differ by depth, losses
     with `rates`. best_step: the update whose weights
     are kept. seconds, processor_seconds: over all sessions, interruptions left out; the processor's are of this process alone.
-    energy: over all sessions, of this machine.
+    energy: over all sessions, of this machine. plan: how its updates were made.
     """
 
     model: Any
@@ -79,6 +81,7 @@ class Fitted:
     parameters: int
     trainable_parameters: int
     energy: Energy
+    plan: StepPlan
 
 
 @dataclass
@@ -97,11 +100,14 @@ class _Progress:
     since_evaluation: list[float] = field(default_factory=lambda: [0.0, 0.0])
     stopped: bool = False
     energy: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, step: Step) -> None:
         """One update more."""
         self.step = step.step
+        if math.isnan(step.loss):
+            return
         self.loss_sum += step.loss
         self.loss_count += 1
         self.since_evaluation = [
@@ -128,6 +134,7 @@ def fit(
     on_note: Callable[[str], None] | None = None,
     on_record: Callable[[Mapping[str, Any]], None] | None = None,
     save_at_end: Callable[[], bool] | None = None,
+    begin: Callable[[], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> Fitted:
     """Fit `model` on `examples`; go on from the checkpoint in `work` where there is one, and tell it by `on_note`.
@@ -138,6 +145,7 @@ def fit(
     better.
     The other processes of `world` have to `follow` it.
     `on_record` is told each entry of the history, those of earlier sessions too; what it raises ends the fit.
+    `begin` is called once before the first update of each session, after all that could stop it.
     `save_at_end` says whether to leave a checkpoint from which another fit would end at once with the same weights.
 
     Raises:
@@ -152,7 +160,6 @@ def fit(
         raise DataError(
             "training.early_stopping needs validation rows, and data.split leaves none; give them, or take it out"
         )
-    per_epoch = plan.steps_per_epoch(len(examples))
     split = settings.sharding is not None and world.size > 1
     if split:
         check_splits(model, objective or task, layerwise)
@@ -160,7 +167,7 @@ def fit(
     with held_back() as interrupt, torch.random.fork_rng(devices=[]):
         learned = _Learned(objective or task, examples, layerwise)
         learned.objective.begin(model, seed=settings.seed)
-        session = _Session(model, task, learned, validation, settings, per_epoch, work, logs, interrupt)
+        session = _Session(model, task, learned, validation, settings, plan, work, logs, interrupt)
         session.energy = Consumption(meter_of(_gpus(world)))
         session.resume(on_note)
         try:
@@ -173,7 +180,7 @@ def fit(
                 if split:
                     del state
                     job = session.split(job, world)
-                with closing(session.updates(job, world)) as loop:
+                with closing(session.updates(job, world, begin)) as loop:
                     for step in loop:
                         session.add(step)
                         session.evaluate_when_due()
@@ -215,16 +222,17 @@ class _Session:
         learned: _Learned,
         validation: Validation | None,
         settings: Training,
-        per_epoch: int,
+        plan: StepPlan,
         work: Path,
         logs: Path,
         interrupt: Interrupt,
     ) -> None:
         self.model, self.task, self.validation, self.settings = model, task, validation, settings
-        self.learned = learned
+        self.learned, self.plan = learned, plan
+        per_epoch = plan.steps_per_epoch(len(learned.examples))
         self.per_epoch, self.steps = per_epoch, settings.epochs * per_epoch
         self.work, self.interrupt = work, interrupt
-        self.optimizer = optimizers_of(model, settings, learned.layerwise)
+        self.optimizer = optimizers_of(model, settings, learned.layerwise, noise=plan.correction)
         self.writer = _writer(logs)
         self.progress = _Progress()
         self.best: dict[str, Tensor] | None = None
@@ -245,6 +253,7 @@ class _Session:
         load_learned(self.model, saved.weights)
         self.optimizer.load_state_dict(saved.optimizer)
         self.progress, self.best = _Progress(**saved.facts), saved.best
+        self.plan.restore(self.progress.plan)
         self.energy.go_on(self.progress.energy)
         self.began = time.monotonic() - self.progress.seconds
         self.began_computing = time.process_time() - self.progress.processor_seconds
@@ -256,10 +265,10 @@ class _Session:
         self.shards = Shards.of(job, world, self.optimizer)
         return self.shards.job
 
-    def updates(self, job: Job, world: World) -> Generator[Step]:
+    def updates(self, job: Job, world: World, begin: Callable[[], None] | None) -> Generator[Step]:
         """The updates of a fit; afterwards model and optimizer are whole."""
         if self.shards is None:
-            yield from updates(job, self.optimizer, world)
+            yield from updates(job, self.optimizer, world, begin)
             return
         try:
             yield from self.shards.updates()
@@ -281,6 +290,7 @@ class _Session:
         self.progress.seconds = began - self.began
         self.progress.processor_seconds = time.process_time() - self.began_computing
         self.progress.energy = self.energy.facts()
+        self.progress.plan = self.plan.state()
         with self.whole(moments=True):
             save_checkpoint(self.work, self.model, self.optimizer, self.best, vars(self.progress).copy())
         self.saved_at = time.monotonic()
@@ -345,6 +355,7 @@ class _Session:
             parameters=sum(one.numel() for one in parameters),
             trainable_parameters=sum(one.numel() for one in parameters if one.requires_grad),
             energy=self.energy.told(),
+            plan=self.plan,
         )
 
 
@@ -421,12 +432,14 @@ def _evaluate(
 
 
 def _log_loss(progress: _Progress, step: Step, writer: Any) -> None:
-    loss = progress.loss_sum / progress.loss_count
-    progress.loss_sum, progress.loss_count = 0.0, 0
+    entry: dict[str, Any] = {"kind": "update", "step": step.step, "learning_rate": step.learning_rate}
+    if progress.loss_count:
+        loss = progress.loss_sum / progress.loss_count
+        progress.loss_sum, progress.loss_count = 0.0, 0
+        entry |= {"kind": "loss", "loss": loss}
+        writer.add_scalar("train/loss", loss, step.step)
     by_depth = {"rates": list(step.rates)} if step.rates else {}
-    entry = {"kind": "loss", "step": step.step, "loss": loss, "learning_rate": step.learning_rate}
     progress.history.append({**entry, **by_depth})
-    writer.add_scalar("train/loss", loss, step.step)
     writer.add_scalar("train/learning_rate", step.learning_rate, step.step)
 
 

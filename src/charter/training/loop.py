@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+TRIED = 3
+"""A plan tries a model on so many examples before the first update."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One update that was made. `step` counts from 1; `epoch` is how many passes are done after it, in parts.
 
+    loss, gradient_norm: NaN where they are not told, as under a plan that promises privacy; examples is then nought.
     rates: the learning rate by depth, from the head down, 0 of what does not learn yet; () where all learn alike.
     """
 
@@ -58,6 +63,7 @@ def train(
     compiled: bool = False,
     half: bool = False,
     world: World = ALONE,
+    begin: Callable[[], None] | None = None,
 ) -> Generator[Step]:
     """Make the updates `done` + 1 to `steps`, one per item.
 
@@ -78,7 +84,7 @@ def train(
     update, whole, drawn = done, np.empty(0, dtype=np.int64), examples
 
     def losses(index: NDArray[np.int64]) -> "Tensor":
-        torch.manual_seed(int(np.random.SeedSequence([seed, update, int(index[0])]).generate_state(1)[0]))
+        torch.manual_seed(plan.generator_seed(seed, update, index))
         batch = on_device(drawn.batch(index, whole), device)
         tell_batch(batch)
         reading = reading_features(model) if objective.on_features else nullcontext()
@@ -97,8 +103,12 @@ def train(
             optimizer.zero_grad()
             rate = learning_rate(number)
             with _at_rest(optimizer.begin(rate, number / steps)):
-                descent = plan.gradient(model, index, losses, world)
-            if not math.isfinite(descent.loss):
+                if number == done and len(examples):
+                    plan.check(model, np.arange(min(len(examples), TRIED), dtype=np.int64), losses)
+                if number == done and begin is not None:
+                    begin()
+                descent = plan.gradient(model, index, losses, world, number)
+            if not plan.promises and not math.isfinite(descent.loss):
                 raise TrainingError(
                     f"the loss is no number any more at update {number + 1} of {steps}: "
                     "lower training.learning_rate, or set training.max_grad_norm"
@@ -107,7 +117,8 @@ def train(
             step, epochs = number + 1, (number + 1) / per_epoch
             try:
                 norm = descent.gradient_norm
-                yield Step(step, epochs, descent.loss, norm, rate, len(index), optimizer.rates)
+                read = 0 if plan.promises else len(index)
+                yield Step(step, epochs, descent.loss, norm, rate, read, optimizer.rates)
             except GeneratorExit:
                 if step < steps:  # after the last update nobody waits for more
                     world.goes_on(False)

@@ -1,4 +1,4 @@
-"""The optimizer of a fit: AdamW, and with economies row-lazy Adam for the word embedding."""
+"""The optimizer of a fit: AdamW or SGD, and with economies row-lazy Adam for the word embedding."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -78,8 +78,13 @@ def _fits(part: "torch.optim.Optimizer", state: dict[str, Any]) -> bool:
     )
 
 
-def optimizers_of(model: "nn.Module", settings: Training, layerwise: Layerwise | None = None) -> Optimizers:
-    """AdamW (Loshchilov and Hutter 2019), fused; biases and norms are not decayed. layerwise: how depths differ.
+def optimizers_of(
+    model: "nn.Module", settings: Training, layerwise: Layerwise | None = None, *, noise: float = 0.0
+) -> Optimizers:
+    """AdamW (Loshchilov and Hutter 2019), fused, or SGD with momentum; biases and norms are not decayed.
+
+    layerwise: how depths differ. noise: the standard deviation of the noise in a gradient's entries, whose variance is taken out
+    of AdamW's second moment; 0: it is left as it is.
 
     With `economies`, the word embedding is updated by row-lazy Adam (`torch.optim.SparseAdam`): the moments of a row move
     only when a batch reads it, and the rows are not decayed.
@@ -105,8 +110,21 @@ def optimizers_of(model: "nn.Module", settings: Training, layerwise: Layerwise |
         ]
         lazy += [{"params": rows, **alike}]
     filled, lazily = ([group for group in groups if group["params"]] for groups in (dense, lazy))
-    adam = torch.optim.AdamW(filled, lr=settings.learning_rate, fused=True)
-    return Optimizers([adam, torch.optim.SparseAdam(lazily, lr=settings.learning_rate)] if lazily else [adam])
+    main = _main(filled, settings, noise)
+    return Optimizers([main, torch.optim.SparseAdam(lazily, lr=settings.learning_rate)] if lazily else [main])
+
+
+def _main(groups: "list[dict[str, Any]]", settings: Training, noise: float) -> "torch.optim.Optimizer":
+    import torch
+
+    rate = settings.learning_rate
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum, fused=True)
+    if noise:
+        from charter.training.noisy_adam import NoisyAdamW
+
+        return NoisyAdamW(groups, rate, noise=noise)
+    return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
 def _word_embedding(model: Any) -> "nn.Embedding | None":

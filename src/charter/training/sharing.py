@@ -1,7 +1,7 @@
 """The updates of a fit, shared by the processes that torchrun started: the first hands a fit out, the others follow."""
 
 import copy
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -43,8 +43,10 @@ class Job:
             world.tell(replace(self, model=copy.deepcopy(self.model).cpu()))
 
 
-def updates(job: Job, optimizer: Optimizers, world: World) -> Generator[Step]:
-    """The updates of a fit, on a model that lies where it is computed."""
+def updates(
+    job: Job, optimizer: Optimizers, world: World, begin: Callable[[], None] | None = None
+) -> Generator[Step]:
+    """The updates of a fit, on a model that lies where it is computed. begin: as in `train`."""
     settings = job.settings
     steps = settings.epochs * job.plan.steps_per_epoch(len(job.examples))
     return train(
@@ -67,6 +69,7 @@ def updates(job: Job, optimizer: Optimizers, world: World) -> Generator[Step]:
             job.objective, job.examples, settings, next(job.model.parameters()).device
         ),
         world=world,
+        begin=begin,
     )
 
 
@@ -84,7 +87,7 @@ def follow(world: World) -> None:
                     follow_shards(job, world)
                 continue
             model = job.model.to(pick_device())
-            optimizer = optimizers_of(model, job.settings, job.layerwise)
+            optimizer = optimizers_of(model, job.settings, job.layerwise, noise=job.plan.correction)
             optimizer.load_state_dict(job.optimizer)
             with suppress(TrainingError):  # the first process has found the same, and says so
                 for _ in updates(job, optimizer, world):

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charter.data.columns import PLACE, ROW, Columns
+from charter.data.identifiers import is_card, is_cn_id, is_iban, is_uscc, passes_luhn
 from charter.data.passes import prepare
 from charter.data.preparation import Prepared
-from charter.data.preparations import pii
-from charter.data.preparations.identifiers import is_card, is_cn_id, is_iban, is_uscc, passes_luhn
+from charter.data.preparations.forms import EVERY_KIND, find, flagged
 from charter.data.preparations.pii import count_pii, personal_kinds
 from charter.spec.use import Use
 
@@ -271,10 +271,47 @@ def test_one_wrong_sign_is_always_seen():
 
 
 def test_no_text_in_which_something_is_found_is_passed_over():
-    kinds = pii._kinds(("en", "zh"), urls=True, handles=True)
     texts = pl.Series(
         [*PARTS, *(f"电话 {part}" for part in PARTS), "１３８１２３４５６７８", "GB29NWBK60161331926819"]
     )
-    found = pl.Series([bool(pii._find(text, kinds)) for text in texts])
-    assert not (found & ~pii._flagged(texts, kinds)).any()
+    found = pl.Series([bool(find(text, EVERY_KIND)) for text in texts])
+    assert not (found & ~flagged(texts, EVERY_KIND)).any()
     assert found.sum() > 20
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["车牌{京A12345}违停", "{京AD12345}", "{粤B·F12345}", "{沪A12345D}是电动车", "{川A1234领}", "{京A0006警}", "{使014578}", "{粤Z1234港}",
+     "ＪＫ{京Ａ１２３４５}", "{苏A·12AB3}", "{浙a12345}", "驾驶{浙F43204}闯红灯"],
+)  # fmt: skip
+def test_number_plates_are_masked(text):
+    assert masked(re.sub("[{}]", "", text)) == re.sub("{.*?}", "[CN_PLATE]", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "京A1234",
+        "沪A123456",
+        "苏AEBCD1",
+        "京I12345",
+        "新B12345型",
+        "他住北京A12345栋",
+        "云A12345678",
+        "贵公司A12345",
+        "型号新B12345",
+    ],
+)
+def test_what_only_looks_like_a_plate_stays(text):
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("A123456(3)", "[HK_ID]"), ("香港身份证A123456（3）", "香港身份证[HK_ID]"), ("A123456(4)", "A123456(4)"),
+     ("身分證A123456789", "身分證[TW_ID]"), ("身分證A123456788", "身分證A123456788"), ("型號A123456789", "型號A123456789"),
+     ("军官证：军字第1234567号", "军官证：[CN_MILITARY]"), ("passport no. 533012345", "passport no. [PASSPORT]"),
+     ("passport 2026", "passport 2026"), (cn_id("93115619890601001"), "[CN_RESIDENCE]"), ("931156198906010010", "931156198906010010")],
+)  # fmt: skip
+def test_further_documents_are_masked_by_their_check_digits_or_words(text, expected):
+    assert masked(text) == expected

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from charter.data.edits import Place
-from charter.data.preparations.identifiers import (
+from charter.data.identifiers import (
     IBAN_LENGTHS,
     digits_of,
     is_card,

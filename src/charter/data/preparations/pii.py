@@ -1,84 +1,282 @@
-"""Mask personal data that can be told by its form: numbers with check digits, addresses of e-mail, phones.
+"""Mask personal data: by form (numbers with check digits, addresses of e-mail, plates), and by a detector (names, addresses).
 
-Names, street addresses and free-text hints are not found by form, and not promised.
+Without a detector names, street addresses and organisations are not found, and not promised; with one some of them are.
 """
 
 import re
-import string
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field
 
+from charter import plugins
 from charter.data.columns import Columns
-from charter.data.edits import Edit, Edits, applied
+from charter.data.detecting import Detector, Labels, Recall
+from charter.data.edits import Edits, applied
 from charter.data.preparation import Outcome, Preparation, nothing_dropped
-from charter.data.preparations import personal
-from charter.data.preparations.identifiers import IBAN_LENGTHS
-from charter.data.preparations.searches import TAKEN, Kind
+from charter.data.preparations.forms import EVERY_KIND, Locale, find, flagged, kinds_of, placeholders
+from charter.data.preparations.masking import Masker, placeholder
+from charter.data.preparations.pseudonyms import fingerprint, pseudonyms, read_key
+from charter.data.preparations.searches import Kind
+from charter.errors import DataError, OptionError
+from charter.runs.digest import value_digest
+from charter.runs.findings import Finding
 
-Locale = Literal["en", "zh"]
-Cell = str | list[str | None]
-"""A text, or a list of words."""
-
-ROUNDS = 8
-"""What is found may free its neighbours from each other, so the search goes on until nothing is left, at most this often."""
-
-# Full-width signs, dashes and odd spaces read as their plain ones, one for one, so that places stay the same.
-_SIGNS = str.maketrans(
-    "＠．－＋（）／：＿Ｘｘ　–‑—―−‐‒﹣\u00a0\u2007\u2009\u202f", "@.-+()/:_Xx --------    "
-)
-_SIGNS |= {0xFEE0 + ord(sign): ord(sign) for sign in string.ascii_letters}  # full-width
-_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
-
-# Only texts that hold one of these are searched; the first of each pair is for Polars, the second for a plain text.
-_ADDRESS = r"[@＠][^\s@＠]+[.．]"
-_LINK = r"(?i:https?://|www\.)"
-_NUMBER = rf"\p{{Nd}}(?:[^\p{{L}}\n]{{0,3}}\p{{Nd}}){{6}}|(?i:{'|'.join(IBAN_LENGTHS)})[0-9]{{2}}(?i:[ \-]?[0-9a-z]){{11}}"
-_NUMBERS = re.compile(r"[0-9](?:(?:[^\w\n]{0,3}[0-9]){6}|(?<=[A-Za-z]{2}[0-9])[0-9][ \-]?[0-9A-Za-z]{4})")
-_LINKS = re.compile(r"://|[Ww][Ww][Ww]\.")
+FORMS = "forms"
+Names = Annotated[str, Field(min_length=1)]
 
 
 def mask_pii(
+    folder: Path = Path(),
     *,
     locales: Annotated[
         tuple[Locale, ...], Field(min_length=1, description="whose forms are looked for: en, zh")
     ] = ("en", "zh"),
     urls: Annotated[bool, Field(description="mask web addresses too")] = False,
     handles: Annotated[bool, Field(description="mask @handles too")] = False,
+    model: Annotated[
+        Names | None,
+        Field(
+            description="the folder of a released bundle of task token_classification: what it finds is masked too"
+        ),
+    ] = None,
+    engine: Annotated[
+        Names, Field(description="a further detector beside forms: forms (none), presidio, or a plug-in's")
+    ] = FORMS,
+    engine_model: Annotated[
+        Names | None, Field(description="presidio: an installed spaCy model; default: no model, so no names")
+    ] = None,
+    labels: Annotated[
+        dict[Names, Names | None],
+        Field(description="what the model or engine calls things -> the kind shown; null: it stays"),
+    ] = {},  # noqa: B006  (never changed)
+    threshold: Annotated[
+        float, Field(ge=0, le=1, description="how sure the model or engine must be of what it finds")
+    ] = 0.5,
+    replace: Annotated[
+        Literal["placeholder", "pseudonym"],
+        Field(
+            description="placeholder: [PERSON]; pseudonym: [PERSON-3f9a0c77e1], the same for the same value and key"
+        ),
+    ] = "placeholder",
+    key: Annotated[
+        Names | None,
+        Field(description="the key of pseudonyms, made by `charter pseudonym-key`; outside of the store"),
+    ] = None,
 ) -> Preparation:
-    """Put typed placeholders for e-mail, phone, card, IBAN, US SSN and Chinese documents; check digits verified."""
-    kinds = _kinds(locales, urls=urls, handles=handles)
+    """Mask e-mail, phone, card, IBAN, plates and documents by form; names and addresses by a model or engine.
 
+    Check digits are verified. Of what a detector finds nothing is masked inside of what a form told.
+    """
+    given = _Asked(locales, urls, handles, model, engine, engine_model, labels, threshold, replace, key)
+    given.check()
+    masker = cache(lambda: given.masker(folder))
+
+    def digest(columns: Columns) -> str:
+        del columns
+        return given.digest(folder)
+
+    def summed(counts: Mapping[str, int]) -> tuple[Finding, ...]:
+        asked = masker().detector
+        return () if asked is None else remaining(asked, counts)
+
+    return Preparation(
+        row_wise=True, apply=_applying(masker), digest=digest if given.reads_beside else None, summed=summed
+    )
+
+
+def remaining(detector: Detector, counts: Mapping[str, int]) -> tuple[Finding, ...]:
+    """Of each kind that a detector tells, how many places may have been missed; never that there are none.
+
+    n places found by a detector of recall r leave n (1 - r) / r unfound, if it does on these texts what it did on its own test
+    rows, and if all that it found was right: the interval is that of the recall alone.
+    """
+    recalls = detector.recalls()
+    return tuple(
+        _remaining(kind, counts.get(f"masked.{kind}", 0), recalls, detector.name)
+        for kind in sorted(detector.kinds())
+    )
+
+
+def _remaining(kind: str, n: int, recalls: Mapping[str, Recall], name: str) -> Finding:
+    recall = recalls.get(kind)
+    because = ""
+    if recall is None or not recall.low:
+        because = f"the model {name} says nothing of its recall of this kind"
+    elif not n:
+        because = "nothing of this kind was found, so its recall bounds nothing"
+    elif recall.value == 1:
+        because = f"the model {name} missed none on its test rows, which does not show that none remains"
+    where = {"type": kind}
+    if because or recall is None:
+        return Finding(
+            "data",
+            "pii_remaining",
+            None,
+            n=n,
+            slice=where,
+            because=f"insufficient evidence: {because}",
+            unit="places",
+        )
+    low, value, high = (n * (1 - one) / one for one in (recall.high, recall.value, recall.low))
+    said = (
+        f"{n} places masked, times the odds of a miss by the recall of the model {name} on its own test rows; rows unlike those "
+        "hold more"
+    )
+    return Finding(
+        "data",
+        "pii_remaining",
+        value,
+        low=low,
+        high=high,
+        confidence=recall.confidence,
+        n=n,
+        slice=where,
+        method=said,
+        unit="places",
+    )
+
+
+def masker_of(folder: Path = Path(), **options: Any) -> Masker:
+    """What `mask_pii` with these options finds and shows, for use without a charter.
+
+    Raises:
+        OptionError: as `mask_pii`, on options that don't go together, a model or a key that can't be used.
+    """
+    given = _Asked(**{"locales": ("en", "zh"), **options})
+    given.check()
+    return given.masker(folder)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options of `mask_pii`."""
+
+    locales: tuple[Locale, ...]
+    urls: bool = False
+    handles: bool = False
+    model: str | None = None
+    engine: str = FORMS
+    engine_model: str | None = None
+    labels: Labels = field(default_factory=dict)
+    threshold: float = 0.5
+    replace: str = "placeholder"
+    key: str | None = None
+
+    @property
+    def reads_beside(self) -> bool:
+        return self.model is not None or self.engine != FORMS or self.key is not None
+
+    def masker(self, folder: Path) -> Masker:
+        detector, key = self._detector(folder), self._key(folder)
+        return Masker(
+            kinds_of(self.locales, urls=self.urls, handles=self.handles),
+            placeholder if key is None else pseudonyms(key),
+            detector,
+            placeholders(detector.kinds() if detector is not None else ()),
+        )
+
+    def digest(self, folder: Path) -> str:
+        """What names the detector and the key, neither of which stands in the options."""
+        detector, key = self._detector(folder), self._key(folder)
+        told = {
+            "detector": detector.digest() if detector is not None else None,
+            "key": fingerprint(key) if key is not None else None,
+        }
+        return value_digest(told)
+
+    def _key(self, folder: Path) -> bytes | None:
+        return None if self.key is None else read_key(folder / Path(self.key).expanduser())
+
+    def _detector(self, folder: Path) -> Detector | None:
+        if self.model is None and self.engine == FORMS:
+            return None
+        options: dict[str, Any] = {"labels": dict(self.labels), "threshold": self.threshold}
+        if self.model is not None:
+            options["path"] = self.model
+        if self.engine_model is not None:
+            options["model"] = self.engine_model
+        name = "bundle" if self.model is not None else self.engine
+        made: Detector = plugins.make("detector", name, options, folder)
+        return made
+
+    def check(self) -> None:
+        """Refuse options that don't go together.
+
+        Raises:
+            OptionError: they don't.
+        """
+        others = tuple(name for name in plugins.names("detector") if name != "bundle")
+        detects = self.model is not None or self.engine != FORMS
+        bad = [name for name in self.labels.values() if name is not None and not _KIND.fullmatch(name)]
+        problems = (
+            (
+                self.engine not in (FORMS, *others),
+                f"unknown engine '{self.engine}'. Known: {', '.join((FORMS, *others))}",
+            ),
+            (
+                self.model is not None and self.engine != FORMS,
+                "name a model or an engine, not both; list mask_pii twice to use both",
+            ),
+            (
+                self.engine_model is not None and self.engine == FORMS,
+                "engine_model is of an engine: name one, such as engine: presidio",
+            ),
+            (bool(self.labels) and not detects, "labels are of a model or an engine: name one"),
+            (bool(bad), f"labels: a kind is capital letters and _, such as PERSON; {len(bad)} are not"),
+            (
+                (self.replace == "pseudonym") != (self.key is not None),
+                "pseudonyms need a key: {use: mask_pii, replace: pseudonym, key: PATH}, made once by `charter pseudonym-key PATH`",
+            ),
+        )
+        for wrong, said in problems:
+            if wrong:
+                raise OptionError(f"preparation 'mask_pii': {said}")
+
+
+_KIND = re.compile(r"[A-Z][A-Z_]*[A-Z]")
+
+
+def _applying(masker: Callable[[], Masker]) -> Callable[[pl.DataFrame, Columns], Outcome]:
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
         counts: Counter[str] = Counter()
+        made: dict[str, Edits] = {}
         for column in columns.inputs:
             cells = frame[column]
             if isinstance(cells.dtype, pl.List):
-                flagged = _flagged(cells.list.join(""), kinds) | _flagged(cells.list.join(" "), kinds)
-                masked: list[Cell] = [
-                    _mask_words(one, kinds, counts) for one in cells.filter(flagged).to_list()
-                ]
+                frame = frame.with_columns(masker().masked_words(cells, counts))
             else:
-                flagged = _flagged(cells, kinds)
-                masked = [mask(text, kinds, counts) for text in cells.filter(flagged).to_list()]
-            if masked:
-                frame = frame.with_columns(_with(cells, flagged, masked))
+                masked, done = masker().masked_texts(cells, counts)
+                frame = frame.with_columns(masked)
+                made |= done
         told = {f"masked.{name}": count for name, count in sorted(counts.items())}
-        return Outcome(frame, nothing_dropped(), told, lambda text: (_edits(_find(text, kinds)),))
+        return Outcome(frame, nothing_dropped(), told, lambda text: (made.get(text, ()),))
 
-    return Preparation(row_wise=True, apply=apply)
+    return apply
+
+
+def check_key_outside(place: str, folder: Path, store: Path) -> None:
+    """Refuse a key of pseudonyms that lies in the store, whose artefacts it would open.
+
+    Raises:
+        DataError: it does.
+    """
+    path = folder / Path(place).expanduser()
+    if path.resolve().is_relative_to(store.resolve()):
+        raise DataError(
+            f"data.prepare, mask_pii: the key {path} lies in the store {store}; keep it elsewhere"
+        )
 
 
 def count_pii(texts: pl.Series) -> Counter[str]:
-    """How many places of each type the texts hold that `mask_pii` could mask, all options on; nothing is changed."""
-    kinds = _kinds(("en", "zh"), urls=True, handles=True)
-    flagged = texts.filter(_flagged(texts, kinds))
-    return Counter(one.kind.name for text in flagged.to_list() for one in _find(text, kinds))
+    """How many places of each type the texts hold that `mask_pii` could mask by form, all options on; nothing is changed."""
+    held = texts.filter(flagged(texts, EVERY_KIND))
+    return Counter(one.name for text in held.to_list() for one in find(text, EVERY_KIND))
 
 
 def personal_kinds(values: Iterable[object]) -> Counter[str]:
@@ -89,166 +287,16 @@ def personal_kinds(values: Iterable[object]) -> Counter[str]:
     """
     times = Counter(str(value) for value in values if value is not None)
     texts = pl.Series(list(times), dtype=pl.String)
-    kinds = _kinds(("en", "zh"), urls=False, handles=False)
+    kinds = kinds_of(("en", "zh"), urls=False, handles=False)
     counts: Counter[str] = Counter()
-    for text in texts.filter(_flagged(texts, kinds)).to_list():
-        counts.update(dict.fromkeys({one.kind.name for one in _find(text, kinds)}, times[text]))
+    for text in texts.filter(flagged(texts, kinds)).to_list():
+        counts.update(dict.fromkeys({one.name for one in find(text, kinds)}, times[text]))
     return counts
 
 
 def mask(text: str, kinds: Sequence[Kind], counts: Counter[str]) -> str:
-    """The text with placeholders for what was found; `counts` gets how many of each type."""
-    found = _find(text, kinds)
-    counts.update(one.kind.name for one in found)
-    return applied(_edits(found), text)
-
-
-@dataclass(frozen=True)
-class _Found:
-    start: int
-    end: int
-    kind: Kind
-
-
-def _edits(found: Sequence[_Found]) -> Edits:
-    return tuple(Edit(one.start, one.end, one.kind.placeholder) for one in found)
-
-
-def _flagged(texts: pl.Series, kinds: Sequence[Kind]) -> pl.Series:
-    """Which texts can hold anything at all; quick, and never false where something is found. Null for a missing text."""
-    needs = {kind.needs for kind in kinds}
-    patterns = [
-        _NUMBER,
-        "[@＠]" if personal.HANDLE in kinds else _ADDRESS,
-        *([_LINK] if "link" in needs else []),
-    ]
-    return texts.str.contains("|".join(patterns))
-
-
-def _with(cells: pl.Series, flagged: pl.Series, changed: Sequence[Cell]) -> pl.Series:
-    """The cells with those that are flagged changed."""
-    if not isinstance(cells.dtype, pl.List):
-        return cells.scatter(flagged.arg_true(), pl.Series(changed, dtype=pl.String))
-    new = iter(changed)
-    values = [next(new) if flag else cell for flag, cell in zip(flagged, cells.to_list(), strict=True)]
-    return pl.Series(cells.name, values, dtype=pl.List(pl.String))
-
-
-def _find(text: str, kinds: Sequence[Kind]) -> list[_Found]:
-    """What was found, in order; an earlier kind has the first claim on a place."""
-    plain = _PLACEHOLDER.sub(lambda one: TAKEN * len(one.group()), _plain(text))
-    found: list[_Found] = []
-    for _ in range(ROUNDS):
-        before = len(found)
-        holds = {
-            "@": "@" in plain,
-            "link": bool(_LINKS.search(plain)),
-            "digits": bool(_NUMBERS.search(plain)),
-        }
-        for kind in kinds:
-            new = (
-                [_Found(place.start, place.end, kind) for place in kind.search(plain)]
-                if holds[kind.needs]
-                else []
-            )
-            if new:
-                plain = _taken(plain, new)
-                found += new
-        if len(found) == before:
-            break
-    return sorted(found, key=lambda one: one.start)
-
-
-def _plain(text: str) -> str:
-    if text.isascii():
-        return text
-    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit.group())), text.translate(_SIGNS))
-
-
-def _taken(text: str, found: Sequence[_Found]) -> str:
-    parts: list[str] = []
-    at = 0
-    for one in found:
-        parts += [text[at : one.start], TAKEN * (one.end - one.start)]
-        at = one.end
-    return "".join([*parts, text[at:]])
-
-
-def _mask_words(words: Sequence[str | None], kinds: Sequence[Kind], counts: Counter[str]) -> list[str | None]:
-    """Words with placeholders; what runs over several words makes each of them its placeholder: none appears or goes.
-
-    They are searched twice: as they were written, as far as that can be told, and with a space between all of them.
-    """
-    known = [word or "" for word in words]
-    glued = [_are_glued(*three) for three in zip(known, known[1:], [*known[2:], ""], strict=False)]
-    masked = _masked_joined(words, ["" if one else " " for one in glued], kinds, counts)
-    return _masked_joined(masked, [" "] * len(glued), kinds, counts) if any(glued) else masked
-
-
-def _masked_joined(
-    words: Sequence[str | None], joints: Sequence[str], kinds: Sequence[Kind], counts: Counter[str]
-) -> list[str | None]:
-    ends: list[int] = []
-    parts: list[str] = []
-    for word, joint in zip(words, [*joints, ""], strict=True):
-        ends.append((ends[-1] + len(parts[-1]) if ends else 0) + len(word or ""))
-        parts += [word or "", joint]
-    masked = list(words)
-    place = 0
-    for one in _find("".join(parts), kinds):
-        counts[one.kind.name] += 1
-        while ends[place] <= one.start:
-            place += 1
-        while place < len(words) and ends[place] - len(words[place] or "") < one.end:
-            masked[place] = one.kind.placeholder
-            place += 1
-        place -= 1  # the last word may hold the next find too
-    return masked
-
-
-_DOMAIN_END = frozenset(("com", "org", "net", "edu", "gov", "info", "cn"))
-
-
-def _are_glued(word: str, following: str, then: str) -> bool:
-    """Whether two words were probably written without a space: single signs, and signs that tokenisers part from words."""
-    if len(word) <= 1 and len(following) <= 1:
-        return True
-    if following == ".":
-        return word[-1:].isdigit() or then in _DOMAIN_END
-    if word == ".":
-        return following in _DOMAIN_END
-    return word in ("(", "+", "@", "-", "/", "_") or following in (")", "@", "-", "/", "_")
-
-
-def _kinds(locales: Sequence[Locale], *, urls: bool, handles: bool) -> tuple[Kind, ...]:
-    """The kinds to look for, in the order of their claims: what is checked before what is not, exact before loose."""
-    zh, en = "zh" in locales, "en" in locales
-    asked = (
-        (True, personal.EMAIL),
-        (urls, personal.URL),
-        (True, personal.IBAN),
-        (zh, personal.CN_ID),
-        (zh, personal.CN_USCC),
-        (zh, personal.CN_PASSPORT),
-        (zh, personal.CN_PERMIT),
-        (zh, personal.CN_TAIWAN_PERMIT),
-        (True, personal.CARD),
-        (True, personal.CARD_AFTER_CUE),
-        (zh, personal.CN_OLD_ID),
-        (en, personal.SSN),
-        (en, personal.SSN_AFTER_CUE),
-        (zh, personal.CN_MOBILE),
-        (zh, personal.CN_LANDLINE),
-        (en, personal.US_PHONE),
-        (en, personal.NATIONAL_PHONE),
-        (True, personal.PHONE),
-        (en, personal.PHONE_AFTER_CUE),
-        (zh, personal.CN_PHONE_AFTER_CUE),
-        (handles, personal.HANDLE),
-    )
-    return tuple(kind for wanted, kind in asked if wanted)
-
-
-_PLACEHOLDER = re.compile(
-    "|".join(sorted({re.escape(kind.placeholder) for kind in _kinds(("en", "zh"), urls=True, handles=True)}))
-)
+    """The text with placeholders for what was found by form; `counts` gets how many of each type."""
+    masker = Masker(tuple(kinds))
+    found = masker.found([text])[0]
+    counts.update(one.name for one in found)
+    return applied(masker.as_edits(text, found), text)

@@ -13,7 +13,7 @@ from typing import Literal
 
 from charter.data.edits import Place
 
-Needs = Literal["@", "link", "digits"]
+Needs = Literal["@", "link", "digits", "plate"]
 Search = Callable[[str], Iterator[Place]]
 Passes = Callable[[str], bool]
 

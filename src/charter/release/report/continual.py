@@ -133,30 +133,3 @@ def _left(left: Mapping[str, Any], say: Wording) -> Iterator[tuple[str, Cell]]:
     fisher = left.get("fisher")
     if fisher is not None:
         yield say("fisher"), Cell(say("fisher_said", rows=say.count(fisher["rows"])), say("fisher_note"))
-
-
-def continual_lines(record: Record) -> Iterator[str]:
-    """The section as lines of the card, in English."""
-    say = Wording("en")
-    for section in continual_sections(record, say):
-        yield from (f"## {section.title}", "")
-        for part in section.parts:
-            if isinstance(part, Text):
-                yield from (part.text, "")
-            if isinstance(part, Table):
-                yield "| " + " | ".join(_plain(one.text) for one in part.headings) + " |"
-                yield "|" + "---|" * len(part.headings)
-                for row in part.rows:
-                    yield "| " + " | ".join(_cell(cell) for cell in row) + " |"
-                yield ""
-            if isinstance(part, Facts):
-                yield from (f"- {term}: {_cell(cell)}" for term, cell in part.items)
-                yield ""
-
-
-def _cell(cell: Cell) -> str:
-    return _plain(f"{cell.text} ({cell.note})" if cell.note else cell.text)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).replace("<", "&lt;").replace("|", "\\|")

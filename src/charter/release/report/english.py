@@ -470,6 +470,20 @@ ENGLISH: Mapping[str, str] = {
     "area_data": "data",
     "area_training": "training",
     "area_export": "released formats",
+    "reidentification": "Could people be recognised?",
+    "reidentification_lead": "Of the training rows, by {columns}. It counts the table as it is; what others know beside these columns, "
+    "nobody can count. Small classes can be made larger by coarser values (years of birth in tens, fewer digits of a postcode).",
+    "reidentification_caption": "Classes of equal quasi-identifiers",
+    "class_sizes_caption": "Classes by their size",
+    "class_of": "Size",
+    "classes_number": "Classes",
+    "size_and_more": "{low} and more",
+    "may_remain": "May remain",
+    "may_remain_note": "estimated",
+    "remaining_said": "How much may remain is estimated from what the model missed on its own test rows, and texts unlike those hold "
+    "more. It is never a proof that nothing does. Kinds told by form alone have no estimate.",
+    "remaining_unknown": "Masked by form only: names, addresses and organisations were not looked for, and how much remains was not "
+    "measured.",
     "term_report": "Report",
     "term_bundle": "Bundle",
     "term_scores": "Scores on the test split",

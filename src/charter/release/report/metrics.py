@@ -1,22 +1,9 @@
 """What each metric is called and what it means in a plain sentence, in both languages."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric's name and its meaning for a reader without training in statistics.
-
-    share: whether its values are shares from 0 to 1, so that plots may use that scale.
-    """
-
-    en: str
-    zh: str
-    meaning_en: str
-    meaning_zh: str
-    share: bool = True
-
+from charter.release.report.metric import Metric
+from charter.release.report.privacy_metrics import PRIVACY
 
 METRICS: Mapping[str, Metric] = {
     "accuracy": Metric(
@@ -311,6 +298,52 @@ METRICS: Mapping[str, Metric] = {
         "一个词元平均代表多少个字符；越多则序列越短。",
         share=False,
     ),
+    "membership_tpr_at_0.1pct_fpr": Metric(
+        "Members found at 0.1% false alarms",
+        "误报率 0.1% 时找出的成员",
+        "The share of training rows that an attacker recognises as such while wrongly naming one in 1,000 others; 0.001 is chance.",
+        "攻击者每 1000 个非成员只误认一个时，能认出的训练行比例；0.001 为随机水平。",
+    ),
+    "membership_tpr_at_1pct_fpr": Metric(
+        "Members found at 1% false alarms",
+        "误报率 1% 时找出的成员",
+        "The share of training rows that an attacker recognises as such while wrongly naming one in 100 others; 0.01 is chance.",
+        "攻击者每 100 个非成员只误认一个时，能认出的训练行比例；0.01 为随机水平。",
+    ),
+    "membership_auc": Metric(
+        "Membership AUC",
+        "成员推断 AUC",
+        "The chance that a training row looks more like one than another row does: 0.5 is chance. An average, which hides rows that are "
+        "surely recognised.",
+        "一个训练行比一个其他行看起来更像训练行的机会：0.5 为随机。它是平均值，会掩盖那些能被确凿认出的行。",
+    ),
+    "epsilon_lower_bound": Metric(
+        "Lower bound of epsilon",
+        "epsilon 的下界",
+        "An epsilon that canaries show the training surely exceeds. It can refute a claim and never prove one.",
+        "由金丝雀行证明训练的 epsilon 至少有这么大。它可以推翻一项声明，但永远不能证明一项声明。",
+        share=False,
+    ),
+    "canary_exposure": Metric(
+        "Exposure of canaries",
+        "金丝雀文本的暴露度",
+        "How far up a planted text stands, by likelihood, among texts made in the same way, in bits: 1.44 on average where it left no "
+        "trace, one more for each halving of its rank.",
+        "植入的文本在以同样方式生成的文本中按似然排得多靠前，以比特计：没有留下痕迹时平均为 1.44，名次每减半便增加 1。",
+        share=False,
+    ),
+    "canaries_extracted": Metric(
+        "Canaries found first",
+        "排在首位的金丝雀文本",
+        "The share of planted texts that no other text made in the same way is likelier than: whoever tries them all finds these.",
+        "没有任何同样方式生成的文本比其更可能的植入文本所占比例：逐一尝试者便能找到它们。",
+    ),
+    "verbatim_continuation_rate": Metric(
+        "Texts continued word for word",
+        "逐字续写的文本",
+        "The share of training texts that the model, given their beginning, goes on with word for word.",
+        "给出开头后，模型能逐字续写下去的训练文本比例。",
+    ),
     "rmse": Metric(
         "Root mean squared error",
         "均方根误差（RMSE）",
@@ -460,6 +493,66 @@ METRICS: Mapping[str, Metric] = {
         "因先前的模型已学过相似的行而未用于评判的行。",
         share=False,
     ),
+    "k_anonymity": Metric(
+        "k-anonymity",
+        "k-匿名性",
+        "How many people (or rows) the smallest class of equal quasi-identifiers has: with 1 somebody stands alone.",
+        "准标识符取值相同的最小一组中有多少人（或行）：为 1 表示有人是独一无二的。",
+        share=False,
+    ),
+    "rows_in_small_classes": Metric(
+        "Rows in small classes",
+        "小组中的行",
+        "The share of rows whose class of equal quasi-identifiers is smaller than k.",
+        "所在的准标识符组小于 k 的行所占比例。",
+    ),
+    "rows_alone": Metric(
+        "Rows alone in their class",
+        "独一无二的行",
+        "The share of rows that nobody else shares all quasi-identifiers with.",
+        "准标识符取值与任何其他人都不相同的行所占比例。",
+    ),
+    "class_size": Metric(
+        "Class of the median row",
+        "居中行的组大小",
+        "Half of the rows are in classes of at least so many.",
+        "半数的行所在的组至少有这么多。",
+        share=False,
+    ),
+    "classes": Metric(
+        "Classes",
+        "组数",
+        "How many combinations of quasi-identifiers occur.",
+        "准标识符取值组合的个数。",
+        share=False,
+    ),
+    "distinct_l_diversity": Metric(
+        "Distinct l-diversity",
+        "相异 l-多样性",
+        "How many different sensitive values a class has at least: with 1, whoever is known to be in a class is known wholly.",
+        "每组至少有多少个不同的敏感值：为 1 时，知道某人在某组就等于知道其敏感值。",
+        share=False,
+    ),
+    "entropy_l_diversity": Metric(
+        "Entropy l-diversity",
+        "熵 l-多样性",
+        "As many equally frequent sensitive values a class is worth at least; rare values count little.",
+        "每组的敏感值至少相当于多少个同样常见的值；少见的值作用很小。",
+        share=False,
+    ),
+    "t_closeness": Metric(
+        "t-closeness",
+        "t-接近度",
+        "How far the sensitive values of a class are from the whole table's at most, 0 to 1: less is better.",
+        "各组敏感值的分布与全表分布之间的最大距离，0 到 1：越小越好。",
+    ),
+    "pii_remaining": Metric(
+        "Personal data that may remain",
+        "可能残留的个人信息",
+        "An estimate of the places that masking missed, from what the model missed on its own test rows; never a proof of none.",
+        "根据模型在自身测试行上的漏检情况估计的漏遮数量；从不证明没有残留。",
+        share=False,
+    ),
     "latency": Metric(
         "Time per text",
         "每条文本耗时",
@@ -474,6 +567,7 @@ METRICS: Mapping[str, Metric] = {
         "发布格式的全部文件（含分词器）的大小，单位为百万字节。",
         share=False,
     ),
+    **PRIVACY,
 }
 
 TERMS: tuple[tuple[str, str, str, str], ...] = (

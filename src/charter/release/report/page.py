@@ -5,6 +5,7 @@ import hashlib
 from importlib import resources
 
 from charter.release.record import Record
+from charter.release.report.claims import claims_sections
 from charter.release.report.continual import continual_sections
 from charter.release.report.forms import forms_section
 from charter.release.report.misjudged import marked
@@ -17,7 +18,9 @@ from charter.release.report.origin import (
 )
 from charter.release.report.performance import performance_sections
 from charter.release.report.pretraining import pretraining_sections
+from charter.release.report.privacy import privacy_sections
 from charter.release.report.reading import reading_sections
+from charter.release.report.reidentification import reidentification_sections
 from charter.release.report.rows import data_section
 from charter.release.report.trials import search_sections
 from charter.release.report.view import limits_section, opening
@@ -38,8 +41,11 @@ def render(record: Record, *, language: Language | None = None) -> str:
         purpose_section(record, say),
         *performance_sections(record, say),
         data_section(record, say),
+        *reidentification_sections(record, say),
         *pretraining_sections(record, say),
         *reading_sections(record, say),
+        *privacy_sections(record, say),
+        *claims_sections(record, say),
         *continual_sections(record, say),
         learning_section(record, say),
         *search_sections(record, say),

@@ -36,6 +36,9 @@ KNOWN_AREAS = (
     "export",
     "pretraining",
     "continual",
+    "privacy",
+    "reidentification",
+    "privacy_audit",
 )
 
 

@@ -1,5 +1,6 @@
 """Plots as inline SVG. Each has a name for screen readers; its numbers also stand in a table of the page."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -93,6 +94,52 @@ def reliability(title: str, curve: Mapping[str, Any], x_name: str, y_name: str) 
     return svg(title, left + size + 14, top + size + 46, body)
 
 
+STROKES = ("curve", "curve other", "curve dashed", "curve other dashed", "curve dotted")
+LEAST_DRAWN = 1e-4
+"""Rates below it are not drawn."""
+
+
+def roc(
+    title: str, curves: Mapping[str, Mapping[str, Sequence[float]]], others: int, x_name: str, y_name: str
+) -> str:
+    """True by false positives on logarithmic scales, a curve for each attack, since what matters is at the left end.
+
+    others: the number of rows that a false positive is one of; below one of them there is nothing to draw.
+    """
+    size, left, top = 290, 66, 12
+    least = next(
+        edge for edge in (1e-1, 1e-2, 1e-3, LEAST_DRAWN) if edge * others <= 1 or edge == LEAST_DRAWN
+    )
+    decades = round(-math.log10(least))
+
+    def along(rate: float) -> float:
+        return (math.log10(max(rate, least)) + decades) / decades * size
+
+    body = []
+    for part in range(decades + 1):
+        x, y, said = (
+            left + part / decades * size,
+            top + (1 - part / decades) * size,
+            f"{10.0 ** (part - decades):g}",
+        )
+        body += [line(x, top, x, top + size, "guide"), line(left, y, left + size, y, "guide")]
+        body += [text(x, top + size + 18, said, "middle"), text(left - 7, y + 4, said, "end")]
+    body.append(line(left, top + size, left + size, top, "diagonal"))
+    below = top + size + 62
+    for place, (name, points) in enumerate(curves.items()):
+        pairs = zip(points["false"], points["true"], strict=True)
+        path = " ".join(f"{left + along(x):.1f},{top + size - along(y):.1f}" for x, y in pairs if x >= least)
+        stroke, y = STROKES[place % len(STROKES)], below + 20 * place
+        body.append(f'<polyline points="{path}" class="{stroke}"/>')
+        body += [
+            f'<polyline points="{left},{y - 4} {left + 30},{y - 4}" class="{stroke}"/>',
+            text(left + 38, y, name),
+        ]
+    body.append(text(left + size / 2, top + size + 38, x_name, "middle", "soft"))
+    body.append(text(15, top + size / 2, y_name, "middle", "soft", turned=True))
+    return svg(title, left + size + 20, below + 20 * len(curves) - 10, body)
+
+
 def forest(title: str, column: str, findings: Sequence[Finding], whole: float | None, too_few: str) -> str:
     """Values with intervals, a line each; a part without evidence says so; `whole` is drawn as a dashed line."""
     names = [finding.slice[column] for finding in findings]
@@ -132,7 +179,7 @@ def learning(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> s
 
 def rates(title: str, history: Sequence[Mapping[str, Any]], x_name: str) -> str:
     """The learning rate by update, thin lines for layers below the head whose rates differ; "" with too little to draw."""
-    logged = [one for one in history if one["kind"] == "loss"]
+    logged = [one for one in history if one["kind"] in ("loss", "update")]
     drawn = [(one["step"], one["learning_rate"]) for one in logged]
     below = [
         [(one["step"], rate) for one, rate in zip(logged, by_depth, strict=True)]

@@ -215,4 +215,46 @@ ROWS: tuple[tuple[str, str], ...] = (
         "the memory holds {n#} rows, as many as the earlier one: a larger one would not be a fair sample of all tasks",
         "记忆中有 {n} 行，与先前的一样多：再大就不是所有任务的公平抽样",
     ),
+    # how easily people could be told
+    ("people in the smallest class, counted over the training rows", "最小一组的人数，就训练行统计"),
+    ("rows in the smallest class, counted over the training rows", "最小一组的行数，就训练行统计"),
+    ("share of rows in classes of fewer than {k#} rows", "所在组少于 {k} 行的行所占比例"),
+    ("share of rows in classes of fewer than {k#} people", "所在组少于 {k} 人的行所占比例"),
+    ("share of rows in classes of one", "独自成组的行所占比例"),
+    ("rows in the class of the median row", "居中行所在组的行数"),
+    ("people in the class of the median row", "居中行所在组的人数"),
+    ("counted over the training rows", "就训练行统计"),
+    ("{n#} rows without a quasi-identifier left out", "舍去 {n} 行缺少准标识符的行"),
+    ("{n#} rows without a sensitive value left out", "舍去 {n} 行缺少敏感值的行"),
+    ("{n#} missing values count as a value of their own", "{n} 个缺失值单独算作一个取值"),
+    ("fewest sensitive values in a class", "一组中敏感值个数的最小值"),
+    ("least exponential of the entropy in a class", "各组敏感值熵的指数的最小值"),
+    ("greatest earth mover's distance of a class, equal distances", "各组推土机距离的最大值（值间距离相等）"),
+    (
+        "greatest earth mover's distance of a class, distances of ranks",
+        "各组推土机距离的最大值（按名次的距离）",
+    ),
+    ("insufficient evidence: no row has every quasi-identifier", "证据不足：没有一行的准标识符是齐全的"),
+    ("insufficient evidence: no row has a sensitive value", "证据不足：没有一行有敏感值"),
+    ("people", "人"),
+    ("classes", "组"),
+    ("values", "值"),
+    # what masking may have missed
+    (
+        "{n#} places masked, times the odds of a miss by the recall of the model {model} on its own test rows",
+        "遮盖了 {n} 处，乘以由模型 {model} 在自身测试行上的召回率得出的漏检几率",
+    ),
+    ("rows unlike those hold more", "与那些行不同的行残留更多"),
+    (
+        "insufficient evidence: the model {model} says nothing of its recall of this kind",
+        "证据不足：模型 {model} 没有说明这一种类的召回率",
+    ),
+    (
+        "insufficient evidence: nothing of this kind was found, so its recall bounds nothing",
+        "证据不足：没有找到这一种类，因此召回率无从限定残留",
+    ),
+    (
+        "insufficient evidence: the model {model} missed none on its test rows, which does not show that none remains",
+        "证据不足：模型 {model} 在测试行上没有漏检，但这并不说明没有残留",
+    ),
 )

@@ -215,18 +215,31 @@ def _doubted(found: Sequence[Finding], say: Wording) -> Iterator[object]:
 
 
 def _masked(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:
-    masked = [one for one in found if one.metric == "masked"]
-    if masked:
-        headings = [Heading(say("kind")), Heading(say("places"), number=True)]
-        rows = [
-            [Cell(one.slice.get("type", ""), kind="code"), Cell(say.count(one.value or 0), kind="number")]
-            for one in masked
-        ]
-        yield Table(say("masked_caption"), headings, rows, narrow=True, title=say("masked_caption"))
+    """What was masked, by kind, and what may remain; that nothing remains is never said."""
+    uses = [use for use in record.charter.data.prepare if use.use == "mask_pii"]
+    masked = {one.slice.get("type", ""): one for one in found if one.metric == "masked"}
+    left = {one.slice.get("type", ""): one for one in found if one.metric == "pii_remaining"}
+    if not masked and not left:
+        yield Text(say("nothing_masked" if uses else "not_masked"), title=say("masked_caption"))
         return
-    uses = [use.use for use in record.charter.data.prepare]
-    key = "nothing_masked" if "mask_pii" in uses else "not_masked"
-    yield Text(say(key), title=say("masked_caption"))
+    headings = [Heading(say("kind")), Heading(say("places"), number=True)]
+    headings += [Heading(say("may_remain"), say("may_remain_note"), number=True)] if left else []
+    rows = []
+    for kind in dict.fromkeys((*masked, *left)):
+        count = masked[kind].value or 0 if kind in masked else 0
+        rows.append([Cell(kind, kind="code"), Cell(say.count(count), kind="number")])
+        if left:
+            rows[-1].append(_left(left.get(kind), say))
+    yield Table(say("masked_caption"), headings, rows, narrow=True, title=say("masked_caption"))
+    yield Text(say("remaining_said" if left else "remaining_unknown"), soft=True)
+
+
+def _left(one: Finding | None, say: Wording) -> Cell:
+    if one is None or one.value is None or one.low is None or one.high is None:
+        return Cell(say("dash") if one is None else say.missing(one), kind="number")
+    return Cell(
+        say.count(round(one.value)), f"{say.count(int(one.low))}–{say.count(int(one.high) + 1)}", "number"
+    )
 
 
 def _groups(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:

@@ -10,9 +10,13 @@ as it stands.
 import re
 from functools import cache
 
+from charter.release.report.claims_sentences import CLAIMS
+from charter.release.report.privacy_sentences import PRIVATE
 from charter.release.report.row_sentences import ROWS
 
 CATALOGUE: tuple[tuple[str, str], ...] = (
+    # accounting
+    ("privacy loss distributions (dp-accounting {version})", "隐私损失分布（dp-accounting {version}）"),
     # verdicts
     ("its value is {value#}", "测得值为 {value}"),
     ("its value for {slice} is {value#}", "{slice} 的测得值为 {value}"),
@@ -397,7 +401,9 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ),
     ("widened by Bonett and Price's interval", "以 Bonett 与 Price 的区间加宽"),
     ("only {d#} of {u#} units were answered differently", "{u} 个单元中只有 {d} 个的回答不同"),
+    *CLAIMS,
     *ROWS,
+    *PRIVATE,
 )
 
 _HOLE = re.compile(r"\{(\w+)([#!]?)\}")

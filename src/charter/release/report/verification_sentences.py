@@ -51,6 +51,18 @@ VERIFICATION: tuple[tuple[str, str], ...] = (
     ),
     ("{one!}, which descends from {more!}", "{one}、{more}"),
     ("'{name}' ({digest})", "“{name}”（{digest}）"),
+    (
+        "it says that its privacy ledger had {lines#} lines, the last one {hash}; the ledger was not looked at",
+        "据其所称，它的隐私账本有 {lines} 行，最后一行为 {hash}；该账本未经查看",
+    ),
+    (
+        "it says that epsilon {spent} of a budget of {budget#} was spent on '{data}' by {runs#} runs, at delta {delta}",
+        "据其所称，“{data}”的预算 {budget} 中已有 {runs} 次运行花费了 epsilon {spent}，delta 为 {delta}",
+    ),
+    (
+        "it says that epsilon {spent} of no budget was spent on '{data}' by {runs#} runs, at delta {delta}",
+        "据其所称，“{data}”未设预算，已有 {runs} 次运行花费了 epsilon {spent}，delta 为 {delta}",
+    ),
     # the signature
     ("it is not signed, so it can't be of this key", "它没有签名，因此不可能出自此密钥"),
     ("it is not signed; anyone could have made it", "它没有签名；任何人都可能制作它"),

@@ -11,6 +11,7 @@ from charter.release.report.continual import doubts_of
 from charter.release.report.forms import forms_table
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.pretraining import PretrainingLines, pretraining_lines
+from charter.release.report.privacy import privacy_doubts
 from charter.release.report.trials import tried_line
 from charter.release.report.wording import Wording, confidence, interval, number, read_limit
 from charter.release.report.words import Language
@@ -120,6 +121,7 @@ def first_lines(record: Record, say: Wording) -> tuple[str, ...]:
             key = "measured_on_tails"
         lines.append(say(key, data=record.charter.data_id, added=say.count(added), **counts))
     lines += doubts_of(record, say)
+    lines += privacy_doubts(record, say)
     searched = first(found, "data", "texts_searched")
     if searched is not None:
         lines.append(say("searched", count=say.count(searched.value or 0)))

@@ -11,7 +11,7 @@ from charter.runs.findings import Finding
 from charter.spec.limits import Limit, parse_limit
 
 SIGNS = {">=": "≥", "<=": "≤", ">": ">", "<": "<"}
-OWN_VALUES = ("baseline", "temperature", "split", "kind", "quantile", "reason", "statistic")
+OWN_VALUES = ("baseline", "temperature", "split", "kind", "quantile", "reason", "statistic", "attack")
 """Slices whose values Charter names itself; every other value is the data's."""
 ENGLISH_NAMES = {
     "majority": "majority class",
@@ -26,6 +26,12 @@ ENGLISH_NAMES = {
     "tfidf_cosine": "cosine of TF-IDF",
     "no_answer": "never an answer",
     "lexical_overlap": "most shared words",
+    "loss": "loss threshold",
+    "lira": "LiRA, online",
+    "lira_offline": "LiRA, offline",
+    "rmia": "RMIA, online",
+    "rmia_offline": "RMIA, offline",
+    "blind": "control: never sees the model",
     "before": "before",
     "95 %": "95th percentile",
     "minimum": "shortest",

@@ -3,13 +3,33 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from charter.release.report import comparison_words, continual_words
+from charter.release.report import (
+    claims_words,
+    comparison_words,
+    continual_words,
+    ledger_words,
+    privacy_words,
+)
 from charter.release.report.chinese import CHINESE
 from charter.release.report.english import ENGLISH
 
 Language = Literal["en", "zh"]
 
 WORDS: Mapping[Language, Mapping[str, str]] = {
-    "en": {**ENGLISH, **comparison_words.ENGLISH, **continual_words.ENGLISH},
-    "zh": {**CHINESE, **comparison_words.CHINESE, **continual_words.CHINESE},
+    "en": {
+        **ENGLISH,
+        **comparison_words.ENGLISH,
+        **continual_words.ENGLISH,
+        **ledger_words.ENGLISH,
+        **privacy_words.ENGLISH,
+        **claims_words.ENGLISH,
+    },
+    "zh": {
+        **CHINESE,
+        **comparison_words.CHINESE,
+        **continual_words.CHINESE,
+        **ledger_words.CHINESE,
+        **privacy_words.CHINESE,
+        **claims_words.CHINESE,
+    },
 }

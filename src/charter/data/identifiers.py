@@ -50,11 +50,20 @@ def passes_luhn(digits: str) -> bool:
     """The check digit of ISO/IEC 7812-1:2017, annex B (Luhn); all digits alike is no number."""
     if len(set(digits)) == 1:
         return False
+    return _luhn_sum(digits) % 10 == 0
+
+
+def _luhn_sum(digits: str) -> int:
     total = 0
     for place, digit in enumerate(reversed(digits)):
         value = int(digit) * (2 if place % 2 else 1)
         total += value - 9 if value > 9 else value
-    return total % 10 == 0
+    return total
+
+
+def luhn_digit(body: str) -> str:
+    """The Luhn check digit that follows these digits."""
+    return next(digit for digit in "0123456789" if _luhn_sum(body + digit) % 10 == 0)
 
 
 def is_card(digits: str) -> bool:
@@ -77,8 +86,38 @@ def is_cn_id(compact: str) -> bool:
     compact = compact.upper()
     if compact[:2] not in _PROVINCES or not "1880" <= compact[6:10] <= "2100" or not _is_day(compact[6:14]):
         return False
-    total = sum(int(digit) * (2 ** (17 - place) % 11) for place, digit in enumerate(compact[:17]))
-    return "10X98765432"[total % 11] == compact[17]
+    return cn_id_check(compact[:17]) == compact[17]
+
+
+def cn_id_check(body: str) -> str:
+    """The check sign of the 17 digits before it (ISO 7064 MOD 11-2)."""
+    total = sum(int(digit) * (2 ** (17 - place) % 11) for place, digit in enumerate(body))
+    return "10X98765432"[total % 11]
+
+
+def is_cn_residence(compact: str) -> bool:
+    """Foreigners' permanent residence card since 2023: 9, province, country, date of birth, serial, check sign (as `is_cn_id`)."""
+    dated = "1880" <= compact[6:10] <= "2100" and _is_day(compact[6:14])
+    return compact[1:3] in _PROVINCES and dated and cn_id_check(compact[:17]) == compact[17].upper()
+
+
+def is_hk_id(text: str) -> bool:
+    """Hong Kong identity card, `A123456(3)`: weights 9 to 2 and the check sign make a multiple of 11 (A as check sign is 10)."""
+    compact = re.sub(r"[()]", "", text.upper()).rjust(9)
+    values = [36 if sign == " " else int(sign, 36) for sign in compact[:8]]
+    check = 10 if compact[8] == "A" else int(compact[8])
+    return (sum(value * (9 - place) for place, value in enumerate(values)) + check) % 11 == 0
+
+
+def is_tw_id(compact: str) -> bool:
+    """Identification of Taiwan: the letter as two digits, weights 1, 9, 8 ... 1, 1 make a multiple of 10."""
+    letter = "ABCDEFGHJKLMNPQRSTUVXYWZIO".index(compact[0].upper()) + 10
+    values = [letter // 10, letter % 10, *(int(sign) for sign in compact[1:])]
+    return (
+        sum(value * weight for value, weight in zip(values, (1, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1), strict=True))
+        % 10
+        == 0
+    )
 
 
 def is_old_cn_id(digits: str) -> bool:

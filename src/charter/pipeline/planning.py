@@ -1,0 +1,333 @@
+"""The step plan of a fit: plain, or private within the charter's budget, and what the private one is evidence of."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charter import plugins
+from charter.data.batch import Examples
+from charter.data.columns import ROW, SPLIT
+from charter.errors import DataError, MissingExtraError
+from charter.pipeline.preparing import PreparedData
+from charter.pipeline.spending import Spending
+from charter.privacy.accounting import accountant_named, epsilon, noise_for
+from charter.privacy.clipping import Clipping
+from charter.privacy.entries import Unit
+from charter.privacy.ledger import Reservation
+from charter.privacy.plan import StepPlan, plain
+from charter.privacy.private import Private, Units
+from charter.privacy.stream import KEY_BYTES, SecretStream
+from charter.runs.files import sync_folder
+from charter.runs.findings import Finding
+from charter.spec.model import Charter
+from charter.spec.privacy import Privacy
+from charter.spec.training import Training
+from charter.tasks.objective import Objective
+
+AREA = "privacy"
+KEY = "stream.key"
+LIBRARIES = ("cryptography", "dp-accounting")
+OF_TRAINING_ROWS = ("membership_inference", "privacy_lower_bound", "extraction", "reidentification")
+"""Audits that read training rows: what they tell of them has no noise."""
+
+
+def check_private(charter: Charter) -> None:
+    """Find before any work what private training needs.
+
+    Raises:
+        MissingExtraError: a library is not installed.
+    """
+    from importlib.util import find_spec
+
+    if charter.privacy is not None and not (find_spec("dp_accounting") and find_spec("cryptography")):
+        raise MissingExtraError("the section privacy", "privacy")
+
+
+def settled(charter: Charter, settings: Training) -> Training:
+    """The settings that hold: under privacy the last update is kept, since a choice would read rows outside the budget."""
+    if charter.privacy is None:
+        return settings
+    return settings.model_copy(update={"keep": "last", "precision": "float32", "max_grad_norm": None})
+
+
+def told_alone(charter: Charter, examples: Examples) -> Examples:
+    """The examples, under privacy each with a loss that no other one changes."""
+    return examples if charter.privacy is None else replace(examples, counts=None, beside=None)
+
+
+def plan_of(
+    charter: Charter,
+    settings: Training,
+    examples: Examples,
+    learned: Objective,
+    work: Path,
+    *,
+    batch_size: int,
+    subjects: Mapping[int, str | None],
+) -> StepPlan:
+    """How updates are made. work: where a private plan keeps its key. subjects: the person of each row, where they are protected.
+
+    Raises:
+        DataError: a batch can't be computed in parts, as the settings ask; or no noise keeps the budget.
+    """
+    if charter.privacy is not None:
+        return _private(charter.privacy, settings, _units(charter, examples, subjects), len(examples), work)
+    if learned.mixes and settings.micro_batch_size is not None:
+        raise DataError(
+            f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
+            "remove it, and lower batch_size where memory is short"
+        )
+    return plain(
+        batch_size=batch_size,
+        micro_batch_size=settings.micro_batch_size,
+        max_grad_norm=settings.max_grad_norm,
+        seed=settings.seed,
+        tokens_per_batch=settings.tokens_per_batch,
+        lengths=examples.tokens,
+        whole=learned.mixes,
+    )
+
+
+def _private(
+    asked: Privacy,
+    settings: Training,
+    units: Units | None,
+    n: int,
+    work: Path,
+) -> Private:
+    clipping: Clipping = plugins.make("clipping", asked.clipping.use, asked.clipping.options)
+    stream = SecretStream.reproducible(settings.seed) if asked.reproducible_noise else _kept(work)
+    unlimited = Private(
+        settings.batch_size,
+        settings.micro_batch_size,
+        clipping,
+        0.0,
+        asked.delta,
+        stream,
+        units,
+        asked.noise_bias_correction,
+        asked.neighbouring,
+    )
+    steps = settings.epochs * unlimited.steps_per_epoch(n)
+    if not steps:
+        return unlimited
+    try:
+        noise = noise_for(
+            asked.epsilon, asked.delta, rate=unlimited.rate(n), steps=steps, neighbouring=asked.neighbouring
+        )
+        clipping.noise(noise)
+    except ValueError as error:
+        raise DataError(
+            f"privacy: {error} (batch_size {settings.batch_size}, {unlimited.count(n):,} units, {settings.epochs} epochs)"
+        ) from None
+    return replace(unlimited, noise=noise)
+
+
+def subjects_of(charter: Charter, data: PreparedData) -> Mapping[int, str | None]:
+    """The person of each training row by the row's number, where persons are what a privacy budget protects; else nothing."""
+    if charter.privacy is None or charter_unit(charter) == "row":
+        return {}
+    subject = charter.data.subject
+    assert subject is not None
+    rows = data.scan("train").select(ROW, subject).collect()
+    return dict(zip(rows[ROW].to_list(), rows[subject].to_list(), strict=True))
+
+
+def _units(charter: Charter, examples: Examples, subjects: Mapping[int, str | None]) -> Units | None:
+    """What is drawn and bounded together: a row's examples (a document's pieces), or all of a person's; None: each alone."""
+    asked = charter.privacy
+    assert asked is not None
+    if charter_unit(charter) == "row":
+        found, of = np.unique(examples.rows, return_inverse=True)
+        return None if len(found) == len(of) else Units(of.astype(np.int64))
+    numbers: dict[Any, int] = {}
+    # a row without a subject is a person of its own
+    names = (
+        (subjects[int(row)], None) if subjects[int(row)] is not None else (None, int(row))
+        for row in examples.rows
+    )
+    of = np.asarray([numbers.setdefault(name, len(numbers)) for name in names], dtype=np.int64)
+    return Units(of, asked.rows_per_subject)
+
+
+def _kept(work: Path) -> SecretStream:
+    """The stream of an unfinished training, or a new one whose key is kept until it is finished."""
+    place = work / KEY
+    try:
+        key = place.read_bytes()
+    except FileNotFoundError:
+        key = b""
+    if len(key) == KEY_BYTES:
+        return SecretStream(key)
+    stream = SecretStream.fresh()
+    work.mkdir(parents=True, exist_ok=True)
+    aside = place.with_suffix(f".{os.getpid()}.tmp")
+    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(stream.key)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(place)
+    sync_folder(work)
+    return stream
+
+
+def destroy_key(work: Path) -> None:
+    """Overwrite and remove the key of a training that is finished; whoever had it could take the noise out again."""
+    place = work / KEY
+    if not place.exists():
+        return
+    with place.open("r+b") as file:
+        file.write(bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    place.unlink()
+    sync_folder(work)
+
+
+@dataclass
+class Charging:
+    """What a private training is charged in the ledger of its data. training: the key of its stage; name: the stage's."""
+
+    charter: Charter
+    data: PreparedData
+    spending: Spending | None
+    training: str
+    name: str
+    epochs: int
+    reservation: Reservation | None = None
+
+    def reserve(self, plan: StepPlan, n: int, steps: int) -> None:
+        """Before the first update; a training that goes on is known again, and pays nothing.
+
+        Raises:
+            BudgetError: it would pass the budget of the data.
+            LedgerError: the ledger was changed or can't be read.
+        """
+        asked = self.charter.privacy
+        if self.spending is None or asked is None or not isinstance(plan, Private):
+            return
+        if asked.reproducible_noise:  # it promises nothing
+            self.spending.check_plain(self.data, stage=self.name)
+            return
+        self.reservation = self.spending.reserve(
+            self.data,
+            plan.cost(n, steps),
+            secret=plan.stream.key,
+            training=self.training,
+            stage=self.name,
+            unit=charter_unit(self.charter),
+            neighbouring=asked.neighbouring,
+            epochs=self.epochs,
+        )
+
+    def settle(self) -> None:
+        """After the last update."""
+        if self.spending is not None and self.reservation is not None:
+            self.spending.settle(self.reservation)
+
+
+@dataclass(frozen=True)
+class _Told:
+    charter: Charter
+    plan: Private
+    n: int
+    steps: int
+
+    def finding(self, metric: str, value: float, unit: str, method: str) -> Finding:
+        return Finding(
+            AREA, metric, float(value), n=self.plan.count(self.n), unit=unit, method=method, split="train"
+        )
+
+
+def privacy_findings(charter: Charter, plan: StepPlan, n: int, steps: int) -> list[Finding]:
+    """What so many updates on n examples have spent, by which accountant, and how; none of a plan that promises nothing."""
+    if not isinstance(plan, Private) or charter.privacy is None:
+        return []
+    return list(_findings(_Told(charter, plan, n, steps), charter.privacy))
+
+
+def _findings(told: _Told, asked: Privacy) -> Iterator[Finding]:
+    plan = told.plan
+    spent = plan.cost(told.n, told.steps)
+    unit = "persons" if charter_unit(told.charter) == "subject" else "rows"
+    stood = f"{unit} are protected, neighbouring data sets differ by {_NEIGHBOURS[asked.neighbouring]}"
+    sampled = "Poisson sampling, each unit drawn by itself"
+    method = f"accountant of {accountant_named()}; {sampled}; {stood}"
+    yield (
+        _not_private(told)
+        if asked.reproducible_noise
+        else told.finding("epsilon", spent.epsilon, "nats", method)
+    )
+    if spent.mechanisms:
+        other = epsilon(spent.mechanisms[0], plan.delta, "rdp", neighbouring=plan.neighbouring)
+        if math.isfinite(other):
+            yield told.finding("epsilon_renyi", other, "nats", f"accountant of Renyi divergences; {stood}")
+    yield told.finding("delta", plan.delta, "chance", "as the charter asks")
+    yield told.finding(
+        "noise_multiplier",
+        plan.noise,
+        "times the sensitivity",
+        "calibrated to the budget before the first update",
+    )
+    yield told.finding("sampling_rate", plan.rate(told.n), "share", "chance of a unit to be in an update")
+    yield told.finding("clipping_norm", plan.clipping.sensitivity, "norm", f"clipping {asked.clipping.use}")
+    yield told.finding("private_updates", told.steps, "updates", "count")
+    yield told.finding("privacy_units", plan.count(told.n), unit, "count")
+
+
+_NEIGHBOURS = {"add_or_remove": "one unit added or removed", "replace_one": "one unit replaced"}
+
+
+def _not_private(told: _Told) -> Finding:
+    return Finding(
+        AREA,
+        "epsilon",
+        None,
+        n=told.plan.count(told.n),
+        unit="nats",
+        method="none",
+        split="train",
+        because="not private: sampling and noise follow the charter's seed (privacy.reproducible_noise), so whoever knows it can take them "
+        "out again",
+    )
+
+
+def charter_unit(charter: Charter) -> Unit:
+    """What a charter's privacy budget protects: `row` or `subject`."""
+    asked = charter.privacy
+    if asked is None:
+        return "row"
+    return asked.unit or ("subject" if charter.data.subject is not None else "row")
+
+
+def outside_budget(charter: Charter, data: PreparedData) -> list[Finding]:
+    """What else reads people's rows and tells of them without noise: each reading, and how many rows it reads."""
+    if charter.privacy is None:
+        return []
+    rows = data.scan().select(SPLIT).collect()[SPLIT].value_counts()
+    counts: Mapping[str, int] = dict(rows.iter_rows())
+    everything = sum(counts.values())
+    reads = [("split", everything), *((f"preparation {use.use}", everything) for use in charter.data.prepare)]
+    reads.append(("profile", everything))
+    if charter.data.target is not None and not charter.task.options.get("descriptions"):
+        reads.append(("classes", everything))
+    reads += [
+        (name, counts.get(split, 0)) for name, split in (("calibration", "calibration"), ("audits", "test"))
+    ]
+    return [
+        Finding(
+            AREA,
+            "rows_outside_epsilon",
+            float(count),
+            slice={"read": name},
+            unit="rows",
+            method="count of the rows that this reads; nothing of it is in epsilon",
+        )
+        for name, count in reads
+        if count
+    ]

@@ -1,0 +1,398 @@
+"""The ledger: what was spent of each data set's privacy, and what may still be.
+
+It is the data set whose privacy is spent, not the run, so a run asks the ledger before its first update: `reserve` puts its full cost
+on record or refuses. What was reserved stays spent, whatever becomes of the run: a run that was killed has perhaps been seen.
+Only the same training, with the same secret stream of noise and samples, goes on without paying again. See `docs/privacy-ledger.md`.
+
+    ledger = Ledger(Path("runs/ledger"))
+    reservation = ledger.reserve(Asked("customers", "row", "add_or_remove", spend, identity, Held("run 1", "", "")), budget)
+    ...                                  # learn
+    ledger.settle(reservation)
+
+A party of a federation keeps one of its own by the same calls.
+"""
+
+import hashlib
+import hmac
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from charter.errors import BudgetError, LedgerError
+from charter.privacy.accounting import NEIGHBOURING, Mechanism, Neighbouring, accountant_named, epsilon
+from charter.privacy.accounts import (
+    Account,
+    account_of,
+    accounts_of,
+    budget_of,
+    charged_to,
+    fitting,
+    spent_by,
+)
+from charter.privacy.chain import LOCK, Chain, Head
+from charter.privacy.entries import (
+    BudgetSet,
+    Charge,
+    Held,
+    Record,
+    Unit,
+    curves_json,
+    held_json,
+    mechanism_json,
+    now,
+    plain_entry,
+    read_record,
+    reserved_entry,
+)
+from charter.privacy.filters import Budget, Favoured, curve, favourite
+from charter.privacy.fingerprints import Fingerprinter, Fingerprints, keep, kept, ledger_key, shared
+from charter.privacy.plan import Spend
+from charter.privacy.refusals import refusal, refusal_of_plain
+from charter.runs.locks import locked
+
+
+def identity_of(secret: bytes, training: str) -> str:
+    """What tells one training from every other: its secret stream, and what it is made from (the key of its stage).
+
+    The same training that goes on draws the same noise, and is one release; with a new stream it is another one, and is paid
+    for again. Nobody learns the secret from it (HMAC-SHA256).
+    """
+    return hmac.new(secret, f"charter ledger\0{training}".encode(), hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a training asks for.
+
+    data: the data set's id. spend: what it promises by itself, and what it is made of. identity: of `identity_of`. fingerprints: of
+    the rows that it learns from; None where they can't be told, and no other id is then recognised. epochs: its passes over the
+    data, for what is said when it is refused.
+    """
+
+    data: str
+    unit: Unit
+    neighbouring: Neighbouring
+    spend: Spend
+    identity: str
+    held: Held
+    stage: str = "train"
+    fingerprints: Fingerprints | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What was reserved. again: it was on record already, of this very training, and nothing more was charged.
+
+    shares: of data sets with another id that hold some of the same rows, and how many.
+    """
+
+    charge: Charge
+    again: bool
+    accounts: tuple[Account, ...]
+    shares: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a ledger has on record, its lines checked."""
+
+    folder: Path
+    head: Head
+    accounts: tuple[Account, ...]
+    record: Record
+
+
+class Ledger:
+    """A ledger in a folder, which several stores and processes may share at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._chain = Chain(folder)
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything is on record."""
+        return self._chain.path.exists()
+
+    def fingerprinter(self) -> Fingerprinter:
+        """What makes fingerprints under the ledger's own key, which is made with the first of them.
+
+        Raises:
+            LedgerError: the key is missing or can be read by everybody.
+        """
+        with self._writing():
+            record, _ = self._read()
+            new = all(one.fingerprints is None for one in record.charges)
+            return Fingerprinter(ledger_key(self.folder, make=new))
+
+    def holds(self, lines: int, hash_: str) -> bool:
+        """Whether this ledger is the one that a bundle carries the head of, gone on from there with nothing taken out.
+
+        Raises:
+            LedgerError: a line was changed, moved or taken out.
+        """
+        entries = self._chain.read()
+        return 0 < lines <= len(entries) and entries[lines - 1]["hash"] == hash_
+
+    def statement(self) -> Statement:
+        """Every account, after checking every line.
+
+        Raises:
+            LedgerError: a line was changed, moved or taken out.
+        """
+        if not self.exists:
+            return Statement(self.folder, Head(0, ""), (), Record())
+        with locked(self.folder / LOCK, shared=True):
+            record, head = self._read()
+        return Statement(self.folder, head, accounts_of(record), record)
+
+    def reserve(self, asked: Asked, budget: Budget | None) -> Reservation:
+        """Charge a training before its first update, on disk when this returns.
+
+        budget: what the data set may cost, where its charter says so; None: what the ledger has on record, if anything.
+
+        Raises:
+            BudgetError: it would pass the budget of its data, or of other data with the same rows; nothing was charged.
+            LedgerError: the ledger was changed or can't be read; or it is no private training.
+            MissingExtraError: dp-accounting is not installed.
+            OSError: the machine refused (a full disk); nothing was charged.
+        """
+        if not asked.spend.mechanisms or not math.isfinite(asked.spend.epsilon):
+            raise LedgerError(
+                f"data '{asked.data}': a training of stage '{asked.stage}' says nothing of what its privacy rests on, "
+                "so it can't be reserved"
+            )
+        with self._writing():
+            record, _ = self._read()
+            before = record.of_identity(asked.identity)
+            if before is not None:
+                return self._again(record, before, asked)
+            record = self._with_budget(record, asked.data, budget, asked.held.run)
+            charge = self._charge(record, asked)
+            after = replace(record, charges=(*record.charges, charge))
+            self._check(record, after, charge, asked)
+            self._write_budget(record, asked.data)
+            name = None if asked.fingerprints is None else keep(self.folder, asked.fingerprints)
+            line = self._chain.append(reserved_entry(replace(charge, fingerprints=name)))
+            charge = replace(charge, number=int(line["number"]), fingerprints=name)
+            after, _ = self._read()
+        return self._reservation(after, charge, again=False)
+
+    def settle(self, reservation: Reservation, made: tuple[Mechanism, ...] | None = None) -> None:
+        """Put on record that a training came to its end. made: what it really consisted of; None: what was reserved.
+
+        Nothing is paid back: that a training ended early may itself depend on what it saw.
+
+        Raises:
+            BudgetError: it did more than it had reserved; that is charged all the same.
+            LedgerError: as `reserve`.
+        """
+        charge = reservation.charge
+        more = made is not None and _exceeds(made, charge.mechanisms)
+        with self._writing():
+            record, _ = self._read()
+            known = record.of_identity(charge.identity)
+            if known is None:
+                raise LedgerError(
+                    f"{self._chain.path}: the reservation of run {charge.held.run} is not in this ledger any more; it was cut off or "
+                    "replaced while the run went on"
+                )
+            if known.settled and not more:
+                return
+            entry: dict[str, Any] = {"kind": "settled", "of": known.number, "at": now()}
+            if more and made is not None:
+                entry["made"] = [mechanism_json(one) for one in made]
+                entry["renyi"] = curves_json(made)
+            self._chain.append(entry)
+        if more:
+            raise BudgetError(
+                f"data '{charge.data}': the training of run {charge.held.run} did more than it had reserved, so its promise does not "
+                "hold. What it did is charged; its model must not be released"
+            )
+
+    def plain(
+        self, data: str, held: Held, *, budget: Budget | None, fingerprints: Fingerprints | None, stage: str
+    ) -> bool:
+        """Whether learning without privacy was put on record; it is where the data, or others with the same rows, have an account.
+
+        Raises:
+            BudgetError: one of them has a budget, and learning without privacy costs more than any.
+            LedgerError: as `reserve`.
+        """
+        if not self.exists:
+            if budget is not None:
+                raise refusal_of_plain(
+                    data, BudgetSet(0, data, budget.epsilon, budget.delta, "", ""), {}, data
+                )
+            return False
+        with self._writing():
+            record, _ = self._read()
+            record = self._with_budget(record, data, budget, held.run)
+            shares = self._shared(record, fingerprints)
+            touched = {data, *(one.data for one in record.charges if one.number in shares)}
+            for owner in sorted(touched, key=lambda one: one != data):
+                limit = budget_of(record, owner)
+                if limit is not None:
+                    raise refusal_of_plain(owner, limit, _by_data(record, shares), data)
+            known = {one.data for one in record.charges}
+            if not touched & known:
+                return False
+            name = None if fingerprints is None else keep(self.folder, fingerprints)
+            if any(one.plain and (one.data, one.fingerprints) == (data, name) for one in record.charges):
+                return True
+            charge = Charge(
+                0, data, now(), stage, fingerprints.rows if fingerprints else 0, held, name, shares
+            )
+            self._chain.append(plain_entry(charge))
+        return True
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(self.folder / LOCK):
+            self._chain.mend()
+            yield
+
+    def _read(self) -> tuple[Record, Head]:
+        entries = self._chain.read()
+        head = Head(len(entries), str(entries[-1]["hash"])) if entries else Head(0, "")
+        return read_record(entries, str(self._chain.path)), head
+
+    def _again(self, record: Record, before: Charge, asked: Asked) -> Reservation:
+        if before.mechanisms != asked.spend.mechanisms or before.data != asked.data:
+            raise LedgerError(
+                f"{self._chain.path}:{before.number}  this training is on record with another plan or other data, so its secret stream was "
+                "used before; start it anew, with a stream of its own"
+            )
+        if before.held != asked.held and not before.settled:
+            self._chain.append({"kind": "resumed", "of": before.number, "at": now(), **held_json(asked.held)})
+            record, _ = self._read()
+            before = record.of_identity(asked.identity) or before
+        return self._reservation(record, before, again=True)
+
+    def _reservation(self, record: Record, charge: Charge, *, again: bool) -> Reservation:
+        shares = {
+            name: count for name, count in _by_data(record, charge.shares).items() if name != charge.data
+        }
+        unit, relation = charge.unit or "row", charge.neighbouring or "add_or_remove"
+        accounts = tuple(account_of(record, name, unit, relation) for name in (charge.data, *shares))
+        return Reservation(charge, again, accounts, shares)
+
+    def _with_budget(self, record: Record, data: str, budget: Budget | None, run: str) -> Record:
+        """The record as it is once the budget that a charter says is set."""
+        known = budget_of(record, data)
+        if budget is None or (
+            known is not None and (known.epsilon, known.delta) == (budget.epsilon, budget.delta)
+        ):
+            return record
+        said = BudgetSet(0, data, budget.epsilon, budget.delta, now(), run)
+        return replace(record, budgets=(*record.budgets, said))
+
+    def _write_budget(self, record: Record, data: str) -> None:
+        said = budget_of(record, data)
+        if said is not None and said.number == 0:
+            told = {
+                "data": data,
+                "epsilon": said.epsilon,
+                "delta": said.delta,
+                "at": said.at,
+                "run": said.run,
+            }
+            self._chain.append({"kind": "budget", **told})
+
+    def _shared(self, record: Record, fingerprints: Fingerprints | None) -> dict[int, int]:
+        """The entries that learned from some of these rows, and from how many."""
+        if fingerprints is None:
+            return {}
+        counts: dict[str, int] = {}
+        for name in {one.fingerprints for one in record.charges if one.fingerprints is not None}:
+            counts[name] = shared(kept(self.folder, name), fingerprints.values)
+        return {
+            one.number: counts[one.fingerprints]
+            for one in record.charges
+            if one.fingerprints is not None and counts[one.fingerprints]
+        }
+
+    def _charge(self, record: Record, asked: Asked) -> Charge:
+        """What is asked for as it will stand on record, number 0."""
+        spend, relation = asked.spend, asked.neighbouring
+        limit = budget_of(record, asked.data)
+        budget = Budget(spend.epsilon, spend.delta) if limit is None else Budget(limit.epsilon, limit.delta)
+        curves = {name: curve(spend.mechanisms, name) for name in NEIGHBOURING}
+        first: Favoured = favourite(curves[relation], budget)
+        alone = epsilon(spend.mechanisms, budget.delta, neighbouring=relation)
+        return Charge(
+            number=0,
+            data=asked.data,
+            at=now(),
+            stage=asked.stage,
+            rows=0 if asked.fingerprints is None else asked.fingerprints.rows,
+            held=asked.held,
+            fingerprints=None,
+            shares=self._shared(record, asked.fingerprints),
+            unit=asked.unit,
+            neighbouring=relation,
+            identity=asked.identity,
+            mechanisms=tuple(spend.mechanisms),
+            epsilon=spend.epsilon,
+            delta=spend.delta,
+            alone=(alone, budget.delta),
+            accountant=accountant_named(),
+            renyi=curves,
+            favoured=first,
+        )
+
+    def _check(self, before: Record, after: Record, charge: Charge, asked: Asked) -> None:
+        """Refuse a charge with which any account that it is charged to would pass its budget."""
+        own = {one.number for one in after.charges if charge.shares.get(one.number)}
+        touched = dict.fromkeys([asked.data, *(one.data for one in after.charges if one.number in own)])
+        for data in touched:
+            limit = budget_of(after, data)
+            if limit is None:
+                continue
+            budget = Budget(limit.epsilon, limit.delta)
+            charges = charged_to(after, data)
+            views = dict.fromkeys((one.unit, one.neighbouring) for one in charges if one.data == data)
+            for unit, relation in views:
+                if unit is None or relation is None:
+                    continue
+                together = spent_by(charges, unit, relation, budget.delta)
+                if together <= budget.epsilon:
+                    continue
+                earlier = (
+                    charged_to(before, data)
+                    if data != asked.data
+                    else tuple(o for o in charges if o is not charge)
+                )
+                account = replace(
+                    account_of(before, data, unit, relation),
+                    budget=limit,
+                    delta=budget.delta,
+                    charges=earlier,
+                )
+                account = replace(account, spent=spent_by(earlier, unit, relation, budget.delta))
+                fit = fitting(earlier, charge, unit, relation, budget)
+                raise refusal(
+                    account, charge, together, fit, asked.epochs, _by_data(after, charge.shares).get(data, 0)
+                )
+
+
+def _by_data(record: Record, shares: Mapping[int, int]) -> dict[str, int]:
+    """Of each data set the most rows that one of its runs has in common."""
+    found: dict[str, int] = {}
+    for one in record.charges:
+        if one.number in shares:
+            found[one.data] = max(found.get(one.data, 0), shares[one.number])
+    return found
+
+
+def _exceeds(made: tuple[Mechanism, ...], reserved: tuple[Mechanism, ...]) -> bool:
+    """Whether what was done is more than what was reserved: another mechanism, or more of its steps."""
+    if len(made) > len(reserved):
+        return True
+    pairs = zip(made, reserved, strict=False)
+    return any(one.steps > two.steps or replace(one, steps=0) != replace(two, steps=0) for one, two in pairs)

@@ -1,0 +1,138 @@
+"""A private run from its charter to its bundle: what is kept, what is told, and what is not."""
+
+import json
+import stat
+
+import pytest
+
+from charter.errors import CharterFileError, DataError
+from charter.pipeline import planning, run
+from charter.release.record import Record
+from charter.release.report import render
+from charter.training import fitting
+
+CHARTER = """\
+name: private
+data:
+  source: reviews.csv
+  inputs: {{text: text}}
+  target: label
+model: {{base: {base}, max_length: 32}}
+task: {{use: classification}}
+training: {{epochs: 2, batch_size: 64, learning_rate: 2.0e-3}}
+privacy: {{epsilon: 4, delta: 1.0e-3{more}}}
+limits: [{{limit: macro_f1 >= 0.01, judge: point}}]
+"""
+
+
+@pytest.fixture
+def asked(tiny_bert, reviews_csv):
+    def write(more="", **changed):
+        text = CHARTER.format(base=tiny_bert, more=more)
+        for old, new in changed.items():
+            text = text.replace(old, new)
+        path = reviews_csv.parent / "charter.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def told(result, metric):
+    return next(one for one in result.record.findings if one.area == "privacy" and one.metric == metric)
+
+
+def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows(asked):
+    result = run(asked())
+    assert result.record.status == "released"
+    spent = told(result, "epsilon")
+    assert 3.9 < spent.value <= 4.0
+    budget = result.record.verdicts[-1]
+    assert budget.limit == "privacy: epsilon <= 4 at delta 0.001"
+    assert budget.outcome == "kept"
+    assert {one["kind"] for one in result.record.history} <= {"update", "evaluation"}
+    assert not any(key for one in result.record.history for key in one if "loss" in key or "score" in key)
+    assert not [one for one in result.record.findings if one.area == "baseline"]
+    training = {one.metric for one in result.record.findings if one.area == "training"}
+    assert not training & {"tokens", "unknown_tokens", "truncated_texts", "classes_not_trained"}
+    outside = {
+        one.slice["read"]: one.value for one in result.record.findings if one.metric == "rows_outside_epsilon"
+    }
+    assert outside["audits"] == 60
+    page = render(result.record)
+    assert "differentially private at epsilon" in page
+    chinese = render(Record.from_json(json.loads(json.dumps(result.record.as_json()))), language="zh")
+    assert "训练满足差分隐私" in chinese
+    assert "privacy loss" not in chinese
+
+
+def test_the_key_is_kept_while_training_is_unfinished_and_gone_when_it_is_done(asked, monkeypatch):
+    path = asked()
+    seen = []
+
+    def stop(session, step):
+        original(session, step)
+        if step.step == 3:
+            raise KeyboardInterrupt
+
+    original = fitting._Session.add
+    monkeypatch.setattr(fitting._Session, "add", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(path)
+    monkeypatch.undo()
+    keys = list((path.parent / "runs").rglob(planning.KEY))
+    assert len(keys) == 1
+    assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
+    key = keys[0].read_bytes()
+    destroy = planning.destroy_key
+    monkeypatch.setattr(
+        "charter.pipeline.learning.destroy_key",
+        lambda work: (seen.append((work / planning.KEY).read_bytes()), destroy(work)),
+    )
+    result = run(path)
+    assert seen == [key]  # it went on with the same stream
+    held = [one for one in path.parent.rglob("*") if one.is_file()]
+    assert len(held) > 20
+    assert not [one for one in held if key in one.read_bytes() or key.hex().encode() in one.read_bytes()]
+    assert result.record.status == "released"
+
+
+def test_noise_from_the_seed_is_no_evidence_and_stops_the_release(asked):
+    result = run(asked(", reproducible_noise: true"))
+    assert result.record.status == "refused"
+    assert result.record.verdicts[-1].outcome == "no evidence"
+    assert "follow the charter's seed" in result.record.verdicts[-1].because
+    assert "NOT private" in render(result.record)
+
+
+def test_all_rows_of_a_person_are_one_unit(asked):
+    result = run(asked(**{"  target: label": "  target: label\n  subject: city"}))
+    assert told(result, "privacy_units").value <= 3
+    assert told(result, "epsilon").unit == "nats"
+    assert "persons are protected" in told(result, "epsilon").method
+
+
+def test_a_budget_that_no_noise_keeps_is_refused(asked):
+    with pytest.raises(DataError, match=r"no noise up to .* keeps .* updates within epsilon 0.0001"):
+        run(asked(**{"epsilon: 4": "epsilon: 0.0001", "delta: 1.0e-3": "delta: 1.0e-9"}))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at"),
+    [
+        ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, early_stopping: 2", "training.early_stopping"),
+        ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, class_weights: balanced", "training.class_weights"),
+        ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, economies: true", "training.economies"),
+        ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, compile: true", "training.compile"),
+        ("batch_size: 64", "tokens_per_batch: 500", "training.tokens_per_batch"),
+        ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, max_grad_norm: 0.5", "training.max_grad_norm"),
+        ("  target: label", "  target: label\n  prepare: [{use: balance}]", "data.prepare[0]"),
+        ("delta: 1.0e-3", "delta: 1.0e-3, unit: subject", "privacy.unit"),
+        ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flatt}", "privacy.clipping.use"),
+        ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flat, norm: -1}", "privacy.clipping.norm"),
+    ],
+)
+def test_what_a_budget_would_not_hold_for_is_refused_at_its_place(asked, old, new, at):
+    with pytest.raises(CharterFileError) as refused:
+        run(asked(**{old: new}))
+    assert [one.path for one in refused.value.problems] == [at]
