@@ -97,7 +97,7 @@ def _model(data: dict[str, Any], *, lora: bool) -> Any:
     from charter.models.adapters import full as full_adapter
     from charter.models.adapters import lora as lora_adapter
 
-    adapter = lora_adapter(r=RANK) if lora else full_adapter()
+    adapter = lora_adapter(rank=RANK) if lora else full_adapter()
     return adapted(data["base"], data["task"], adapter, seed=7, max_length=LENGTH).train()
 
 

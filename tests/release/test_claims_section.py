@@ -10,9 +10,9 @@ from tests.audits.test_claims import audited
 from charter.release.judge import judge
 from charter.release.record import Record
 from charter.release.report import plots
-from charter.release.report.parts import Facts, Figure, Table, Text
 from charter.release.report.claims import claims_sections
 from charter.release.report.lines import section_lines
+from charter.release.report.parts import Facts, Figure, Table, Text
 from charter.release.report.sentences import translated
 from charter.release.report.wording import Wording
 from charter.runs.findings import Finding
@@ -96,6 +96,10 @@ def words(section):
 
 
 @pytest.mark.parametrize("epsilon", [None, 1.0, 50.0])
+def lines_of(told):
+    return section_lines(claims_sections(told, Wording("en")))
+
+
 def test_the_chinese_section_holds_no_english_sentence(epsilon):
     (section,) = claims_sections(record(epsilon), Wording("zh"))
     shown = list(words(section))
@@ -112,9 +116,9 @@ def test_every_sentence_of_the_evidence_is_in_the_catalogue():
 
 
 def test_a_refuted_claim_is_said_in_the_section_and_in_the_card():
-    assert "epsilon 0.5: refuted" in "\n".join(section_lines(claims_sections(record(0.5, Wording("en")))))
-    assert "does not prove it" in "\n".join(section_lines(claims_sections(record(50.0, Wording("en")))))
-    assert "trained without differential privacy" in "\n".join(section_lines(claims_sections(record(, Wording("en")))))
+    assert "epsilon 0.5: refuted" in "\n".join(lines_of(record(0.5)))
+    assert "does not prove it" in "\n".join(lines_of(record(50.0)))
+    assert "trained without differential privacy" in "\n".join(lines_of(record()))
 
 
 def test_without_an_audit_of_the_claim_there_is_no_section():
@@ -122,7 +126,7 @@ def test_without_an_audit_of_the_claim_there_is_no_section():
 
 
 def test_too_little_evidence_is_said_and_not_shown_as_a_number():
-    lines = "\n".join(section_lines(claims_sections(record(, Wording("en")))))
+    lines = "\n".join(lines_of(record()))
     assert "1,200 non-members, at least 10,000 are needed" in lines
     assert "| LiRA, online | too few |" in lines
 
@@ -146,6 +150,4 @@ def test_all_attacks_are_drawn_inside_their_frame_however_small_the_rates():
 
 def test_a_value_of_the_first_form_alone_is_shown():
     other = [replace(one, of="other") for one in FOUND]
-    assert any(
-        section_lines(claims_sections(replace(record(findings=other, Wording("en"))), provenance={"exports": {"a": {"digest": "other"}}}))
-    )
+    assert any(lines_of(replace(record(findings=other), provenance={"exports": {"a": {"digest": "other"}}})))
