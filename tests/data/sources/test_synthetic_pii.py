@@ -73,7 +73,10 @@ def test_equal_seeds_give_equal_texts_and_other_seeds_others(location):
 
 
 def test_equal_seeds_give_equal_texts_in_every_process():
-    made = "from charter.data.sources.synthetic_pii import marked_texts as m; import zlib; print(zlib.crc32(repr([one.text for one in m('en', 'train', 150, 3)]).encode()))"
+    made = (
+        "from charter.data.sources.synthetic_pii import marked_texts as made; import zlib; "
+        "print(zlib.crc32(repr([one.text for one in made('en', 'train', 150, 3)]).encode()))"
+    )
 
     def told(hash_seed):
         given = {**os.environ, "PYTHONHASHSEED": hash_seed}

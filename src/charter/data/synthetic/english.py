@@ -34,7 +34,9 @@ def _faker(locale: str) -> Any:
 
     fake = Faker(locale)
     for provider in fake.get_providers():
-        if isinstance(getattr(provider, "cities", None), list):  # it_IT's come from a set, in another order in each process
+        if isinstance(
+            getattr(provider, "cities", None), list
+        ):  # it_IT's come from a set, in another order in each process
             provider.cities = sorted(provider.cities)
     return fake
 
