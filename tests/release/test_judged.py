@@ -46,3 +46,13 @@ def test_evidence_that_was_too_little_is_not_called_unmeasured():
     assert said[True].endswith("its audit found too little evidence on these rows")
     assert said[False].endswith("no audit measured it")
     assert all("证据" in translated(one) for one in said.values())
+
+
+def test_what_was_not_measured_is_said_of_the_rows_it_would_have_been_measured_on():
+    data = {"source": "sample:tweets", "inputs": {"text": "text"}, "target": "sentiment"}
+    text = {"name": "a", "data": data, "model": {"base": "sample:minilm"}, "task": {"use": "classification"}}
+    charter = Charter.model_validate({**text, "limits": ["k_anonymity >= 5", "accuracy >= 0.5"]})
+    said = {one.limit: one.because for one in judge(charter, [])}
+    assert said["k_anonymity >= 5"].startswith("no audit measured k_anonymity of the training rows; ")
+    assert said["accuracy >= 0.5"].startswith("no audit measured accuracy on the test split; ")
+    assert all("没有审计" in translated(one) for one in said.values())

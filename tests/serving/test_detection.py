@@ -22,8 +22,8 @@ name: names
 data: {{source: names.jsonl, inputs: {{text: text}}, target: spans, public: true, prepare: []}}
 model: {{base: "{base}", max_length: 32}}
 task: {{use: token_classification}}
-training: {{epochs: 6, batch_size: 16, learning_rate: 5.0e-3}}
-audits: [{{use: performance, resamples: 200}}]
+training: {{epochs: 4, batch_size: 8, learning_rate: 5.0e-3}}
+audits: [{{use: performance, resamples: 100}}]
 limits: [micro_f1 >= 0.5]
 """
 
@@ -49,7 +49,7 @@ def marked(words):
 def released(tiny_bert, tmp_path_factory):
     folder = tmp_path_factory.mktemp("names")
     rng = random.Random(5)
-    rows = [json.dumps(marked(sentence(rng))) for _ in range(400)]
+    rows = [json.dumps(marked(sentence(rng))) for _ in range(240)]
     (folder / "names.jsonl").write_text("\n".join(rows), encoding="utf-8")
     (folder / "charter.yaml").write_text(CHARTER.format(base=tiny_bert), encoding="utf-8")
     return run(folder / "charter.yaml").bundle

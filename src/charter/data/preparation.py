@@ -122,13 +122,21 @@ def made_preparations(uses: Sequence[Use], folder: Path = Path()) -> list[Named]
 
 
 def prepare_again(
-    frame: pl.DataFrame, columns: Columns, uses: Sequence[Use], *, follow: bool = False
+    frame: pl.DataFrame,
+    columns: Columns,
+    uses: Sequence[Use],
+    *,
+    folder: Path = Path(),
+    follow: bool = False,
 ) -> Prepared:
-    """Run the row-wise preparations on new rows; with `follow`, `chains` say what became of each changed text."""
+    """Run the row-wise preparations on new rows; with `follow`, `chains` say what became of each changed text.
+
+    folder: that relative paths in options start from: the charter's, or, where a bundle serves, the working directory.
+    """
     dropped = [no_drops()]
     counts = []
     chains: dict[int, Chain] = {}
-    for name, one in made_preparations(uses):
+    for name, one in made_preparations(uses, folder):
         if one.row_wise and one.splits is None:
             outcome, now = applied_to(frame, columns, name, one, follow=follow)
             chains |= {row: chains.get(row, ()) + chain for row, chain in now.items()}

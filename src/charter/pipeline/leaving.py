@@ -120,7 +120,7 @@ def _remember(
     own = data.scan("train").filter(pl.col(ROW) > REPLAYED).select(named).collect()
     held = own.clear()
     if earlier is not None:  # where the charter masks, so are they: nothing unmasked becomes an artefact
-        held = prepared_anew(renamed_memory(read_memory(earlier), columns), charter, columns)
+        held = prepared_anew(renamed_memory(read_memory(earlier), columns), charter, columns, data.folder)
     if held.height > capacity:
         held = held[np.sort(np.random.default_rng(seed).permutation(held.height)[:capacity]).tolist()]
     seen = int(before.get("seen", 0)) if earlier is not None else 0

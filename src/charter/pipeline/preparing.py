@@ -55,6 +55,7 @@ class PreparedData:
     """The prepared rows of a run. `test_digest` names the test split by its rows' place in the source.
 
     given: the splits that the data itself says (published parts, a column): their rows are never moved or left out.
+    folder: the charter's, which the paths in its preparations start from.
     """
 
     artifact: Artifact
@@ -62,6 +63,7 @@ class PreparedData:
     findings: tuple[Finding, ...]
     test_digest: str
     given: tuple[str, ...] = ()
+    folder: Path = Path()
 
     @property
     def file(self) -> Path:
@@ -139,6 +141,7 @@ def prepare_data(run: Run, charter: Charter, folder: Path, *, name: str = "prepa
         tuple(read_findings(artifact.path / "findings.jsonl")),
         test_digest=value_digest({"source": source, "rows": sorted(test_rows)}),
         given=tuple(read_json(artifact.path / GIVEN)),
+        folder=folder,
     )
 
 
@@ -384,14 +387,14 @@ def _is_row_wise(use: Use) -> bool:
     return made.row_wise
 
 
-def prepared_anew(rows: pl.DataFrame, charter: Charter, columns: Columns) -> pl.DataFrame:
+def prepared_anew(rows: pl.DataFrame, charter: Charter, columns: Columns, folder: Path) -> pl.DataFrame:
     """Rows from elsewhere as the charter prepares new rows, one by one (repaired, masked); those that it drops are gone.
 
-    rows: with the inputs and the target, whatever prepared them before.
+    rows: with the inputs and the target, whatever prepared them before. folder: the charter's, which its paths start from.
     """
     uses = [use for use in charter.data.prepare if _is_row_wise(use)]
     if not uses or not rows.height:
         return rows
     numbered = rows.with_columns(pl.int_range(rows.height, dtype=pl.Int64).alias(ROW))
     roles = Columns(columns.inputs, columns.target, form=columns.form)
-    return prepare_again(numbered, roles, uses).frame.select(rows.columns)
+    return prepare_again(numbered, roles, uses, folder=folder).frame.select(rows.columns)

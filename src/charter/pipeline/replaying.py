@@ -106,7 +106,7 @@ def join_rows(
     spoiled = _spoiled(earlier, own.filter(pl.Series(given & spoils)), similarity)
     write_json(files / "left_out.json", spoiled)
     judged = Texts([said(columns, kept.filter(pl.col(SPLIT).is_in(HELD_OUT)))], similarity)
-    replayed = _replayed(charter, tasks, memory, (tested, judged), columns)
+    replayed = _replayed(charter, tasks, memory, (tested, judged), data)
     if replayed.height or kept.height < rows.height:
         joined = pl.concat([kept, _as_rows(replayed, kept)]) if replayed.height else kept
         write_table(files / "rows.parquet", joined)
@@ -262,10 +262,10 @@ def _replayed(
     tasks: Sequence[EarlierData],
     memory: pl.DataFrame | None,
     apart: Sequence[Texts],
-    columns: Columns,
+    data: PreparedData,
 ) -> pl.DataFrame:
     """The earlier rows that are learned from again, prepared as the new ones are: a sample of those that are like no held-out row."""
-    asked = charter.continual
+    asked, columns = charter.continual, data.columns
     if asked is None or asked.replay is None:
         return pl.DataFrame()
     if memory is None and not tasks:
@@ -276,7 +276,7 @@ def _replayed(
         )
     kept = [_renamed(one.part("train"), one.columns, columns) for one in reversed(tasks)]
     pool = pl.concat(kept) if memory is None else renamed_memory(memory, columns)
-    pool = prepared_anew(pool, charter, columns)
+    pool = prepared_anew(pool, charter, columns, data.folder)
     texts = columns.texts(pool)
     usable = pool.filter(pl.Series(~np.logical_or.reduce([one.like(texts) for one in apart])))
     places = Reservoir.empty(asked.replay).after(usable.height, charter.training.seed).places

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from charter.runs.findings import Finding
 from charter.spec.limits import Judge, Limit
-from charter.spec.metrics import BESIDE_BASELINES, LOWER_BOUND
+from charter.spec.metrics import BESIDE_BASELINES, LOWER_BOUND, OF_THE_TABLE
 from charter.spec.model import Charter
 
 Outcome = Literal["kept", "broken", "no evidence"]
@@ -169,7 +169,8 @@ def _nothing_measured(limit: Limit, evidence: Sequence[Finding]) -> str:
     same = [one for one in evidence if one.metric == limit.metric]
     if not same:
         metrics = ", ".join(sorted({one.metric for one in evidence})) or "nothing"
-        return f"no audit measured {limit.metric} on the test split; measured were: {metrics}"
+        where = "of the training rows" if limit.metric in OF_THE_TABLE else "on the test split"
+        return f"no audit measured {limit.metric} {where}; measured were: {metrics}"
     names = dict(limit.slices)
     slices = sorted({_slice_text(one) for one in same if set(one.slice) == set(names)})
     if slices:

@@ -18,7 +18,7 @@ from charter.data.table import Asked, Header, Source, Table, table_of
 from charter.errors import DataError, MissingExtraError
 from charter.runs.digest import value_digest
 
-VERSION = 2
+VERSION = 3
 COLUMNS = ("text", "spans", "template", "locale")
 SPANS = pl.List(pl.Struct({"start": pl.Int64, "end": pl.Int64, "label": pl.String}))
 NOT_BY_FORM = ("PERSON", "ADDRESS", "LOCATION", "ORGANIZATION")

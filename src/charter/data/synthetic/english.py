@@ -32,7 +32,13 @@ _BEGINS = ("Data", "Info", "Open", "Green", "Smart", "Cyber", "Geo", "Net", "Pow
 def _faker(locale: str) -> Any:
     from faker import Faker
 
-    return Faker(locale)
+    fake = Faker(locale)
+    for provider in fake.get_providers():
+        if isinstance(
+            getattr(provider, "cities", None), list
+        ):  # it_IT's come from a set, in another order in each process
+            provider.cities = sorted(provider.cities)
+    return fake
 
 
 def _of(draw: random.Random) -> Any:
@@ -40,6 +46,13 @@ def _of(draw: random.Random) -> Any:
     fake = _faker(draw.choice(LOCALES))
     fake.seed_instance(draw.randrange(2**32))
     return fake
+
+
+def _words(draw: random.Random) -> Any:
+    """English words and countries, going on from the state of the one that draws: as Faker starts, it goes by the system's chance."""
+    words = _faker("en_US")
+    words.seed_instance(draw.randrange(2**32))
+    return words
 
 
 def _drawn(make: Callable[[Any, random.Random], str]) -> Callable[[random.Random, Part], str]:
@@ -100,7 +113,7 @@ def _address(draw: random.Random, part: Part) -> str:
             if draw.random() < 0.5:
                 lines[1:] = [f"{lines[2]} {lines[1]}" if draw.random() < 0.5 else f"{lines[1]} {lines[2]}"]
             if draw.random() < 0.4:
-                lines.append(str(_faker("en_US").country()))
+                lines.append(str(_words(draw).country()))
             address = draw.choice(("\n", ", ", " ", "\n ")).join(lines)
         return address if draw.random() < 0.6 else address.replace("\n", ", ")
 
@@ -110,8 +123,7 @@ def _address(draw: random.Random, part: Part) -> str:
 def _noise(draw: random.Random, part: Part) -> str:
     """A sentence of common words in no order, so that a model learns how most words are used: for nobody's name."""
     del part
-    words = _faker("en_US")
-    words.seed_instance(draw.randrange(2**32))
+    words = _words(draw)
     how = draw.random()
     if how < 0.6:
         return str(words.sentence(nb_words=draw.randint(5, 18)))
@@ -140,9 +152,9 @@ def _city(fake: Any, draw: random.Random) -> str:
 
 def _organisation(fake: Any, draw: random.Random) -> str:
     how = draw.random()
-    words = _faker("en_US")
     if how < 0.4:
         return str(fake.company())
+    words = _words(draw)
     if how < 0.55:
         return f"{str(words.word()).title()} {str(words.word()).title()} {draw.choice(_ENDS)}"
     if how < 0.7:
@@ -167,7 +179,7 @@ def _phone(draw: random.Random, part: Part) -> str:
 def _country(fake: Any, draw: random.Random) -> str:
     del fake
     return str(
-        _faker("en_US").country()
+        _words(draw).country()
         if draw.random() < 0.8
         else draw.choice(("USA", "the UK", "UAE", "U.S.", "Holland"))
     )

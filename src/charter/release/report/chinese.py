@@ -438,8 +438,8 @@ CHINESE: Mapping[str, str] = {
     "size_and_more": "{low} 及以上",
     "may_remain": "可能残留",
     "may_remain_note": "估计",
-    "remaining_said": "残留数量是根据模型在自身测试行上的漏检情况估计的；与那些文本不同的文本残留更多。"
-    "它从不证明没有残留。仅按形式识别的种类没有估计。",
+    "remaining_said": "残留数量是根据模型在自身测试行上的漏检情况估计的；与那些文本不同的文本可能残留得多得多。"
+    "这绝不证明没有残留。仅按形式识别的种类没有估计。",
     "remaining_unknown": "仅按形式遮盖：没有查找人名、地址与机构名，也没有测量残留多少。",
     "term_report": "报告",
     "term_bundle": "发布包",

@@ -480,8 +480,8 @@ ENGLISH: Mapping[str, str] = {
     "size_and_more": "{low} and more",
     "may_remain": "May remain",
     "may_remain_note": "estimated",
-    "remaining_said": "How much may remain is estimated from what the model missed on its own test rows, and texts unlike those hold "
-    "more. It is never a proof that nothing does. Kinds told by form alone have no estimate.",
+    "remaining_said": "How much may remain is estimated from what the model missed on its own test rows, and texts unlike those may "
+    "hold far more. It is never a proof that nothing does. Kinds told by form alone have no estimate.",
     "remaining_unknown": "Masked by form only: names, addresses and organisations were not looked for, and how much remains was not "
     "measured.",
     "term_report": "Report",

@@ -34,7 +34,10 @@ class Heading:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; the first cell of each row names it. stacked: on a phone each row becomes a block of its own."""
+    """Rows of cells; the first cell of each row names it. stacked: on a phone each row becomes a block of its own.
+
+    note: a paragraph beneath it, which stays with it.
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
@@ -43,6 +46,7 @@ class Table:
     stacked: bool = False
     narrow: bool = False
     title: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ def reidentification_sections(record: Record, say: Wording) -> Iterator[Section]
     if not found:
         return
     options = next((use.options for use in record.charter.audits if use.use == AREA), {})
-    columns = ", ".join(map(str, options.get("quasi_identifiers", ())))
+    comma = "、" if say.language == "zh" else ", "
+    columns = comma.join(map(str, options.get("quasi_identifiers", ())))
     headings = [Heading(say("metric")), Heading(say("value"), number=True), Heading(say("method"))]
     rows = [
         [

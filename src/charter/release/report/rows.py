@@ -207,11 +207,12 @@ def _doubted(found: Sequence[Finding], say: Wording) -> Iterator[object]:
             ]
         )
     caption = say("doubtful_caption")
-    yield Table(caption, headings, rows, narrow=True, title=caption)
     share = first(found, "data", "label_noise_share")
+    note = ""
     if share is not None and share.value is not None:
         said = say("doubtful_share", share=say.share(share.value))
-        yield Text(f"{said} {say('method_of', method=say.said(share.method))}", soft=True)
+        note = f"{said} {say('method_of', method=say.said(share.method))}"
+    yield Table(caption, headings, rows, narrow=True, title=caption, note=note)
 
 
 def _masked(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[object]:
@@ -230,8 +231,8 @@ def _masked(record: Record, found: Sequence[Finding], say: Wording) -> Iterator[
         rows.append([Cell(kind, kind="code"), Cell(say.count(count), kind="number")])
         if left:
             rows[-1].append(_left(left.get(kind), say))
-    yield Table(say("masked_caption"), headings, rows, narrow=True, title=say("masked_caption"))
-    yield Text(say("remaining_said" if left else "remaining_unknown"), soft=True)
+    note = say("remaining_said" if left else "remaining_unknown")
+    yield Table(say("masked_caption"), headings, rows, narrow=True, title=say("masked_caption"), note=note)
 
 
 def _left(one: Finding | None, say: Wording) -> Cell:

@@ -41,6 +41,10 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "no audit measured {metric} on the test split; measured were: {metrics}",
         "没有审计在测试集上测量 {metric}；测量过的有：{metrics}",
     ),
+    (
+        "no audit measured {metric} of the training rows; measured were: {metrics}",
+        "没有审计对训练行测量 {metric}；测量过的有：{metrics}",
+    ),
     ("no such slice was measured; there are: {slices}", "没有测量过这样的部分；已有的部分：{slices}"),
     ("{metric} was measured over all rows", "{metric} 只在全部行上测量过"),
     ("{metric} was measured by {ways}", "{metric} 的测量方式：按 {ways}"),
@@ -376,6 +380,26 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     (
         "probabilities of a linear model on words, trained without the row's unit",
         "概率来自基于词的线性模型，训练时不含该行所在的单元",
+    ),
+    (
+        "the teacher '{name}' learned from the same source, split otherwise: it may have learned from rows that this model "
+        "is judged on, and scores may be too high; split both alike (data.split)",
+        "教师模型“{name}”从同一来源学习，但划分不同：它可能学过用来评判本模型的行，得分可能偏高；请让两者划分一致（data.split）",
+    ),
+    (
+        "the privacy ledger has an account of data '{id}', or of rows in it; learning without privacy is on record there, at "
+        "infinite cost",
+        "隐私账本中有数据“{id}”（或其中某些行）的账户；不带隐私保护的学习已记入其中，代价为无穷大",
+    ),
+    (
+        "{n} of the rows that are learned from were learned from under the id '{name}' before; each of the two data sets is "
+        "charged in full",
+        "所学的行中有 {n} 行此前曾以标识“{name}”被学习过；两个数据集各自全额计费",
+    ),
+    (
+        "delta {delta#} is no less than one over the {n} rows: it allows that somebody's row is given away whole; set "
+        "data.privacy_budget.delta lower",
+        "delta {delta} 不小于行数 {n} 的倒数：它允许某个人的行被完整泄露；请把 data.privacy_budget.delta 设得更低",
     ),
     # comparisons of runs
     ("their tasks or their classes differ", "任务或类别不同"),
