@@ -33,8 +33,8 @@ def sweep(
     """Run a charter at several values of one of its keys, and compare the runs.
 
     asked: `KEY=VALUE,VALUE,...` as `charter.spec.sweep.read_sweep` has it. on_point: told each value before it is run. Nothing is
-    packed and nothing released. Every charter is checked, and the privacy budget of the data, before the first run. Broken off, the same call goes
-    on where it stopped: what a finished point made is used again by its key, and is charged once.
+    packed and nothing released. Every charter is checked, and the privacy budget of the data, before the first run. Broken off, the
+    same call goes on where it stopped: what a finished point made is used again by its key, and is charged once.
 
     Raises:
         CharterFileError: the charter's file has problems; nothing was run.

@@ -184,7 +184,7 @@ def foreseen(record: Record, asked: Sequence[Asked], budget: Budget | None, fold
     record = with_budget(record, first.data, budget, first.held.run)
     view = (first.data, first.unit, first.neighbouring)
     spent, after, refused = account_of(record, *view).spent, [], None
-    number = max((one.number for one in (*record.charges, *record.budgets)), default=0)
+    number = max([0, *(one.number for one in record.charges), *(one.number for one in record.budgets)])
     for place, one in enumerate(asked):
         if record.of_identity(one.identity) is None:
             number += 1

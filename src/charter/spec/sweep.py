@@ -134,8 +134,6 @@ def _put(whole: dict[str, Any], steps: Path_, value: Any, where: str) -> None:
             part[step] = value
             return
         inner = part[step] if isinstance(step, int) else part.get(step)
-        if isinstance(inner, str) and isinstance(following, str) and following != "use":
-            inner = {"use": inner}  # `task: classification` is short for `task: {use: classification}`
         part[step] = {} if inner is None else inner
         part = part[step]
 

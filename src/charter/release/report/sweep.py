@@ -44,7 +44,7 @@ def sweep_opening(swept: Swept, say: Wording) -> Opening:
     return replace(
         told,
         badge=say("sweep_badge"),
-        title=say("sweep_title", name=swept.name, key=swept.key, count=len(swept.points)),
+        title=say("sweep_title", name=swept.name, swept=swept.key, count=len(swept.points)),
         why=say("sweep_why", first=swept.comparison.runs[0].label, metric=say.metric(swept.headline)),
         lines=tuple(lines),
     )
@@ -53,7 +53,7 @@ def sweep_opening(swept: Swept, say: Wording) -> Opening:
 def sweep_sections(swept: Swept, say: Wording) -> list[Section]:
     """What a sweep has beyond the comparison of its runs."""
     points = Section(
-        "sweep", say("sweep_points", key=swept.key), [*_figures(swept, say), points_table(swept, say)]
+        "sweep", say("sweep_points", swept=swept.key), [*_figures(swept, say), points_table(swept, say)]
     )
     return [points, *_groups(swept, say), _how(swept, say)]
 
@@ -61,7 +61,7 @@ def sweep_sections(swept: Swept, say: Wording) -> list[Section]:
 def points_table(swept: Swept, say: Wording) -> Table:
     """A row for each value."""
     private = any(swept.noise(one) is not None for one in swept.points)
-    headings = [Heading(swept.key, own=True)]
+    headings = [Heading(swept.key.rpartition(".")[2], own=True)]
     headings += [Heading(say("sweep_noise"), number=True)] if private else []
     headings.append(Heading(say.metric(swept.headline), number=True))
     headings += [Heading(say("sweep_gap", column=column), number=True) for column in swept.groups]
@@ -76,7 +76,7 @@ def points_table(swept: Swept, say: Wording) -> Table:
         cells += [gap_cell(one, say) for one in point.gaps]
         cells.append(Cell(say("dash") if seconds is None else say.duration(seconds), kind="number"))
         rows.append([*cells, _limits(swept, point, say)])
-    return Table(say("sweep_points", key=swept.key), headings, rows, stacked=True)
+    return Table(say("sweep_points", swept=swept.key), headings, rows, stacked=True)
 
 
 def gap_cell(gap: Gap, say: Wording) -> Cell:
@@ -112,7 +112,7 @@ def _figures(swept: Swept, say: Wording) -> Iterator[Figure | Pair]:
         for one in swept.points
         for found in (scores[one.said],)
     ]
-    figures = [_figure(swept, drawn, say("sweep_score_plot", metric=metric, key=swept.key), say)]
+    figures = [_figure(swept, drawn, say("sweep_score_plot", metric=metric, swept=swept.key), say)]
     for place, column in enumerate(swept.groups):
         gaps = [
             Drawn(one.said, one.number, one.gaps[place].value, one.gaps[place].low, one.gaps[place].high)

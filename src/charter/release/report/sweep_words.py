@@ -4,14 +4,15 @@ from collections.abc import Mapping
 
 ENGLISH: Mapping[str, str] = {
     "sweep_badge": "Sweep",
-    "sweep_title": "{name}: {count} values of {key}",
+    "sweep_title": "{name}: {count} values of {swept}",
     "sweep_why": (
-        "Each value is a run of its own, judged but never released. The others are compared with {first}, by {metric}, on the same test rows."
+        "Each value is a run of its own, judged but never released. The others are compared with {first}, by {metric}, on the same "
+        "test rows."
     ),
     "sweep_public": "The data are declared public, so no point was charged to a privacy ledger.",
     "sweep_charged": "Each private point is charged to the privacy ledger of data {data}: all of them together are what the sweep cost.",
-    "sweep_points": "Against {key}",
-    "sweep_score_plot": "{metric} against {key}, with its interval",
+    "sweep_points": "Against {swept}",
+    "sweep_score_plot": "{metric} against {swept}, with its interval",
     "sweep_gap_plot": "Largest minus smallest {metric} among the groups of {column}, with its interval",
     "sweep_plot_log": "the scale is logarithmic",
     "sweep_no_privacy": "no privacy",
@@ -37,8 +38,9 @@ ENGLISH: Mapping[str, str] = {
     "sweep_how": "How to read it",
     "sweep_gap_term": "Gap",
     "sweep_gap_said": (
-        "The largest group's score minus the smallest's. All groups are scored in the same resamples of the test rows, and the interval holds "
-        "for every difference between two groups at once (without that, noise alone would widen a gap and its interval never reach 0)."
+        "The largest group's score minus the smallest's. All groups are scored in the same resamples of the test rows, and the interval "
+        "holds for every difference between two groups at once. Without that, noise alone would widen a gap, and its interval would never "
+        "reach 0."
     ),
     "sweep_epsilon_term": "Epsilon",
     "sweep_epsilon_said": (
@@ -54,12 +56,12 @@ ENGLISH: Mapping[str, str] = {
 }
 CHINESE: Mapping[str, str] = {
     "sweep_badge": "扫描",
-    "sweep_title": "{name}：{key} 的 {count} 个取值",
+    "sweep_title": "{name}：{swept} 的 {count} 个取值",
     "sweep_why": "每个取值各运行一次，照常评判，但绝不发布。其余各点以{metric} 为准，在同样的测试行上与 {first} 相比。",
     "sweep_public": "数据已声明为公开，因此没有任何一点记入隐私账本。",
     "sweep_charged": "每个采用隐私保护的点都记入数据 {data} 的隐私账本：所有点合起来才是这次扫描的花费。",
-    "sweep_points": "随 {key} 的变化",
-    "sweep_score_plot": "{metric} 随 {key} 的变化及其区间",
+    "sweep_points": "随 {swept} 的变化",
+    "sweep_score_plot": "{metric} 随 {swept} 的变化及其区间",
     "sweep_gap_plot": "{column} 各群体之间{metric} 的最大值减最小值及其区间",
     "sweep_plot_log": "刻度为对数",
     "sweep_no_privacy": "无隐私保护",
