@@ -30,16 +30,28 @@ def test_each_value_makes_a_charter_under_its_own_name_and_the_data_keep_their_i
     found = read_sweep(path, "privacy.epsilon=1,3.5,1e4,inf")
     assert [one.said for one in found.points] == ["1", "3.5", "10000", "inf"]
     assert [one.number for one in found.points] == [1, 3.5, 1e4, math.inf]
-    assert [one.charter.privacy and one.charter.privacy.epsilon for one in found.points] == [1, 3.5, 1e4, None]
+    assert [one.charter.privacy and one.charter.privacy.epsilon for one in found.points] == [
+        1,
+        3.5,
+        1e4,
+        None,
+    ]
     assert {one.charter.data_id for one in found.points} == {"tweets"}
-    assert [one.charter.name for one in found.points][:2] == ["tweets-sweep-epsilon-1", "tweets-sweep-epsilon-3.5"]
+    assert [one.charter.name for one in found.points][:2] == [
+        "tweets-sweep-epsilon-1",
+        "tweets-sweep-epsilon-3.5",
+    ]
 
 
 @pytest.mark.parametrize(
     ("asked", "said", "numbers"),
     [
         ("training.seed=1,2", ["1", "2"], [1, 2]),
-        ("model.adapt={use: lora, rank: 4},{use: head}", ['{"use": "lora", "rank": 4}', '{"use": "head"}'], [None, None]),
+        (
+            "model.adapt={use: lora, rank: 4},{use: head}",
+            ['{"use": "lora", "rank": 4}', '{"use": "head"}'],
+            [None, None],
+        ),
         ("model.adapt.use=head,full", ["head", "full"], [None, None]),
         ("audits[0].confidence=0.9,0.95", ["0.9", "0.95"], [0.9, 0.95]),
         ("privacy.noise_bias_correction=true,false", ["true", "false"], [None, None]),

@@ -18,7 +18,7 @@ from charter.release.comparison import Comparison
 from charter.release.selection import findings_of
 from charter.release.sweep import Point, Swept
 from charter.runs.run import Event, begin_run, run_name
-from charter.spec.sweep import Sweep, SweepPoint, read_sweep
+from charter.spec.sweep import Sweep, read_sweep
 
 
 def sweep(
@@ -96,11 +96,7 @@ def _beside(found: Sweep, asked: Asked, results: list[Result]) -> Swept:
         )
         for place, one in enumerate(found.points)
     )
-    return Swept(_name(asked, found.points[0]), found.key, points, comparison, groups, left_out)
-
-
-def _name(asked: Asked, point: SweepPoint) -> str:
-    return point.charter.name.rpartition("-sweep-")[0] or asked.charter.name
+    return Swept(found.name, found.key, points, comparison, groups, left_out)
 
 
 def _groups(comparison: Comparison) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:

@@ -42,8 +42,9 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A charter's key and its values, in the order in which they were asked for."""
+    """A charter's key and its values, in the order in which they were asked for. name: the charter's own."""
 
+    name: str
     key: str
     points: tuple[SweepPoint, ...]
 
@@ -89,6 +90,7 @@ def read_sweep(path: Path, asked: str) -> Sweep:
         points.append(SweepPoint(said, value, checked))
     _check_different(key, points)
     return Sweep(
+        own.name,
         key,
         tuple(replace(one, charter=_renamed(own, key, place, points)) for place, one in enumerate(points)),
     )
