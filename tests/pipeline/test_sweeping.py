@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("dp_accounting")
 
-from charter.errors import BudgetError
+from charter.errors import BudgetError, CharterError
 from charter.pipeline.sweeping import sweep
 from charter.privacy.ledger import Ledger
 
@@ -61,10 +61,10 @@ def test_a_sweep_that_the_budget_does_not_hold_is_refused_whole_with_the_figures
 
 def test_a_point_without_privacy_is_refused_where_there_is_a_budget_before_anything_is_read(asked):
     path = asked("privacy_budget: {epsilon: 20}")
-    with pytest.raises(
-        BudgetError, match=r"privacy.epsilon=inf: data 'reviews' has a privacy budget of epsilon 20"
-    ):
+    with pytest.raises(CharterError, match="epsilon=inf: .*without privacy costs more than any"):
         sweep(path, "privacy.epsilon=1,inf")
+    with pytest.raises(BudgetError, match="reproducible_noise=true: .*without privacy costs more than any"):
+        sweep(path, "privacy.reproducible_noise=false,true")
     assert not (path.parent / "runs").exists()
 
 
