@@ -10,6 +10,7 @@ pytest.importorskip("dp_accounting")
 
 from charter.cli import run_command
 from charter.pipeline.sweeping import sweep
+from charter.privacy import accounting
 from charter.release.report.sweep import points_table, render_sweep
 from charter.release.report.sweep_plot import Drawn, course, scale_of
 from charter.release.report.wording import Wording
@@ -41,7 +42,12 @@ def path(tiny_bert, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def swept(path):
-    return sweep(path, "privacy.epsilon=4,inf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            accounting, "LOWEST", 0.6
+        )  # this budget needs more noise, and at less the accountant is slow
+        patch.setattr(accounting, "PRECISION", 0.01)
+        return sweep(path, "privacy.epsilon=4,inf")
 
 
 def test_points_are_judged_and_compared_with_the_one_without_privacy_and_never_released(swept, path):

@@ -95,5 +95,5 @@ def test_what_is_wrong_is_said_of_the_value_and_of_no_line(path, asked, because)
 
 def test_a_file_with_problems_of_its_own_is_told_with_its_lines(path):
     path.write_text(CHARTER.replace("epochs: 1", "epochs: many"), encoding="utf-8")
-    with pytest.raises(CharterFileError, match="charter.yaml:5"):
+    with pytest.raises(CharterFileError, match=r"charter\.yaml:5"):
         read_sweep(path, "privacy.epsilon=1,2")

@@ -96,14 +96,14 @@ def _check_shared(spending: Spending, data: PreparedData) -> None:
 def _asked(run: Run, point: Point, spending: Spending, data: PreparedData, tell: OnProgress) -> Asked | None:
     """What a private point will ask the ledger for; None where its training is in the store already, or has no update."""
     charter = point.charter
-    spend = promised(charter, unit_count(charter, data))
-    if not spend.mechanisms or not spend.mechanisms[0].steps:
+    if not charter.training.epochs:
         return None
     begun = begin_base(run, charter, point.folder, data, tell, ALONE, ancestor=point.ancestor)
     world = replace(ALONE, size=charter.training.workers)
     key = train_stage(charter, charter.training, begun.base, data, world).key
     if run.store.find(key) is not None:
         return None
+    spend = promised(charter, unit_count(charter, data))
     secret = kept_key(run.store.work_folder(key)) or secrets.token_bytes(32)
     assert charter.privacy is not None
     return Asked(
