@@ -22,7 +22,7 @@ data:
   {data}
 model: {{base: "{base}", max_length: 16, adapt: {{use: head}}}}
 task: {{use: classification}}
-training: {{epochs: 1, batch_size: 64}}
+training: {{epochs: 1, batch_size: 64, precision: float32}}
 privacy: {{epsilon: 1, delta: 1.0e-5}}
 audits: [{{use: performance, resamples: 100}}]
 """

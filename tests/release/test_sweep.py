@@ -24,7 +24,7 @@ data: {{source: reviews.csv, inputs: {{text: text}}, target: label, groups: [cit
   split: {{test: 0.4, validation: 0.1}}}}
 model: {{base: "{base}", max_length: 16, adapt: {{use: head}}}}
 task: {{use: classification}}
-training: {{epochs: 1, batch_size: 64}}
+training: {{epochs: 1, batch_size: 64, precision: float32}}
 privacy: {{epsilon: 8, delta: 1.0e-4}}
 audits: [{{use: performance, resamples: 100, minimum_n: 10}}]
 limits: [accuracy >= 0.01]
