@@ -76,7 +76,7 @@ def _beside(found: Sweep, asked: Asked, results: list[Result]) -> Swept:
     comparison = compare([results[place].folder for place in order], store=asked.store.root)
     short = found.key.rpartition(".")[2]
     runs = [
-        replace(run, label=f"{short} {found.points[place].said}")
+        replace(run, label=f"{short}={found.points[place].said}")
         for run, place in zip(comparison.runs, order, strict=True)
     ]
     comparison = Comparison(tuple(runs), comparison.pairs)
