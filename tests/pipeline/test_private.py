@@ -1,13 +1,12 @@
 """A private run from its charter to its bundle: what is kept, what is told, and what is not."""
 
-import json
 import stat
 
 import pytest
 
 from charter.errors import CharterFileError, DataError
 from charter.pipeline import planning, run
-from charter.release.record import Record
+from charter.privacy.ledger import Ledger
 from charter.release.report import render
 from charter.training import fitting
 
@@ -61,7 +60,7 @@ def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows
     assert outside["audits"] == 60
     page = render(result.record)
     assert "differentially private at epsilon" in page
-    chinese = render(Record.from_json(json.loads(json.dumps(result.record.as_json()))), language="zh")
+    chinese = render(result.record, language="zh")
     assert "训练满足差分隐私" in chinese
     assert "privacy loss" not in chinese
 
@@ -105,11 +104,22 @@ def test_noise_from_the_seed_is_no_evidence_and_stops_the_release(asked):
     assert "NOT private" in render(result.record)
 
 
-def test_all_rows_of_a_person_are_one_unit(asked):
-    result = run(asked(**{"  target: label": "  target: label\n  subject: city"}))
-    assert told(result, "privacy_units").value <= 3
-    assert told(result, "epsilon").unit == "nats"
+def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
+    lines = reviews_csv.read_text(encoding="utf-8").splitlines()
+    people = ["person", *(f"p{number // 4}" for number in range(len(lines) - 1))]
+    told_of = [f"{line},{person}" for line, person in zip(lines, people, strict=True)]
+    reviews_csv.write_text("\n".join(told_of) + "\n", encoding="utf-8")
+    path = asked(
+        **{"  target: label": "  target: label\n  subject: person", "batch_size: 64": "batch_size: 16"}
+    )
+    result = run(path)
+    assert 60 <= told(result, "privacy_units").value <= 80  # of 100 people with four rows each
     assert "persons are protected" in told(result, "epsilon").method
+    ledger = Ledger(path.parent / "runs" / "ledger").statement()
+    (account,) = ledger.accounts
+    assert account.unit == "subject"
+    assert len(account.charges) == 1
+    assert account.spent == pytest.approx(told(result, "epsilon").value)
 
 
 def test_a_budget_that_no_noise_keeps_is_refused(asked):

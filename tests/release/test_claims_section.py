@@ -10,8 +10,9 @@ from tests.audits.test_claims import audited
 from charter.release.judge import judge
 from charter.release.record import Record
 from charter.release.report import plots
+from charter.release.report.claims import claims_sections
+from charter.release.report.lines import section_lines
 from charter.release.report.parts import Facts, Figure, Table, Text
-from charter.release.report.privacy import privacy_lines, privacy_sections
 from charter.release.report.sentences import translated
 from charter.release.report.wording import Wording
 from charter.runs.findings import Finding
@@ -95,12 +96,16 @@ def words(section):
 
 
 @pytest.mark.parametrize("epsilon", [None, 1.0, 50.0])
+def lines_of(told):
+    return section_lines(claims_sections(told, Wording("en")))
+
+
 def test_the_chinese_section_holds_no_english_sentence(epsilon):
-    (section,) = privacy_sections(record(epsilon), Wording("zh"))
+    (section,) = claims_sections(record(epsilon), Wording("zh"))
     shown = list(words(section))
     assert len(shown) > 60
     assert [one for one in shown if TWO_WORDS.search(one)] == []
-    (english,) = privacy_sections(record(epsilon), Wording("en"))
+    (english,) = claims_sections(record(epsilon), Wording("en"))
     assert sum(bool(TWO_WORDS.search(one)) for one in words(english)) > 20  # the test would see one
 
 
@@ -111,17 +116,17 @@ def test_every_sentence_of_the_evidence_is_in_the_catalogue():
 
 
 def test_a_refuted_claim_is_said_in_the_section_and_in_the_card():
-    assert "epsilon 0.5: refuted" in "\n".join(privacy_lines(record(0.5)))
-    assert "does not prove it" in "\n".join(privacy_lines(record(50.0)))
-    assert "trained without differential privacy" in "\n".join(privacy_lines(record()))
+    assert "epsilon 0.5: refuted" in "\n".join(lines_of(record(0.5)))
+    assert "does not prove it" in "\n".join(lines_of(record(50.0)))
+    assert "trained without differential privacy" in "\n".join(lines_of(record()))
 
 
 def test_without_an_audit_of_the_claim_there_is_no_section():
-    assert list(privacy_sections(record(findings=[]), Wording("en"))) == []
+    assert list(claims_sections(record(findings=[]), Wording("en"))) == []
 
 
 def test_too_little_evidence_is_said_and_not_shown_as_a_number():
-    lines = "\n".join(privacy_lines(record()))
+    lines = "\n".join(lines_of(record()))
     assert "1,200 non-members, at least 10,000 are needed" in lines
     assert "| LiRA, online | too few |" in lines
 
@@ -145,6 +150,4 @@ def test_all_attacks_are_drawn_inside_their_frame_however_small_the_rates():
 
 def test_a_value_of_the_first_form_alone_is_shown():
     other = [replace(one, of="other") for one in FOUND]
-    assert any(
-        privacy_lines(replace(record(findings=other), provenance={"exports": {"a": {"digest": "other"}}}))
-    )
+    assert any(lines_of(replace(record(findings=other), provenance={"exports": {"a": {"digest": "other"}}})))

@@ -49,7 +49,7 @@ from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 9
+VERSION = 10
 ADAPTER = "adapter"
 """The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1

@@ -26,7 +26,7 @@ def privacy_sections(record: Record, say: Wording) -> Iterator[Section]:
     parts: list[Any] = [*_lead(record, asked, found, say), Facts(list(_facts(record, asked, found, say)))]
     outside = [one for one in found if one.metric == OUTSIDE]
     if outside:
-        parts += [Text(say("privacy_outside_lead"), title=say("privacy_outside")), _outside(outside, say)]
+        parts += [_outside(outside, say), Text(say("privacy_outside_lead"), soft=True)]
     yield Section("privacy", say("privacy_section"), parts)
 
 

@@ -4,8 +4,8 @@ PRIVATE: tuple[tuple[str, str], ...] = (
     ("privacy: epsilon <= {e#} at delta {d#}", "隐私：δ 为 {d} 时 ε 不超过 {e}"),
     ("nothing was told of what training spent", "没有记录训练消耗了多少"),
     (
-        "accountant of privacy loss distributions (dp-accounting)",
-        "隐私损失分布（PLD）记账法（dp-accounting）",
+        "accountant of privacy loss distributions (dp-accounting {version#})",
+        "隐私损失分布（PLD）记账法（dp-accounting {version}）",
     ),
     ("accountant of Renyi divergences", "Rényi 散度记账法"),
     ("Poisson sampling, each unit drawn by itself", "泊松抽样，每个单位各自独立抽取"),
