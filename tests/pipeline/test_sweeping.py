@@ -75,7 +75,7 @@ def test_a_point_without_privacy_is_refused_where_there_is_a_budget_before_anyth
 
 
 def test_a_sweep_goes_on_where_it_stopped_and_each_point_is_charged_once(asked):
-    path = asked("privacy_budget: {epsilon: 2}")
+    path = asked("privacy_budget: {epsilon: 1.6}")
 
     def stop(said):
         if said == "privacy.epsilon=1":
