@@ -120,11 +120,31 @@ def run(
     release_to: Annotated[
         Path | None, typer.Option(help="where bundles go (default: release/ beside the charter)")
     ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            help="KEY=VALUE,VALUE,...: run the charter at each of these values of a key, such as privacy.epsilon=1,3,8,inf, and compare; "
+            "nothing is packed or released"
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="where a sweep's page goes (default: comparisons/ in the store)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print a sweep as JSON")] = False,
 ) -> None:
     """Prepare, train, audit, judge, and release the model if every limit is kept (exit code 3 if not).
 
     Started by `torchrun --nproc-per-node 2 -m charter run ...`, several processes share the training.
     """
+    if sweep is not None:
+        from charter.cli.sweeping import check_alone, run_sweep
+
+        check_alone(draft=draft, continue_from=continue_from, release_to=release_to)
+        return run_sweep(charter, sweep, store=store, page=page, as_json=as_json)
+    if page is not None or as_json:
+        raise CharterError(
+            "--page and --json of `charter run` are for --sweep; `charter report` has a run's page and JSON"
+        )
     from charter import spec
     from charter.cli.showing import RunView, show_summary
     from charter.models.world import joined

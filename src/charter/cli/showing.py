@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from charter.runs.run import Event, PastRun
 
 TONES = {"✓": "green", "✗": "red", "?": "yellow"}
-STATUS_TONES = {"released": "bold green", "refused": "bold red", "draft": "bold red"}
+STATUS_TONES = {"released": "bold green", "refused": "bold red", "draft": "bold red", "sweep": "bold yellow"}
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -198,7 +198,7 @@ def show_summary(
     say = Wording(language or record.charter.report.language)
     view = summary(record, language=say.language)
     out = console()
-    mark = "✓" if record.status == "released" else "✗"
+    mark = {"released": "✓", "sweep": "•"}.get(record.status, "✗")
     out.print()
     out.print(f"[{STATUS_TONES[record.status]}]{mark} {escape(view.title)}[/]")
     for line in view.lines:

@@ -28,7 +28,8 @@ class Asked:
     """A charter that can be followed as far as can be known beforehand, and where its run reads and writes.
 
     folder: of the charter file. release_to: the folder of bundles. ancestor: the bundle that the model goes on from.
-    teacher: what it is distilled from. datasheet: a person's answers, where the charter names their file.
+    teacher: what it is distilled from. datasheet: a person's answers, where the charter names their file. swept: it is a point of a
+    sweep: judged as ever, never packed and never released.
     """
 
     charter: Charter
@@ -41,6 +42,7 @@ class Asked:
     teacher: Teacher | None
     trackers: list[Tracker]
     datasheet: Mapping[str, Any] | None
+    swept: bool = False
 
     def destination(self, released: bool) -> Path:
         """Where the bundle goes."""
@@ -54,14 +56,17 @@ def ask(
     *,
     draft: bool,
     continue_from: Path | None,
+    point: Charter | None = None,
 ) -> Asked:
     """Read the charter and check everything that can be checked before any work.
+
+    point: what is followed in place of what the file says, as a point of a sweep.
 
     Raises:
         CharterError: what `charter.run` raises before it starts.
     """
     folder = charter_file.resolve().parent
-    charter = spec.read(charter_file)
+    charter = spec.read(charter_file) if point is None else point
     if continue_from is not None:
         charter = continued(charter, continue_from, folder)
     sign_with = None if charter.release.sign is None else folder / charter.release.sign
@@ -82,6 +87,7 @@ def ask(
         teacher=find_teacher(charter, folder),
         trackers=make_trackers(charter),
         datasheet=_datasheet(charter, folder),
+        swept=point is not None,
     )
 
 

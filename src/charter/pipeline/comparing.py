@@ -56,7 +56,7 @@ def compare(
     if twice is not None:
         raise CharterError(f"run {twice} is named twice; name different runs")
     how = Resampling(resamples, confidence, found[0].record.charter.training.seed)
-    answered = [_answered(one) for one in found]
+    answered = [answers_of(one) for one in found]
     pairs = [_pair(place, found, answered, how) for place in range(1, len(found))]
     names = labels([one.record for one in found])
     compared = [Compared(name, one.record, _size(one)) for name, one in zip(names, found, strict=True)]
@@ -116,7 +116,7 @@ def _artifacts(found: Found, stage: str) -> list[Artifact]:
     return [one for one in kept if one is not None]
 
 
-def _answered(found: Found) -> Answered | str:
+def answers_of(found: Found) -> Answered | str:
     """What the released model said on the test rows; or why that is not known any more."""
     exports = found.record.provenance.get("exports") or {}
     digest = next((one["digest"] for one in exports.values()), None)

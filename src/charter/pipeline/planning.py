@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from charter import plugins
 from charter.data.batch import Examples
@@ -19,7 +20,7 @@ from charter.privacy.accounting import accountant_named, epsilon, noise_for
 from charter.privacy.clipping import Clipping
 from charter.privacy.entries import Unit
 from charter.privacy.ledger import Reservation
-from charter.privacy.plan import StepPlan, plain
+from charter.privacy.plan import Spend, StepPlan, plain
 from charter.privacy.private import Private, Units
 from charter.privacy.stream import KEY_BYTES, SecretStream
 from charter.runs.files import sync_folder
@@ -76,7 +77,9 @@ def plan_of(
         DataError: a batch can't be computed in parts, as the settings ask; or no noise keeps the budget.
     """
     if charter.privacy is not None:
-        return _private(charter.privacy, settings, _units(charter, examples, subjects), len(examples), work)
+        asked = charter.privacy
+        stream = SecretStream.reproducible(settings.seed) if asked.reproducible_noise else _kept(work)
+        return _private(asked, settings, _units(charter, examples, subjects), len(examples), stream)
     if learned.mixes and settings.micro_batch_size is not None:
         raise DataError(
             f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
@@ -98,10 +101,9 @@ def _private(
     settings: Training,
     units: Units | None,
     n: int,
-    work: Path,
+    stream: SecretStream,
 ) -> Private:
     clipping: Clipping = plugins.make("clipping", asked.clipping.use, asked.clipping.options)
-    stream = SecretStream.reproducible(settings.seed) if asked.reproducible_noise else _kept(work)
     unlimited = Private(
         settings.batch_size,
         settings.micro_batch_size,
@@ -126,6 +128,35 @@ def _private(
             f"privacy: {error} (batch_size {settings.batch_size}, {unlimited.count(n):,} units, {settings.epochs} epochs)"
         ) from None
     return replace(unlimited, noise=noise)
+
+
+def promised(charter: Charter, count: int) -> Spend:
+    """What a training of a charter on so many units will be charged, known before it begins.
+
+    Raises:
+        DataError: no noise keeps the budget.
+    """
+    assert charter.privacy is not None
+    settings = settled(charter, charter.training)
+    plan = _private(charter.privacy, settings, None, count, SecretStream.fresh())
+    return plan.cost(count, settings.epochs * plan.steps_per_epoch(count))
+
+
+def unit_count(charter: Charter, data: PreparedData) -> int:
+    """How many units a charter's privacy budget protects: training rows, or the persons that they are about."""
+    if charter_unit(charter) == "row":
+        return int(data.scan("train").select(pl.len()).collect().item())
+    persons = list(subjects_of(charter, data).values())
+    return len({one for one in persons if one is not None}) + persons.count(None)
+
+
+def kept_key(work: Path) -> bytes | None:
+    """The key of an unfinished training; None where there is none."""
+    try:
+        key = (work / KEY).read_bytes()
+    except FileNotFoundError:
+        return None
+    return key if len(key) == KEY_BYTES else None
 
 
 def subjects_of(charter: Charter, data: PreparedData) -> Mapping[int, str | None]:
@@ -158,11 +189,8 @@ def _units(charter: Charter, examples: Examples, subjects: Mapping[int, str | No
 def _kept(work: Path) -> SecretStream:
     """The stream of an unfinished training, or a new one whose key is kept until it is finished."""
     place = work / KEY
-    try:
-        key = place.read_bytes()
-    except FileNotFoundError:
-        key = b""
-    if len(key) == KEY_BYTES:
+    key = kept_key(work)
+    if key is not None:
         return SecretStream(key)
     stream = SecretStream.fresh()
     work.mkdir(parents=True, exist_ok=True)

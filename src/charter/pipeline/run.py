@@ -85,6 +85,17 @@ def run(
             "continue_from": ancestor_at,
         }
         return found(run_on_ray(charter_file, charter.training.workers, **told))
+    return follow(asked, on_event, tell, world)
+
+
+def follow(
+    asked: Asked,
+    on_event: Callable[[Event], None] | None = None,
+    on_progress: OnProgress | None = None,
+    world: World = ALONE,
+) -> Result:
+    """Follow a charter that was checked, on this machine; as `run`."""
+    charter, tell = asked.charter, on_progress or _silent
     with (
         together(charter.training.workers) if world is ALONE else nullcontext(world) as shared,
         begin_run(asked.store, run_name(charter.name), charter.digest, on_event) as going,
@@ -193,7 +204,7 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
     verdicts = judge(charter, measured.findings, {one.format: one.digest for one in exports})
     kept_all = released(verdicts)
     left = NOTHING
-    if kept_all or asked.draft:
+    if (kept_all or asked.draft) and not asked.swept:
         left = leave(going, charter, data, measured.weights, asked.ancestor)
     origin = provenance(
         going,
@@ -212,7 +223,7 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
     origin["preparation_digest"] = value_digest(preparation_facts(charter, data, exports))
     return left, Record(
         charter=charter,
-        status="released" if kept_all else "draft" if asked.draft else "refused",
+        status="sweep" if asked.swept else "released" if kept_all else "draft" if asked.draft else "refused",
         run_id=going.id,
         created=origin["ended"],
         verdicts=tuple(verdicts),
@@ -231,7 +242,7 @@ def _release(
 ) -> Result:
     """Pack the bundle where the verdicts allow it, and only then write the record and the page."""
     page, bundle, kept_all = render(record), None, record.status == "released"
-    if record.status != "refused":
+    if record.status in ("released", "draft"):
         bundle = asked.destination(kept_all)
         if asked.ancestor is not None and asked.ancestor.bundle.folder.resolve() == bundle.resolve():
             going.note("release", f"{bundle} is replaced: it was the bundle that this model goes on from")
@@ -251,7 +262,7 @@ def _release(
     write_text(going.folder / "datasheet.md", datasheet_markdown(record))
     write_json(going.folder / "croissant.json", croissant(record, beside=files_beside(record)))
     write_text(report, page)
-    if not kept_all:
+    if not kept_all and not asked.swept:
         _tell_of_earlier(going, asked.destination(True))
     tracking.end(ending_of(record))
     going.finish(record.status, bundle=str(bundle) if bundle else None, report=str(report))

@@ -19,10 +19,11 @@ import polars as pl
 
 from charter.pipeline.preparing import PreparedData
 from charter.privacy.accounting import Mechanism, Neighbouring
+from charter.privacy.charging import Asked
 from charter.privacy.entries import Held, Unit
 from charter.privacy.filters import Budget
 from charter.privacy.fingerprints import Fingerprints
-from charter.privacy.ledger import Asked, Ledger, Reservation, identity_of
+from charter.privacy.ledger import Ledger, Reservation, identity_of
 from charter.privacy.plan import Spend
 from charter.runs.run import Run
 from charter.runs.store import Store
@@ -62,9 +63,9 @@ class Spending:
             BudgetError: there is a budget, which it would pass.
             LedgerError: the ledger was changed or can't be read.
         """
-        fingerprints = self._fingerprints(data) if self.ledger.exists else None
+        fingerprints = self.fingerprints(data) if self.ledger.exists else None
         told = self.ledger.plain(
-            self.charter.data_id, self._held(), budget=self.budget, fingerprints=fingerprints, stage=stage
+            self.charter.data_id, self.held(), budget=self.budget, fingerprints=fingerprints, stage=stage
         )
         if told:
             self.run.note(
@@ -101,9 +102,9 @@ class Spending:
             neighbouring=neighbouring,
             spend=spend,
             identity=identity_of(secret, training),
-            held=self._held(),
+            held=self.held(),
             stage=stage,
-            fingerprints=self._fingerprints(data),
+            fingerprints=self.fingerprints(data),
             epochs=epochs,
         )
         reservation = self.ledger.reserve(asked, self.budget)
@@ -150,10 +151,17 @@ class Spending:
             ],
         }
 
-    def _held(self) -> Held:
+    def held(self) -> Held:
+        """Who learns."""
         return Held(self.run.id, str(self.run.store.root.absolute()), platform.node())
 
-    def _fingerprints(self, data: PreparedData) -> Fingerprints:
+    def fingerprints(self, data: PreparedData) -> Fingerprints:
+        """Of the rows that are learned from, under the ledger's key.
+
+        Raises:
+            LedgerError: the key is missing or can be read by everybody.
+        """
+
         def said() -> Iterator[pl.Series]:
             for chunk in data.chunks("train"):
                 texts = data.columns.texts(chunk)

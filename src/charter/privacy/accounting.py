@@ -9,6 +9,7 @@ discretisation; that of Renyi divergences (Mironov et al. 2019) stands beside it
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, get_args
 
 from charter.errors import MissingExtraError
@@ -79,6 +80,7 @@ def epsilon(
     return float(one.get_epsilon(delta))
 
 
+@cache
 def noise_for(
     target: float, delta: float, *, rate: float, steps: int, neighbouring: Neighbouring = "add_or_remove"
 ) -> float:

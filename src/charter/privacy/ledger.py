@@ -22,23 +22,29 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import BudgetError, LedgerError
-from charter.privacy.accounting import NEIGHBOURING, Mechanism, Neighbouring, accountant_named, epsilon
+from charter.privacy.accounting import Mechanism
 from charter.privacy.accounts import (
     Account,
     account_of,
     accounts_of,
     budget_of,
-    charged_to,
-    fitting,
-    spent_by,
 )
 from charter.privacy.chain import LOCK, Chain, Head
+from charter.privacy.charging import (
+    Asked,
+    by_data,
+    charge_of,
+    check_charge,
+    check_plain,
+    shared_rows,
+    touched_by,
+    with_budget,
+)
 from charter.privacy.entries import (
     BudgetSet,
     Charge,
     Held,
     Record,
-    Unit,
     curves_json,
     held_json,
     mechanism_json,
@@ -47,10 +53,9 @@ from charter.privacy.entries import (
     read_record,
     reserved_entry,
 )
-from charter.privacy.filters import Budget, Favoured, curve, favourite
-from charter.privacy.fingerprints import Fingerprinter, Fingerprints, keep, kept, ledger_key, shared
-from charter.privacy.plan import Spend
-from charter.privacy.refusals import refusal, refusal_of_plain
+from charter.privacy.filters import Budget
+from charter.privacy.fingerprints import Fingerprinter, Fingerprints, keep, ledger_key
+from charter.privacy.refusals import refusal_of_plain
 from charter.runs.locks import locked
 
 
@@ -61,26 +66,6 @@ def identity_of(secret: bytes, training: str) -> str:
     for again. Nobody learns the secret from it (HMAC-SHA256).
     """
     return hmac.new(secret, f"charter ledger\0{training}".encode(), hashlib.sha256).hexdigest()
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a training asks for.
-
-    data: the data set's id. spend: what it promises by itself, and what it is made of. identity: of `identity_of`. fingerprints: of
-    the rows that it learns from; None where they can't be told, and no other id is then recognised. epochs: its passes over the
-    data, for what is said when it is refused.
-    """
-
-    data: str
-    unit: Unit
-    neighbouring: Neighbouring
-    spend: Spend
-    identity: str
-    held: Held
-    stage: str = "train"
-    fingerprints: Fingerprints | None = None
-    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -171,10 +156,10 @@ class Ledger:
             before = record.of_identity(asked.identity)
             if before is not None:
                 return self._again(record, before, asked)
-            record = self._with_budget(record, asked.data, budget, asked.held.run)
-            charge = self._charge(record, asked)
+            record = with_budget(record, asked.data, budget, asked.held.run)
+            charge = charge_of(record, asked, self.folder)
             after = replace(record, charges=(*record.charges, charge))
-            self._check(record, after, charge, asked)
+            check_charge(record, after, charge, asked)
             self._write_budget(record, asked.data)
             name = None if asked.fingerprints is None else keep(self.folder, asked.fingerprints)
             line = self._chain.append(reserved_entry(replace(charge, fingerprints=name)))
@@ -231,15 +216,11 @@ class Ledger:
             return False
         with self._writing():
             record, _ = self._read()
-            record = self._with_budget(record, data, budget, held.run)
-            shares = self._shared(record, fingerprints)
-            touched = {data, *(one.data for one in record.charges if one.number in shares)}
-            for owner in sorted(touched, key=lambda one: one != data):
-                limit = budget_of(record, owner)
-                if limit is not None:
-                    raise refusal_of_plain(owner, limit, _by_data(record, shares), data)
+            record = with_budget(record, data, budget, held.run)
+            shares = shared_rows(record, fingerprints, self.folder)
+            check_plain(record, data, shares)
             known = {one.data for one in record.charges}
-            if not touched & known:
+            if known.isdisjoint(touched_by(record, data, shares)):
                 return False
             name = None if fingerprints is None else keep(self.folder, fingerprints)
             if any(one.plain and (one.data, one.fingerprints) == (data, name) for one in record.charges):
@@ -276,21 +257,11 @@ class Ledger:
 
     def _reservation(self, record: Record, charge: Charge, *, again: bool) -> Reservation:
         shares = {
-            name: count for name, count in _by_data(record, charge.shares).items() if name != charge.data
+            name: count for name, count in by_data(record, charge.shares).items() if name != charge.data
         }
         unit, relation = charge.unit or "row", charge.neighbouring or "add_or_remove"
         accounts = tuple(account_of(record, name, unit, relation) for name in (charge.data, *shares))
         return Reservation(charge, again, accounts, shares)
-
-    def _with_budget(self, record: Record, data: str, budget: Budget | None, run: str) -> Record:
-        """The record as it is once the budget that a charter says is set."""
-        known = budget_of(record, data)
-        if budget is None or (
-            known is not None and (known.epsilon, known.delta) == (budget.epsilon, budget.delta)
-        ):
-            return record
-        said = BudgetSet(0, data, budget.epsilon, budget.delta, now(), run)
-        return replace(record, budgets=(*record.budgets, said))
 
     def _write_budget(self, record: Record, data: str) -> None:
         said = budget_of(record, data)
@@ -303,91 +274,6 @@ class Ledger:
                 "run": said.run,
             }
             self._chain.append({"kind": "budget", **told})
-
-    def _shared(self, record: Record, fingerprints: Fingerprints | None) -> dict[int, int]:
-        """The entries that learned from some of these rows, and from how many."""
-        if fingerprints is None:
-            return {}
-        counts: dict[str, int] = {}
-        for name in {one.fingerprints for one in record.charges if one.fingerprints is not None}:
-            counts[name] = shared(kept(self.folder, name), fingerprints.values)
-        return {
-            one.number: counts[one.fingerprints]
-            for one in record.charges
-            if one.fingerprints is not None and counts[one.fingerprints]
-        }
-
-    def _charge(self, record: Record, asked: Asked) -> Charge:
-        """What is asked for as it will stand on record, number 0."""
-        spend, relation = asked.spend, asked.neighbouring
-        limit = budget_of(record, asked.data)
-        budget = Budget(spend.epsilon, spend.delta) if limit is None else Budget(limit.epsilon, limit.delta)
-        curves = {name: curve(spend.mechanisms, name) for name in NEIGHBOURING}
-        first: Favoured = favourite(curves[relation], budget)
-        alone = epsilon(spend.mechanisms, budget.delta, neighbouring=relation)
-        return Charge(
-            number=0,
-            data=asked.data,
-            at=now(),
-            stage=asked.stage,
-            rows=0 if asked.fingerprints is None else asked.fingerprints.rows,
-            held=asked.held,
-            fingerprints=None,
-            shares=self._shared(record, asked.fingerprints),
-            unit=asked.unit,
-            neighbouring=relation,
-            identity=asked.identity,
-            mechanisms=tuple(spend.mechanisms),
-            epsilon=spend.epsilon,
-            delta=spend.delta,
-            alone=(alone, budget.delta),
-            accountant=accountant_named(),
-            renyi=curves,
-            favoured=first,
-        )
-
-    def _check(self, before: Record, after: Record, charge: Charge, asked: Asked) -> None:
-        """Refuse a charge with which any account that it is charged to would pass its budget."""
-        own = {one.number for one in after.charges if charge.shares.get(one.number)}
-        touched = dict.fromkeys([asked.data, *(one.data for one in after.charges if one.number in own)])
-        for data in touched:
-            limit = budget_of(after, data)
-            if limit is None:
-                continue
-            budget = Budget(limit.epsilon, limit.delta)
-            charges = charged_to(after, data)
-            views = dict.fromkeys((one.unit, one.neighbouring) for one in charges if one.data == data)
-            for unit, relation in views:
-                if unit is None or relation is None:
-                    continue
-                together = spent_by(charges, unit, relation, budget.delta)
-                if together <= budget.epsilon:
-                    continue
-                earlier = (
-                    charged_to(before, data)
-                    if data != asked.data
-                    else tuple(o for o in charges if o is not charge)
-                )
-                account = replace(
-                    account_of(before, data, unit, relation),
-                    budget=limit,
-                    delta=budget.delta,
-                    charges=earlier,
-                )
-                account = replace(account, spent=spent_by(earlier, unit, relation, budget.delta))
-                fit = fitting(earlier, charge, unit, relation, budget)
-                raise refusal(
-                    account, charge, together, fit, asked.epochs, _by_data(after, charge.shares).get(data, 0)
-                )
-
-
-def _by_data(record: Record, shares: Mapping[int, int]) -> dict[str, int]:
-    """Of each data set the most rows that one of its runs has in common."""
-    found: dict[str, int] = {}
-    for one in record.charges:
-        if one.number in shares:
-            found[one.data] = max(found.get(one.data, 0), shares[one.number])
-    return found
 
 
 def _exceeds(made: tuple[Mechanism, ...], reserved: tuple[Mechanism, ...]) -> bool:

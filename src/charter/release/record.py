@@ -13,7 +13,7 @@ from charter.runs.run import PastRun, find_run, list_runs, run_name
 from charter.runs.store import Store
 from charter.spec.model import Charter
 
-Status = Literal["released", "refused", "draft"]
+Status = Literal["released", "refused", "draft", "sweep"]
 RECORD = "record.json"
 """A judged run's record in its folder, and in a bundle's `charter` folder."""
 
@@ -22,7 +22,7 @@ RECORD = "record.json"
 class Record:
     """What a run came to.
 
-    status: released; refused; or draft (refused, and packed all the same, marked so).
+    status: released; refused; draft (refused, and packed all the same, marked so); or sweep (a point of one, never released).
     history: how it learned, `{"kind": "loss" | "evaluation", "step": ...}` in order of steps.
     stages: the run's stages with key, digest, seconds and whether it was reused.
     judged_before: how many other charters were judged before on this test split (`this_split`) and on this data

@@ -19,7 +19,7 @@ from charter.runs.files import append_line, parse_json, read_json, write_json
 from charter.runs.locks import is_held, locked
 from charter.runs.store import Artifact, Stage, Store
 
-Status = Literal["running", "interrupted", "failed", "released", "refused", "draft"]
+Status = Literal["running", "interrupted", "failed", "released", "refused", "draft", "sweep"]
 RUN_ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
 """The form of a run's id; its folder is called so."""
 EventKind = Literal["started", "reused", "made", "waiting", "note"]

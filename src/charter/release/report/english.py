@@ -7,9 +7,11 @@ ENGLISH: Mapping[str, str] = {
     "released": "{name} was released: every limit was kept",
     "refused": "{name} was not released: {count} of {all} limits not kept",
     "draft": "{name} is a refused draft: {count} of {all} limits not kept",
+    "sweep": "{name} is a point of a sweep, for comparison only: {count} of {all} limits not kept",
     "badge_released": "Released",
     "badge_refused": "Not released",
     "badge_draft": "Refused draft",
+    "badge_sweep": "Point of a sweep",
     "why_released": "Each limit of its charter holds even at the worse end of what the measurements allow.",
     "why_released_point": (
         "Each limit of its charter holds; those marked “value” were judged on the measured value alone, "
@@ -17,6 +19,10 @@ ENGLISH: Mapping[str, str] = {
     ),
     "why_refused": "A model is released only when evidence shows that every limit is kept. Not kept:",
     "why_draft": "It was packed for study only and must not be used. Not kept:",
+    "why_sweep": (
+        "It was run beside others to see what a setting costs, and is never released: write the value that you choose into the "
+        "charter."
+    ),
     "and_more": "and {count} more",
     "measured_on": "Measured on {test} rows of {data} that the model did not learn from; it learned from {train}.",
     "measured_on_tails": (
@@ -444,6 +450,7 @@ ENGLISH: Mapping[str, str] = {
     "status_released": "released",
     "status_refused": "refused",
     "status_draft": "refused draft",
+    "status_sweep": "point of a sweep",
     "status_": "not on record",
     "raw_provenance": "All of it as JSON",
     "findings": "All {count} findings",

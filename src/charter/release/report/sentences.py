@@ -409,6 +409,17 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("they were judged on different test rows", "评判所用的测试行不同"),
     ("the truth of the same rows differs between them", "同样的行在两者中的真实值不同"),
     ("what run {run} answered on each row is no longer in the store", "运行 {run} 对每行的回答已不在存储中"),
+    (
+        "simultaneous bootstrap interval over rows, all groups in the same {n#} resamples",
+        "按行的同时自助法区间，所有群体用同样的 {n} 次重抽样",
+    ),
+    (
+        "simultaneous bootstrap interval over {units#} units of one person's or of like rows, all groups in the same {n#} resamples",
+        "按 {units} 个单元（同一人的行或彼此相似的行）的同时自助法区间，所有群体用同样的 {n} 次重抽样",
+    ),
+    ("fewer than two groups have enough rows", "行数足够的群体不到两个"),
+    ("this score is not measured by group", "该得分不按群体测量"),
+    ("the score of a group is not defined in most resamples", "在大多数重抽样中，某个群体的得分没有定义"),
     ("approximate randomisation test over rows, {n#} permutations", "按行的近似随机化检验，置换 {n} 次"),
     (
         "approximate randomisation test over {u#} units of one person's or of like rows, {n#} permutations",

@@ -9,6 +9,7 @@ from charter.release.report import (
     continual_words,
     ledger_words,
     privacy_words,
+    sweep_words,
 )
 from charter.release.report.chinese import CHINESE
 from charter.release.report.english import ENGLISH
@@ -23,6 +24,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         **ledger_words.ENGLISH,
         **privacy_words.ENGLISH,
         **claims_words.ENGLISH,
+        **sweep_words.ENGLISH,
     },
     "zh": {
         **CHINESE,
@@ -31,5 +33,6 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         **ledger_words.CHINESE,
         **privacy_words.CHINESE,
         **claims_words.CHINESE,
+        **sweep_words.CHINESE,
     },
 }
