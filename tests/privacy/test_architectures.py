@@ -149,3 +149,8 @@ def test_a_padding_said_by_a_word_is_refused_not_skipped():
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(32, 3))
     with pytest.raises(ModelError, match="batch normalisation"):
         check_bounded(model, np.arange(2), losses_of(model, seen.float(), targets))
+
+
+def test_weights_too_coarse_for_noise_are_refused():
+    with pytest.raises(ModelError, match=r"'weight' \(2 such\) has numbers of torch.bfloat16"):
+        check_bounded(nn.Linear(3, 3).to(torch.bfloat16), np.arange(2), None)

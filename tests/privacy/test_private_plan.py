@@ -78,3 +78,28 @@ def test_no_unit_is_parted_between_passes():
     units = [set(of[part].tolist()) for part in parts]
     assert sum(map(len, units)) == len(set().union(*units))
     assert len(parts) > 1
+
+
+def test_noise_is_normal_far_out_too():
+    """What a normal distribution has beyond 4 and 5 deviations, and no end at the 6.7 that 32 bits would give."""
+    import torch
+    from scipy import stats
+
+    from charter.privacy import stream
+
+    drawn = torch.zeros(20_000_000)
+    SecretStream.reproducible(5).add_normal(drawn, 1.0, 0)
+    assert float(drawn.mean()) == pytest.approx(0.0, abs=1e-3)
+    assert float(drawn.std()) == pytest.approx(1.0, abs=1e-3)
+    for far in (1.0, 2.0, 3.0, 4.0, 4.5, 5.0):
+        expected = 2 * stats.norm.sf(far) * len(drawn)
+        assert abs(int((drawn.abs() > far).sum()) - expected) < 5 * expected**0.5
+    whole = torch.tensor([0, 3, 255, 256, 2**31 - 1], dtype=torch.int32)
+    shares = (whole.float() + 0.5) * 2.0**-31
+    before = shares.clone()
+    stream._refine(shares, whole, SecretStream.reproducible(5)._cipher(stream.TAILS, 0))
+    steps = shares.double() * 2.0**31
+    assert [int(one) for one in steps[:3]] == [0, 3, 255]
+    assert (shares[:3] != before[:3]).all()
+    assert torch.equal(shares[3:], before[3:])
+    assert float((-2 * torch.tensor(0.5 * 2.0**-84).double().log()).sqrt()) > 10.8

@@ -17,6 +17,8 @@ from charter.privacy.tape import Tape
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+FEWEST_BYTES = 4
+"""Numbers of fewer bytes round away what noise adds."""
 AGREE = 1e-3
 """A norm of the one pass may differ from that of the example alone by this share of it: float32's sums are in another order."""
 
@@ -124,6 +126,12 @@ def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) 
         raise ModelError(
             f"privacy: '{found[0]}' is batch normalisation ({len(found)} such layers), which mixes the examples of a batch, so that "
             "no example's influence is bounded; take a base with group or layer normalisation"
+        )
+    small = [name for name, one in learning(model).items() if one.dtype.itemsize < FEWEST_BYTES]
+    if small:
+        raise ModelError(
+            f"privacy: parameter '{small[0]}' ({len(small)} such) has numbers of {dict(model.named_parameters())[small[0]].dtype}, too coarse "
+            "for noise: load the base in float32"
         )
     trained = model.training
     model.eval()

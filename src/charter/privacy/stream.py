@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 AT_ONCE = 1 << 17
 """Draws that are made at once."""
-SAMPLING, NOISE, COUNTS, DROPOUT, ROWS = 1, 2, 3, 4, 5
+FEW = 256
+"""Shares below so many steps of 2^-31 are drawn finer: with whole steps a normal distribution would end at 6.7."""
+SAMPLING, NOISE, COUNTS, DROPOUT, ROWS, TAILS = 1, 2, 3, 4, 5, 6
 """Purposes; a stream of one says nothing of another's."""
 
 
@@ -57,13 +59,13 @@ class SecretStream:
     def add_normal(self, to: "Tensor", scale: float, number: int, *, first: int = 0) -> None:
         """Add draws of a normal distribution of mean 0 and standard deviation `scale` to each entry of a contiguous tensor, in place.
 
-        first: tells tensors of one update apart. Box and Muller (1958) on 32 bits for each draw: none is larger than 6.7
-        times `scale`.
+        first: tells tensors of one update apart. Box and Muller (1958), on 32 bits for each angle and 31 for each radius; a radius among
+        the 2^-23 largest has 53 bits more, so that none is left out: the largest is 10.8 times `scale`.
         """
         import torch
 
         flat = to.view(-1)
-        cipher = self._cipher(NOISE, number, first)
+        cipher, tail = self._cipher(NOISE, number, first), self._cipher(TAILS, number, first)
         half = AT_ONCE // 2
         nothing, drawn = bytes(4 * AT_ONCE), bytearray(4 * AT_ONCE + 16)
         bits = torch.frombuffer(drawn, dtype=torch.int32, count=AT_ONCE)
@@ -72,9 +74,12 @@ class SecretStream:
         radius, angle = shares[:half], shares[half:]
         for start in range(0, len(flat), AT_ONCE):
             cipher.update_into(nothing, drawn)
-            shares.copy_(bits).mul_(2.0**-32).add_(0.5)
-            radius.clamp_(min=2.0**-33).log_().mul_(-2.0 * scale * scale).sqrt_()
-            angle.mul_(2.0 * math.pi)
+            whole = bits[:half].bitwise_and_(2**31 - 1)
+            shares.copy_(bits)
+            radius.add_(0.5).mul_(2.0**-31)
+            _refine(radius, whole, tail)
+            radius.log_().mul_(-2.0 * scale * scale).sqrt_()
+            angle.mul_(2.0 * math.pi * 2.0**-32)
             part = flat[start : start + AT_ONCE]
             for place, wave in ((part[:half], torch.cos), (part[half:], torch.sin)):
                 wave(angle, out=turns)
@@ -87,3 +92,20 @@ class SecretStream:
         # 12 bytes tell the streams apart, 4 count their blocks of 16 bytes: 64 GB of each
         counter = purpose.to_bytes(1) + number.to_bytes(6) + part.to_bytes(5) + bytes(4)
         return Cipher(algorithms.AES(self.key), modes.CTR(counter)).encryptor()
+
+
+def _refine(shares: "Tensor", whole: "Tensor", tail: Any) -> None:
+    """Draw the smallest shares (rows,) finer: between the step `whole` and the next, in 2^-53 of it. tail: the cipher it is drawn from."""
+    few = (whole < FEW).nonzero().flatten()
+    if not len(few):
+        return
+    drawn = np.frombuffer(tail.update(bytes(8 * len(few))), dtype="<u8")
+    within = ((drawn >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    finer = (whole[few].double() + _tensor(within)) * 2.0**-31
+    shares[few] = finer.to(shares.dtype)
+
+
+def _tensor(values: NDArray[np.float64]) -> "Tensor":
+    import torch
+
+    return torch.from_numpy(values)
