@@ -127,11 +127,10 @@ def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) 
             f"privacy: '{found[0]}' is batch normalisation ({len(found)} such layers), which mixes the examples of a batch, so that "
             "no example's influence is bounded; take a base with group or layer normalisation"
         )
-    small = [name for name, one in learning(model).items() if one.dtype.itemsize < FEWEST_BYTES]
-    if small:
+    small = {name: one for name, one in learning(model).items() if one.dtype.itemsize < FEWEST_BYTES}
+    for name, one in small.items():
         raise ModelError(
-            f"privacy: parameter '{small[0]}' ({len(small)} such) has numbers of {dict(model.named_parameters())[small[0]].dtype}, too coarse "
-            "for noise: load the base in float32"
+            f"privacy: parameter '{name}' ({len(small)} such) has numbers of {one.dtype}, too coarse for noise: load the base in float32"
         )
     trained = model.training
     model.eval()
