@@ -95,11 +95,11 @@ def words(section):
             yield from (part.caption, *re.findall(r">([^<>]+)</text>", part.svg))
 
 
-@pytest.mark.parametrize("epsilon", [None, 1.0, 50.0])
 def lines_of(told):
     return section_lines(claims_sections(told, Wording("en")))
 
 
+@pytest.mark.parametrize("epsilon", [None, 1.0, 50.0])
 def test_the_chinese_section_holds_no_english_sentence(epsilon):
     (section,) = claims_sections(record(epsilon), Wording("zh"))
     shown = list(words(section))
