@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-pytest.importorskip("dp_accounting")
-
 from charter.cli import run_command
 from charter.privacy.accounting import Gaussian, epsilon
 from charter.privacy.entries import Held

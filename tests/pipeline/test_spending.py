@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-pytest.importorskip("dp_accounting")
-
 import charter
 from charter.errors import BudgetError, CharterFileError
 from charter.pipeline.preparing import prepare_data

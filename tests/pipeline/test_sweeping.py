@@ -4,8 +4,6 @@ import json
 
 import pytest
 
-pytest.importorskip("dp_accounting")
-
 from charter.errors import BudgetError, CharterError
 from charter.pipeline.sweeping import sweep
 from charter.privacy import accounting

@@ -5,9 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-
-pytest.importorskip("dp_accounting")
-
 from dp_accounting import (
     GaussianDpEvent,
     NeighboringRelation,

@@ -16,8 +16,6 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-pytest.importorskip("dp_accounting")
-
 from charter.errors import BudgetError, LedgerError
 from charter.privacy.accounting import Gaussian, Sampled, epsilon
 from charter.privacy.accounts import account_of

@@ -9,15 +9,12 @@ import math
 from dataclasses import dataclass, replace
 from functools import cache
 
+import dp_accounting
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
-pytest.importorskip("dp_accounting")
-
-import dp_accounting
 from dp_accounting import pld
+from torch import nn
 
 from charter.audits.one_run import lower_bound
 from charter.audits.roc import clopper_pearson

@@ -175,3 +175,46 @@ def test_a_pass_leaves_nothing_behind_that_only_a_collector_would_find(monkeypat
         assert [one() for one in tapes] == [None, None]
     finally:
         gc.enable()
+
+
+def steps_of(optimizer, weights, gradients):
+    for one in gradients:
+        weights.grad = one.clone()
+        optimizer.step()
+    return weights.detach()
+
+
+def test_without_noise_the_corrected_optimizer_is_adamw_and_with_it_the_noise_is_taken_out():
+    from charter.training.noisy_adam import NoisyAdamW
+
+    torch.manual_seed(0)
+    gradients = [torch.randn(50) for _ in range(20)]
+    begin = torch.randn(50)
+    plain, noiseless, noisy, clean = (torch.nn.Parameter(begin.clone()) for _ in range(4))
+    wanted = steps_of(torch.optim.AdamW([plain], lr=0.01, weight_decay=0.1, eps=0.0), plain, gradients)
+    found = steps_of(
+        NoisyAdamW([noiseless], 0.01, noise=0.0, weight_decay=0.1, least=0.0), noiseless, gradients
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    # gradients of 0.1 under noise of 1: AdamW moves by a tenth of its rate, the corrected one by about its whole rate
+    drowned = [0.1 + torch.randn(50) for _ in range(3000)]
+    corrected = steps_of(NoisyAdamW([noisy], 1e-4, noise=1.0, least=1e-3), noisy, drowned) - begin
+    usual = steps_of(torch.optim.AdamW([clean], lr=1e-4, weight_decay=0.0), clean, drowned) - begin
+    assert float(corrected.mean()) < 3 * float(usual.mean()) < 0
+
+
+@pytest.mark.parametrize(("momentum", "moved"), [(0.0, 2.0), (0.9, 2.9)])
+def test_sgd_moves_against_the_gradient_with_its_momentum(momentum, moved):
+    from charter.spec.training import Training
+    from charter.training.optimizers import optimizers_of
+
+    model = torch.nn.Linear(2, 1, bias=False)
+    model.get_input_embeddings = lambda: None
+    begin = model.weight.detach().clone()
+    optimizer = optimizers_of(
+        model, Training(optimizer="sgd", momentum=momentum, learning_rate=0.1, weight_decay=0.0)
+    )
+    for _ in range(2):
+        model.weight.grad = torch.ones(1, 2)
+        optimizer.step()
+    torch.testing.assert_close(begin - model.weight.detach(), torch.full((1, 2), 0.1 * moved))

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("dp_accounting")
-
 from charter.models.world import ALONE
 from charter.privacy.accounting import Sampled, epsilon, noise_for
 from charter.privacy.clipping import Flat

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from charter import plugins
-from charter.data.batch import IGNORED, Examples, joined, unlabelled
+from charter.data.batch import Examples, joined, unlabelled
 from charter.data.text import encode_texts
 from charter.models.adapters import adapted
 from charter.models.base import Base, load_tokenizer, unknown_share
@@ -20,6 +20,7 @@ from charter.models.exports import save_model
 from charter.models.pooling import pools_mean
 from charter.models.world import ALONE, World
 from charter.pipeline.holding import held, held_options
+from charter.pipeline.learned import training_findings
 from charter.pipeline.planning import LIBRARIES as PRIVATE_LIBRARIES
 from charter.pipeline.planning import (
     Charging,
@@ -34,7 +35,6 @@ from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.spending import Spending
 from charter.pipeline.teaching import Taught
-from charter.runs.digest import frame_digest
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
@@ -57,7 +57,6 @@ MANY_UNKNOWN = 0.1
 FEW = 50
 """With fewer training rows per class, a head fitted to vectors, best from descriptions, is advised (docs/few-examples.md)."""
 DESCRIBE = "; best with every class described in a sentence: task.descriptions"
-PROCESSOR = "processor time of all threads of the first process, interruptions left out"
 NOT_IN_KEY = {"objective", "precision", "search", "gradient_checkpointing", "workers", "engine"}
 """Settings that a trained model does not depend on, or that its key says otherwise."""
 FEW_UPDATES = 20
@@ -154,7 +153,7 @@ def train_model(
         save_model(merged, lessons.tokenizer, files / "model")
         write_json(files / "task.json", finished.state())
         write_json(files / "history.json", list(fitted.history))
-        findings = _training_findings(fitted, lessons, data)
+        findings = training_findings(fitted, lessons, data)
         findings += privacy_findings(charter, fitted.plan, len(lessons.train), fitted.steps)
         write_findings(files / "findings.jsonl", findings)
         charging.settle()
@@ -389,66 +388,3 @@ def _adapter(charter: Charter) -> Any:
 
 def _as_progress(name: str, step: FitProgress) -> Progress:
     return Progress(name, step.step, step.steps, f"loss {step.loss:.3f}")
-
-
-def _training_findings(fitted: Fitted, lessons: Lessons, data: PreparedData) -> list[Finding]:
-    task, train = lessons.task, lessons.train
-    on = data.artifact.digest if task.streams else frame_digest(data.part("train"))
-
-    def finding(metric: str, value: float, unit: str, method: str, n: int = len(train)) -> Finding:
-        return Finding("training", metric, float(value), n=n, unit=unit, method=method, on=on, split="train")
-
-    validated = data.part("validation").height > 0
-    best = (
-        "the lowest loss on validation" if task.chosen_by_loss else f"the best {task.headline} on validation"
-    )
-    chosen = best if validated else "no validation rows: the last update"
-    if fitted.plan.promises:
-        chosen = "the last update: under a privacy budget no validation row is read"
-    seen = {} if task.streams or fitted.plan.promises else task.support(data.part("train"), data.columns)
-    found = [
-        finding("steps", fitted.steps, "updates", "count"),
-        finding("best_step", fitted.best_step, "updates", chosen),
-        finding("seconds", fitted.seconds, "seconds", "wall clock"),
-        finding("processor_seconds", fitted.processor_seconds, "seconds", PROCESSOR),
-        _energy(fitted, finding("energy_joules", 0.0, "joules", "")),
-        finding("parameters", fitted.parameters, "parameters", "count"),
-        finding("trainable_parameters", fitted.trainable_parameters, "parameters", "count"),
-    ]
-    if fitted.plan.promises:  # counts of the training rows' tokens and classes would be told without noise
-        return found
-    return [
-        *found,
-        finding("truncated_texts", train.truncated, "rows", "count"),
-        finding("unknown_tokens", lessons.unknown, "share", "share of the training texts' tokens"),
-        *(
-            [finding("classes_not_trained", sum(count == 0 for count in seen.values()), "classes", "count")]
-            * bool(seen)
-        ),
-        *_speed(fitted, lessons, finding),
-    ]
-
-
-def _energy(fitted: Fitted, found: Finding) -> Finding:
-    """What learning took of energy, by the counters that said so; or why that was not measured."""
-    energy = fitted.energy
-    if energy.joules is None:
-        return replace(found, value=None, because=f"not measured: {energy.because}")
-    sources = " and ".join(energy.sources)
-    return replace(
-        found, value=energy.joules, method=f"counted by {sources}; whatever else they computed is in it"
-    )
-
-
-def _speed(fitted: Fitted, lessons: Lessons, finding: Callable[..., Finding]) -> list[Finding]:
-    """The tokens of the training rows, and how many of them a second of training reads."""
-    tokens = int(lessons.train.tokens.sum())
-    read = tokens * max((entry["epoch"] for entry in fitted.history if "epoch" in entry), default=0.0)
-    per_second = read / fitted.seconds if fitted.seconds > 0 else 0.0
-    pairs = lessons.train.pairs
-    alone = [] if pairs is None else [float((pairs == IGNORED).sum())]
-    return [
-        *(finding("pieces_without_pair", count, "pieces", "count") for count in alone),
-        finding("tokens", tokens, "tokens", "count"),
-        finding("tokens_per_second", per_second, "tokens per second", "tokens read over the wall clock"),
-    ]

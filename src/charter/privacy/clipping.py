@@ -61,7 +61,7 @@ class Clipping(ABC):
         del state
 
 
-@dataclass(frozen=True)
+@dataclass
 class Flat(Clipping):
     """The whole gradient of a unit has a norm of at most `norm` (Abadi et al. 2016, algorithm 1)."""
 
@@ -114,7 +114,7 @@ class PerLayer(Clipping):
 
 
 @dataclass
-class Adaptive(Clipping):
+class Adaptive(Flat):
     """As flat, at a norm that follows a quantile of the units' norms (Andrew et al. 2021, algorithm 1).
 
     After each update a count of the units within the norm is told with noise of standard deviation `noise_of_count`, and the
@@ -122,23 +122,9 @@ class Adaptive(Clipping):
     (theorem 1), so that both together cost what the plan's noise costs.
     """
 
-    norm: float
     quantile: float
     rate: float
     noise_of_count: float
-
-    def groups(self, names: Sequence[str]) -> Mapping[str, int]:
-        """All in one."""
-        return dict.fromkeys(names, 0)
-
-    def factors(self, squares: "Tensor") -> "Tensor":
-        """min(1, norm / a unit's norm)."""
-        return _factors(squares, self.norm)
-
-    @property
-    def sensitivity(self) -> float:
-        """The norm of now."""
-        return self.norm
 
     def counted(self, squares: "Tensor") -> float:
         """1/2 for each unit within the norm, -1/2 for each beyond."""

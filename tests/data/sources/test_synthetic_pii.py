@@ -16,7 +16,6 @@ from charter.data.synthetic.templates import Slot, filled
 from charter.data.table import Asked
 from charter.errors import DataError
 
-pytest.importorskip("faker", reason="the optional part pii is not installed")
 ROLES = Asked(Columns({"text": "text"}, "spans", groups=("template", "locale")))
 
 
