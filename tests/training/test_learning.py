@@ -19,7 +19,7 @@ from charter.models.adapters import adapted
 from charter.models.base import attach, find_base, load_tokenizer
 from charter.models.folding import fold_temperature
 from charter.models.inference import predict_outputs
-from charter.pipeline.learning import _energy
+from charter.pipeline.learned import _energy
 from charter.privacy.plan import plain
 from charter.runs.findings import Finding
 from charter.spec.training import Training

@@ -9,7 +9,8 @@ Accounting via a Renyi Filter", theorem 3.1: with S_n the sum of the divergences
 
 is a supermartingale with M_0 = 1, however the runs were chosen. Taking in the end whichever order looks best is not covered by it: which
 one that is depends on the results (Lécuyer 2021 runs the filters of several orders beside each other).
-So the orders share one bet here, whose stakes w_k were fixed before the first result: the sum of w_k M_n(a_k) is a supermartingale too. Whenever some order keeps
+So the orders share one bet here, whose stakes w_k were fixed before the first result: the sum of w_k M_n(a_k) is a
+supermartingale too. Whenever some order keeps
 
     S_n(a_k) <= epsilon - log(1 / (delta w_k)) / (a_k - 1) + log(a_k) / (a_k - 1) + log(1 - 1 / a_k)            (*)
 
