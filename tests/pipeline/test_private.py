@@ -104,6 +104,43 @@ def test_noise_from_the_seed_is_no_evidence_and_stops_the_release(asked):
     assert "NOT private" in render(result.record)
 
 
+def test_noise_that_hangs_together_needs_no_sampling_and_is_charged_as_one_release(asked):
+    path = asked(", mechanism: matrix_factorisation, bands: 3")
+    result = run(path)
+    assert result.record.status == "released"
+    assert 3.9 < told(result, "epsilon").value <= 4.0
+    assert "no sampling, each unit in one update of every epoch" in told(result, "epsilon").method
+    assert told(result, "noise_bands").value == 3
+    assert not [one for one in result.record.findings if one.metric == "sampling_rate"]
+    (account,) = Ledger(path.parent / "runs" / "ledger").statement().accounts
+    assert account.spent == pytest.approx(told(result, "epsilon").value)
+    page = render(result.record)
+    assert "takes back part of the noise of the 2 before it" in page
+    assert "by itself for each update (Poisson)" not in page
+    page = render(result.record, language="zh")
+    assert "每次更新收回此前 2 次更新的一部分噪声" in page
+    assert "no sampling" not in page
+
+
+def test_noise_that_hangs_together_is_the_same_when_it_goes_on(asked, monkeypatch):
+    def weights(result):
+        return (result.bundle / "model.safetensors").read_bytes()
+
+    def stop(session, step):
+        original(session, step)
+        if step.step == 3:
+            raise KeyboardInterrupt
+
+    path = asked(", mechanism: matrix_factorisation, bands: 3, reproducible_noise: true")
+    whole = weights(run(path, draft=True, store=path.parent / "other"))
+    original = fitting._Session.add
+    monkeypatch.setattr(fitting._Session, "add", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, draft=True)
+    monkeypatch.undo()
+    assert weights(run(path, draft=True)) == whole
+
+
 def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
     lines = reviews_csv.read_text(encoding="utf-8").splitlines()
     people = ["person", *(f"p{number // 4}" for number in range(len(lines) - 1))]
@@ -138,6 +175,12 @@ def test_a_budget_that_no_noise_keeps_is_refused(asked):
         ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, max_grad_norm: 0.5", "training.max_grad_norm"),
         ("  target: label", "  target: label\n  prepare: [{use: balance}]", "data.prepare[0]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, unit: subject", "privacy.unit"),
+        ("delta: 1.0e-3", "delta: 1.0e-3, bands: 4", "privacy.bands"),
+        (
+            "delta: 1.0e-3",
+            "delta: 1.0e-3, mechanism: matrix_factorisation, clipping: {use: adaptive}",
+            "privacy.clipping",
+        ),
         ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flatt}", "privacy.clipping.use"),
         ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flat, norm: -1}", "privacy.clipping.norm"),
     ],

@@ -84,7 +84,7 @@ def epsilon(
 def noise_for(
     target: float, delta: float, *, rate: float, steps: int, neighbouring: Neighbouring = "add_or_remove"
 ) -> float:
-    """The least noise with which so many updates stay within (target, delta).
+    """The least noise with which so many updates stay within (target, delta). rate: 1: of a release of all rows, as `Gaussian`.
 
     It is looked for by loss distributions on a grid ten times as coarse, which are an upper bound too, and then lowered by the finer
     ones.

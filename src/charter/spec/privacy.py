@@ -40,6 +40,15 @@ class Privacy(Section):
         "add_or_remove",
         description="two data sets are neighbours when one has a unit more, or when one unit is another",
     )
+    mechanism: Literal["sampled_gaussian", "matrix_factorisation"] = Field(
+        "sampled_gaussian",
+        description="sampled_gaussian: DP-SGD, units drawn anew for each update in secret; matrix_factorisation: each unit once an epoch, "
+        "no secret needed, and noise that later updates take back in part (DP-FTRL)",
+    )
+    bands: Count | None = Field(
+        None,
+        description="matrix_factorisation: updates whose noise one update holds; null: as many as give the sums least noise",
+    )
     clipping: Use = Field(
         Use(use="flat"),
         description="how a unit's gradient is bounded: flat, per_layer or adaptive, each with its norm",
@@ -112,6 +121,18 @@ def _of_training(training: Mapping[str, Any], private: Mapping[str, Any]) -> Ite
             ("training", "max_grad_norm"),
             "under a privacy budget each unit's gradient is bounded by itself: write privacy.clipping: {use: flat, norm: "
             f"{training['max_grad_norm']}}}, and remove it here",
+        )
+    if private.get("mechanism") == "matrix_factorisation":
+        if _use(private.get("clipping")) == "adaptive":
+            yield (
+                ("privacy", "clipping"),
+                "adaptive clipping changes the noise from update to update, and matrix_factorisation takes back the noise of earlier ones; "
+                "take flat",
+            )
+    elif private.get("bands") is not None:
+        yield (
+            ("privacy", "bands"),
+            "only mechanism matrix_factorisation has bands; remove the key, or name that mechanism",
         )
     if private.get("noise_bias_correction") and training.get("optimizer") == "sgd":
         yield (

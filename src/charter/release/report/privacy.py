@@ -85,10 +85,15 @@ def _facts(
     count = say.count(value("privacy_units"))
     yield say("privacy_unit"), Cell(say("privacy_unit_said", unit=_unit(record, say), count=count))
     yield say("privacy_neighbours"), Cell(say(f"privacy_{asked.neighbouring}"))
+    correlated = "noise_bands" in told
     sampling = {"rate": f"{value('sampling_rate'):.3g}", "updates": say.count(value("private_updates"))}
-    yield say("privacy_sampling"), Cell(say("privacy_sampling_said", **sampling))
+    key = "privacy_no_sampling_said" if correlated else "privacy_sampling_said"
+    yield say("privacy_sampling"), Cell(say(key, **sampling))
     key = "privacy_noise_seed" if asked.reproducible_noise else "privacy_noise_said"
     yield say("privacy_noise"), Cell(say(key, noise=f"{value('noise_multiplier'):.4g}"))
+    if correlated:
+        said = {"before": say.count(value("noise_bands") - 1), "sums": f"{value('noise_in_sums'):.3g}"}
+        yield say("privacy_bands"), Cell(say("privacy_bands_said", **said))
     clipped = say("privacy_clipping_said", norm=f"{value('clipping_norm'):.3g}", kind=asked.clipping.use)
     yield say("privacy_clipping"), Cell(clipped)
     yield say("privacy_kept"), Cell(say("privacy_kept_said"))
