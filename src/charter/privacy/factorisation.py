@@ -109,7 +109,8 @@ def _half(factor: float, count: int) -> Floats:
 
 def _times(one: Floats, other: Floats) -> Floats:
     """The first coefficients of a product of two series."""
-    return np.convolve(one, other)[: len(one)]
+    found: Floats = np.convolve(one, other)[: len(one)]
+    return found
 
 
 def _geometric(factor: float, series: Floats) -> Floats:
