@@ -2,6 +2,7 @@
 
 import stat
 
+import polars as pl
 import pytest
 
 from charter.errors import CharterFileError, DataError
@@ -157,6 +158,18 @@ def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
     assert account.unit == "subject"
     assert len(account.charges) == 1
     assert account.spent == pytest.approx(told(result, "epsilon").value)
+
+
+def test_numbers_are_learned_within_bounds_that_no_row_was_read_for(asked, reviews_csv):
+    rows = pl.read_csv(reviews_csv)
+    rows.with_columns(label=pl.col("text").str.len_chars().cast(pl.Float64)).write_csv(reviews_csv)
+    changed = {"macro_f1 >= 0.01": "mae <= 1000", "use: classification": "use: regression"}
+    with pytest.raises(CharterFileError, match=r"say bounds: \[lowest, highest\]"):
+        run(asked(**changed))
+    changed["use: classification"] = "use: regression, bounds: [0, 200]"
+    result = run(asked(**changed))
+    assert result.record.status == "released"
+    assert '"centre": 100.0' in (result.bundle / "charter" / "preparation.json").read_text(encoding="utf-8")
 
 
 def test_a_budget_that_no_noise_keeps_is_refused(asked):
