@@ -5,6 +5,7 @@ import stat
 import polars as pl
 import pytest
 
+from charter import spec
 from charter.errors import CharterFileError, DataError
 from charter.pipeline import planning, run
 from charter.privacy.ledger import Ledger
@@ -158,6 +159,18 @@ def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
     assert account.unit == "subject"
     assert len(account.charges) == 1
     assert account.spent == pytest.approx(told(result, "epsilon").value)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "rate", "advised"),
+    [(1024, 1e-3, []), (32, 1e-3, ["batch_size 32"]), (32, 5e-5, ["batch_size 32", "learning_rate 5e-05"])],
+)
+def test_settings_under_which_noise_drowns_the_rows_are_advised_about(asked, batch_size, rate, advised):
+    path = asked(
+        **{"batch_size: 64, learning_rate: 2.0e-3": f"batch_size: {batch_size}, learning_rate: {rate:.1e}"}
+    )
+    told = list(planning.private_advice(spec.read(path), 5000))
+    assert [" ".join(one.split()[:2]) for one in told] == advised
 
 
 def test_numbers_are_learned_within_bounds_that_no_row_was_read_for(asked, reviews_csv):

@@ -27,6 +27,7 @@ from charter.pipeline.planning import (
     destroy_key,
     plan_of,
     privacy_findings,
+    private_advice,
     settled,
     subjects_of,
     told_alone,
@@ -166,8 +167,9 @@ def train_model(
 
 
 def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
-    """What to do about few training rows, where the charter does not do it already."""
+    """What to do about few training rows, or settings under which privacy leaves little, where the charter does not do it already."""
     task, training = lessons.task, charter.training
+    yield from private_advice(charter, len(lessons.train))
     each = len(lessons.train) / max(len(task.labels), 1)
     if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
         described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE

@@ -35,6 +35,8 @@ from charter.tasks.objective import Objective
 AREA = "privacy"
 KEY = "stream.key"
 LIBRARIES = ("cryptography", "dp-accounting")
+SMALL_BATCH, SMALL_RATE = 256, 2e-4
+"""Below these settings private training is advised about."""
 ADAM_MOMENTUM = 0.9
 """The decay of AdamW's first moment, here as everywhere."""
 OF_TRAINING_ROWS = ("membership_inference", "privacy_lower_bound", "extraction", "reidentification")
@@ -152,6 +154,23 @@ def _correlated(plan: Private, asked: Privacy, settings: Training, n: int) -> Pr
     )
     given = {one.name: getattr(plan, one.name) for one in fields(plan)}
     return Correlated(**given, factorised=factorised, planned=settings.epochs * per_epoch)
+
+
+def private_advice(charter: Charter, n: int) -> Iterator[str]:
+    """What to change where settings that are usual without privacy would drown what n examples say in the noise."""
+    training = charter.training
+    if charter.privacy is None or not training.epochs:
+        return
+    if training.batch_size < SMALL_BATCH and n >= 4 * SMALL_BATCH:
+        yield (
+            f"batch_size {training.batch_size} is small for private training: an update gets the same noise whatever its size, so fewer "
+            f"and larger ones say more; try batch_size {SMALL_BATCH} to {16 * SMALL_BATCH} (memory does not grow with it)"
+        )
+    if training.optimizer == "adamw" and training.learning_rate < SMALL_RATE:
+        yield (
+            f"learning_rate {training.learning_rate:g} is small for private training: with few large updates 5e-4 to 2e-3 are usual for "
+            "adamw"
+        )
 
 
 def promised(charter: Charter, count: int) -> Spend:
