@@ -50,7 +50,7 @@ from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 10
+VERSION = 11
 ADAPTER = "adapter"
 """The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
@@ -389,4 +389,5 @@ def _adapter(charter: Charter) -> Any:
 
 
 def _as_progress(name: str, step: FitProgress) -> Progress:
-    return Progress(name, step.step, step.steps, f"loss {step.loss:.3f}")
+    told = step.doing or ("" if math.isnan(step.loss) else f"loss {step.loss:.3f}")
+    return Progress(name, step.step, step.steps, told)
