@@ -1,13 +1,16 @@
 """A private run from its charter to its bundle: what is kept, what is told, and what is not."""
 
 import stat
+from dataclasses import replace
 
 import pytest
 
-from charter.errors import CharterFileError, DataError
+from charter import plugins
+from charter.errors import CharterFileError, DataError, ModelError
 from charter.pipeline import planning, run
 from charter.privacy.ledger import Ledger
 from charter.release.report import render
+from charter.spec.privacy import READING_FORMS
 from charter.training import fitting
 
 CHARTER = """\
@@ -138,6 +141,8 @@ def test_a_budget_that_no_noise_keeps_is_refused(asked):
         ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, max_grad_norm: 0.5", "training.max_grad_norm"),
         ("  target: label", "  target: label\n  prepare: [{use: balance}]", "data.prepare[0]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, unit: subject", "privacy.unit"),
+        ("  target: label", "  target: label\n  prepare: 3", "data.prepare"),
+        ("limits:", "release: {formats: [safetensors, openvino-int8]}\nlimits:", "release.formats[1]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flatt}", "privacy.clipping.use"),
         ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flat, norm: -1}", "privacy.clipping.norm"),
     ],
@@ -146,3 +151,12 @@ def test_what_a_budget_would_not_hold_for_is_refused_at_its_place(asked, old, ne
     with pytest.raises(CharterFileError) as refused:
         run(asked(**{old: new}))
     assert [one.path for one in refused.value.problems] == [at]
+
+
+def test_every_form_that_is_made_from_training_rows_is_refused_under_a_budget(asked, monkeypatch):
+    reading = [name for name in plugins.names("exporter") if plugins.make("exporter", name, {}).reads_rows]
+    assert tuple(reading) == READING_FORMS
+    made = plugins.make("exporter", "safetensors", {})
+    monkeypatch.setattr("charter.models.exports.safetensors", lambda: replace(made, reads_rows=True))
+    with pytest.raises(ModelError, match="'safetensors' is made from training rows"):
+        run(asked())
