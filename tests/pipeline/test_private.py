@@ -23,6 +23,7 @@ model: {{base: {base}, max_length: 32}}
 task: {{use: classification}}
 training: {{epochs: 2, batch_size: 64, learning_rate: 2.0e-3}}
 privacy: {{epsilon: 4, delta: 1.0e-3{more}}}
+audits: [{{use: performance, resamples: 100}}, {{use: calibration}}, {{use: membership_inference, attack: [loss]}}]
 limits: [{{limit: macro_f1 >= 0.01, judge: point}}]
 """
 
@@ -60,8 +61,17 @@ def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows
     outside = {
         one.slice["read"]: one.value for one in result.record.findings if one.metric == "rows_outside_epsilon"
     }
-    assert outside["audits"] == 60
+    counts = {
+        one.slice["split"]: one.value
+        for one in result.record.findings
+        if (one.area, one.metric) == ("data", "rows") and set(one.slice) == {"split"}
+    }
+    assert outside["audits"] == counts["test"] == 60
+    assert outside["calibration"] == counts["calibration"] + counts["validation"]
+    assert outside["audit membership_inference"] == counts["train"]
+    assert not {"audit performance", "audit calibration"} & set(outside)
     page = render(result.record)
+    assert "audit membership_inference, on the training rows" in page
     assert "differentially private at epsilon" in page
     chinese = render(result.record, language="zh")
     assert "训练满足差分隐私" in chinese
