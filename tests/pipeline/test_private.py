@@ -11,6 +11,7 @@ from charter.pipeline import planning, run
 from charter.privacy.ledger import Ledger
 from charter.release.report import render
 from charter.spec.privacy import READING_FORMS
+from charter.tasks.classification import Classification
 from charter.training import fitting
 
 CHARTER = """\
@@ -46,8 +47,11 @@ def told(result, metric):
 
 
 def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows(asked):
-    result = run(asked())
+    shown = []
+    result = run(asked(), on_progress=shown.append)
     assert result.record.status == "released"
+    assert any(one.stage == "train" for one in shown)
+    assert not [one.text for one in shown if "loss" in one.text or "nan" in one.text]
     spent = told(result, "epsilon")
     assert 3.9 < spent.value <= 4.0
     budget = result.record.verdicts[-1]
@@ -169,4 +173,10 @@ def test_every_form_that_is_made_from_training_rows_is_refused_under_a_budget(as
     made = plugins.make("exporter", "safetensors", {})
     monkeypatch.setattr("charter.models.exports.safetensors", lambda: replace(made, reads_rows=True))
     with pytest.raises(ModelError, match="'safetensors' is made from training rows"):
+        run(asked())
+
+
+def test_a_task_of_whom_nobody_has_heard_whose_examples_meet_is_refused_too(asked, monkeypatch):
+    monkeypatch.setattr(Classification, "mixes", True)
+    with pytest.raises(DataError, match="classification compares each example with the others"):
         run(asked())

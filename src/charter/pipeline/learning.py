@@ -387,4 +387,5 @@ def _adapter(charter: Charter) -> Any:
 
 
 def _as_progress(name: str, step: FitProgress) -> Progress:
-    return Progress(name, step.step, step.steps, f"loss {step.loss:.3f}")
+    said = "" if math.isnan(step.loss) else f"loss {step.loss:.3f}"  # a private training tells none
+    return Progress(name, step.step, step.steps, said)

@@ -74,8 +74,14 @@ def plan_of(
     """How updates are made. work: where a private plan keeps its key. subjects: the person of each row, where they are protected.
 
     Raises:
-        DataError: a batch can't be computed in parts, as the settings ask; or no noise keeps the budget.
+        DataError: a batch can't be computed in parts, as the settings ask; its examples meet in the loss, under privacy; or no noise
+            keeps the budget.
     """
+    if charter.privacy is not None and learned.mixes:
+        raise DataError(
+            f"privacy: {learned.name} compares each example with the others of its batch, so no example's influence can be bounded alone; "
+            "take one of the two out"
+        )
     if charter.privacy is not None:
         asked = charter.privacy
         stream = SecretStream.reproducible(settings.seed) if asked.reproducible_noise else _kept(work)
