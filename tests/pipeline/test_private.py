@@ -71,6 +71,7 @@ def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows
         if (one.area, one.metric) == ("data", "rows") and set(one.slice) == {"split"}
     }
     assert outside["audits"] == counts["test"] == 60
+    assert outside["digests"] == sum(counts.values())  # what the provenance holds of them
     assert outside["calibration"] == counts["calibration"] + counts["validation"]
     assert outside["audit membership_inference"] == counts["train"]
     assert not {"audit performance", "audit calibration"} & set(outside)

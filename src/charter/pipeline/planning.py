@@ -347,7 +347,7 @@ def outside_budget(charter: Charter, data: PreparedData) -> list[Finding]:
     counts: Mapping[str, int] = dict(rows.iter_rows())
     everything = sum(counts.values())
     reads = [("split", everything), *((f"preparation {use.use}", everything) for use in charter.data.prepare)]
-    reads.append(("profile", everything))
+    reads += [("profile", everything), ("digests", everything)]
     if charter.data.target is not None and not charter.task.options.get("descriptions"):
         reads.append(("classes", everything))
     reads.append(("calibration", counts.get("calibration", 0) + counts.get("validation", 0)))
