@@ -161,7 +161,11 @@ class Turned(nn.Module):
 
     def __init__(self, width):
         super().__init__()
-        self.along, self.across, self.last = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 3)
+        self.along, self.across, self.last = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+            nn.Linear(width, 3),
+        )
 
     def forward(self, seen):
         return self.last(self.along(seen) + self.across(seen.mT))

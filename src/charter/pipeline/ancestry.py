@@ -129,9 +129,9 @@ def check_private_base(charter: Charter, data: PreparedData, ancestor: Ancestor 
         same = own["id"] == charter.data_id or own["source_digest"] == source
         if same and not about.get("private"):
             raise ModelError(
-                f"privacy: the base descends from '{about['name']}', which learned from data '{own['id']}' without privacy, so no noise now "
-                "bounds what the model tells of these rows. Begin from a base that has not learned from them; or, where nobody's privacy is "
-                "at stake, say data: {public: true}"
+                f"privacy: the base descends from '{about['name']}', which learned from data '{own['id']}' without privacy, so no "
+                "noise now bounds what the model tells of these rows. Begin from a base that has not learned from them; or, where "
+                "nobody's privacy is at stake, say data: {public: true}"
             )
 
 
