@@ -33,6 +33,7 @@ def notes(document: Document, charter: Charter) -> list[Problem]:
         *_placeholders(document),
         *_release(charter),
         *_training(document),
+        *_budget(charter),
         *_continual(document, charter),
         *_balanced_twice(charter),
         *_installed(document, charter),
@@ -117,6 +118,19 @@ def _training(document: Document) -> list[tuple[Path_, str]]:
     return []
 
 
+def _budget(charter: Charter) -> Iterator[tuple[Path_, str]]:
+    """A training that alone costs more than all trainings on its data may."""
+    asked, limit = charter.privacy, charter.data.privacy_budget
+    if asked is None or limit is None or limit.epsilon is None or asked.delta < limit.delta:
+        return
+    if asked.epsilon > limit.epsilon:
+        yield (
+            ("privacy", "epsilon"),
+            f"{asked.epsilon:g} at delta {asked.delta:g} is more than data.privacy_budget lets all trainings together cost, "
+            f"{limit.epsilon:g} at delta {limit.delta:g}: the run will be refused before it learns; lower it, or have the budget raised",
+        )
+
+
 def _continual(document: Document, charter: Charter) -> Iterator[tuple[Path_, str]]:
     """A section that does nothing, and limits without evidence, unless the run is told what it goes on from."""
     place = None if charter.model.base is None else base_folder(charter.model.base, document.folder)
@@ -199,6 +213,8 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     said += _formats(charter)
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
+    if charter.privacy is not None and not (find_spec("dp_accounting") and find_spec("cryptography")):
+        said.append((("privacy",), str(MissingExtraError("the section privacy", "privacy"))))
     if charter.training.search is not None and find_spec("optuna") is None:
         said.append((("training", "search"), str(MissingExtraError("training.search", "search"))))
     for at, use in enumerate(charter.tracking):
