@@ -4,6 +4,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from charter import plugins
@@ -205,6 +206,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     for at, use in enumerate(charter.data.prepare):
         if use.use == "keep_languages" and find_spec("fasttext") is None:
             said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
+    said += _of_masking(document, charter)
     said += _segmenters(charter)
     if charter.data.engine == "ray" and find_spec("ray") is None:
         said.append((("data", "engine"), str(MissingExtraError("data.engine 'ray'", "ray"))))
@@ -223,6 +225,22 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
         except MissingExtraError as error:
             said.append((("tracking", at), str(error)))
     return said
+
+
+def _of_masking(document: Document, charter: Charter) -> Iterator[tuple[Path_, str]]:
+    """A key, or a model that finds names, that is not where the charter says."""
+    for at, use in enumerate(charter.data.prepare):
+        if use.use != "mask_pii":
+            continue
+        for option, exists in (("key", Path.is_file), ("model", Path.is_dir)):
+            named = use.options.get(option)
+            if not isinstance(named, str):
+                continue
+            given = Path(named).expanduser()
+            places = (document.folder,) if option == "key" else (document.folder, Path.cwd())
+            if not any(exists(place / given) for place in places):
+                how = "charter pseudonym-key makes one" if option == "key" else "charter run makes one"
+                yield ("data", "prepare", at, option), f"nothing at {document.folder / given} yet; {how}"
 
 
 def _segmenters(charter: Charter) -> Iterator[tuple[Path_, str]]:
