@@ -1,6 +1,7 @@
 """A private run from its charter to its bundle: what is kept, what is told, and what is not."""
 
 import stat
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from charter.errors import CharterFileError, DataError
 from charter.pipeline import planning, run
 from charter.privacy.ledger import Ledger
 from charter.release.report import render
+from charter.release.report.sentences import translated
 from charter.training import fitting
 
 CHARTER = """\
@@ -58,6 +60,7 @@ def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows
         one.slice["read"]: one.value for one in result.record.findings if one.metric == "rows_outside_epsilon"
     }
     assert outside["audits"] == 60
+    assert not any(read.startswith("audit ") for read in outside)
     page = render(result.record)
     assert "differentially private at epsilon" in page
     chinese = render(result.record, language="zh")
@@ -122,8 +125,50 @@ def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
     assert account.spent == pytest.approx(told(result, "epsilon").value)
 
 
-def test_a_budget_that_no_noise_keeps_is_refused(asked):
-    with pytest.raises(DataError, match=r"no noise up to .* keeps .* updates within epsilon 0.0001"):
+def test_an_audit_that_reads_training_rows_is_listed_outside_epsilon(asked):
+    audits = "\naudits: [{use: performance}, {use: membership_inference, attack: [loss], shadow_models: 0, rows: 100}]"
+    result = run(asked(**{"task: {use: classification}": f"task: {{use: classification}}{audits}"}))
+    outside = {
+        one.slice["read"]: one.value for one in result.record.findings if one.metric == "rows_outside_epsilon"
+    }
+    assert outside["audit membership_inference"] == told(result, "privacy_units").value
+    assert "audit membership_inference, on the training rows" in render(result.record)
+
+
+def test_few_updates_and_a_delta_that_promises_nothing_are_said(asked):
+    notes = []
+    more = {"delta: 1.0e-3": "delta: 0.01", "learning_rate: 2.0e-3": "learning_rate: 1.0e-8"}
+    result = run(
+        asked(**more), on_event=lambda event: notes.append(event.text) if event.kind == "note" else None
+    )
+    units = told(result, "privacy_units").value
+    assert units >= 100
+    assert any(f"delta 0.01 is no less than one over the {units:g} rows" in one for one in notes)
+    assert any(f"updates: batch_size counts rows here, 64 of {units:g}" in one for one in notes)
+    page = render(result.record)
+    assert f"Delta 0.01 is no less than one over the {units:g} rows" in page
+    assert "batches of 64 rows on average" in page
+    assert all(translated(one) for one in notes)
+
+
+def test_a_private_model_that_tells_no_row_from_another_is_said_to(asked):
+    record = run(asked()).record
+
+    def page(counts):
+        findings = tuple(
+            replace(one, attachment={**one.attachment, "counts": counts})
+            if one.metric == "confusion"
+            else one
+            for one in record.findings
+        )
+        return render(replace(record, findings=findings))
+
+    assert "gives the same answer, bad, to all 60 test rows" in page([[30, 0], [30, 0]])
+    assert "gives the same answer" not in page([[29, 1], [30, 0]])
+
+
+def test_a_budget_that_no_noise_keeps_is_refused_with_what_to_do(asked):
+    with pytest.raises(DataError, match=r"within epsilon 0.0001 at delta 1e-09; allow a larger epsilon"):
         run(asked(**{"epsilon: 4": "epsilon: 0.0001", "delta: 1.0e-3": "delta: 1.0e-9"}))
 
 

@@ -31,6 +31,8 @@ from charter.spec.training import Training
 from charter.tasks.objective import Objective
 
 AREA = "privacy"
+FEW_UPDATES = 20
+"""Fewer private updates teach little."""
 KEY = "stream.key"
 LIBRARIES = ("cryptography", "dp-accounting")
 OF_TRAINING_ROWS = ("membership_inference", "privacy_lower_bound", "extraction", "reidentification")
@@ -128,6 +130,23 @@ def _private(
             f"privacy: {error} (batch_size {settings.batch_size}, {unlimited.count(n):,} units, {settings.epochs} epochs)"
         ) from None
     return replace(unlimited, noise=noise)
+
+
+def private_advice(charter: Charter, plan: StepPlan, n: int, steps: int) -> Iterator[str]:
+    """What is to be said of a private plan before it learns: a delta that promises nothing, and too few updates."""
+    if not isinstance(plan, Private):
+        return
+    count, unit = plan.count(n), "persons" if charter_unit(charter) == "subject" else "rows"
+    if plan.delta * count >= 1:
+        yield (
+            f"privacy.delta {plan.delta:g} is no less than one over the {count:,} {unit}: a training that gives somebody's data away whole "
+            f"could keep it; set it well below {1 / count:.1g}"
+        )
+    if 0 < steps < FEW_UPDATES:
+        yield (
+            f"only {steps} updates: batch_size counts {unit} here, {plan.batch_size:,} of {count:,}; lower training.batch_size or raise "
+            "training.epochs"
+        )
 
 
 def promised(charter: Charter, count: int) -> Spend:
@@ -344,6 +363,9 @@ def outside_budget(charter: Charter, data: PreparedData) -> list[Finding]:
     reads.append(("profile", everything))
     if charter.data.target is not None and not charter.task.options.get("descriptions"):
         reads.append(("classes", everything))
+    reads += [
+        (f"audit {use.use}", counts.get("train", 0)) for use in charter.audits if use.use in OF_TRAINING_ROWS
+    ]
     reads += [
         (name, counts.get(split, 0)) for name, split in (("calibration", "calibration"), ("audits", "test"))
     ]

@@ -399,7 +399,25 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     (
         "delta {delta#} is no less than one over the {n} rows: it allows that somebody's row is given away whole; set "
         "data.privacy_budget.delta lower",
-        "delta {delta} 不小于行数 {n} 的倒数：它允许某个人的行被完整泄露；请把 data.privacy_budget.delta 设得更低",
+        "δ {delta} 不小于行数 {n} 的倒数：它允许某个人的行被完整泄露；请把 data.privacy_budget.delta 设得更低",
+    ),
+    (
+        "privacy.delta {delta#} is no less than one over the {n} rows: a training that gives somebody's data away whole could keep it; set "
+        "it well below {most#}",
+        "privacy.delta {delta} 不小于 {n} 行的倒数：即使训练完整泄露某个人的数据也可能符合它；请设为远低于 {most}",
+    ),
+    (
+        "privacy.delta {delta#} is no less than one over the {n} persons: a training that gives somebody's data away whole could keep it; "
+        "set it well below {most#}",
+        "privacy.delta {delta} 不小于 {n} 人的倒数：即使训练完整泄露某个人的数据也可能符合它；请设为远低于 {most}",
+    ),
+    (
+        "only {steps} updates: batch_size counts rows here, {batch#} of {n}; lower training.batch_size or raise training.epochs",
+        "只有 {steps} 次更新：此处 batch_size 按行计，每次 {batch} 行，共 {n} 行；请减小 training.batch_size 或增大 training.epochs",
+    ),
+    (
+        "only {steps} updates: batch_size counts persons here, {batch#} of {n}; lower training.batch_size or raise training.epochs",
+        "只有 {steps} 次更新：此处 batch_size 按人计，每次 {batch} 人，共 {n} 人；请减小 training.batch_size 或增大 training.epochs",
     ),
     # comparisons of runs
     ("their tasks or their classes differ", "任务或类别不同"),
