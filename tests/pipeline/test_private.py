@@ -9,8 +9,12 @@ import pytest
 from charter import plugins, spec
 from charter.errors import CharterFileError, DataError, ModelError
 from charter.pipeline import planning, run
+from charter.privacy.clipping import Flat
 from charter.privacy.ledger import Ledger
+from charter.privacy.private import Private
+from charter.privacy.stream import SecretStream
 from charter.release.report import render
+from charter.release.report.sentences import translated
 from charter.spec.privacy import READING_FORMS
 from charter.tasks.classification import Classification
 from charter.training import fitting
@@ -186,8 +190,10 @@ def test_settings_under_which_noise_drowns_the_rows_are_advised_about(asked, bat
     path = asked(
         **{"batch_size: 64, learning_rate: 2.0e-3": f"batch_size: {batch_size}, learning_rate: {rate:.1e}"}
     )
-    told = list(planning.private_advice(spec.read(path), 5000))
+    plan = Private(batch_size, None, Flat(1.0), 1.0, 1e-5, SecretStream.reproducible(1))
+    told = list(planning.private_advice(spec.read(path), plan, 5000, 100))
     assert [" ".join(one.split()[:2]) for one in told] == advised
+    assert all(translated(one) for one in told)
 
 
 def test_numbers_are_learned_within_bounds_that_no_row_was_read_for(asked, reviews_csv):
@@ -206,8 +212,40 @@ def test_numbers_are_learned_within_bounds_that_no_row_was_read_for(asked, revie
     assert '"centre": 100.0' in (result.bundle / "charter" / "preparation.json").read_text(encoding="utf-8")
 
 
-def test_a_budget_that_no_noise_keeps_is_refused(asked):
-    with pytest.raises(DataError, match=r"no noise up to .* keeps .* updates within epsilon 0.0001"):
+def test_few_updates_and_a_delta_that_promises_nothing_are_said(asked):
+    notes = []
+    more = {"delta: 1.0e-3": "delta: 0.01", "learning_rate: 2.0e-3": "learning_rate: 1.0e-8"}
+    result = run(
+        asked(**more), on_event=lambda event: notes.append(event.text) if event.kind == "note" else None
+    )
+    units = told(result, "privacy_units").value
+    assert units >= 100
+    assert any(f"delta 0.01 is no less than one over the {units:g} rows" in one for one in notes)
+    assert any(f"updates: batch_size counts rows here, 64 of {units:g}" in one for one in notes)
+    page = render(result.record)
+    assert f"Delta 0.01 is no less than one over the {units:g} rows" in page
+    assert "batches of 64 rows on average" in page
+    assert all(translated(one) for one in notes)
+
+
+def test_a_private_model_that_tells_no_row_from_another_is_said_to(asked):
+    record = run(asked()).record
+
+    def page(counts):
+        findings = tuple(
+            replace(one, attachment={**one.attachment, "counts": counts})
+            if one.metric == "confusion"
+            else one
+            for one in record.findings
+        )
+        return render(replace(record, findings=findings))
+
+    assert "gives the same answer, bad, to all 60 test rows" in page([[30, 0], [30, 0]])
+    assert "gives the same answer" not in page([[29, 1], [30, 0]])
+
+
+def test_a_budget_that_no_noise_keeps_is_refused_with_what_to_do(asked):
+    with pytest.raises(DataError, match=r"within epsilon 0.0001 at delta 1e-09; allow a larger epsilon"):
         run(asked(**{"epsilon: 4": "epsilon: 0.0001", "delta: 1.0e-3": "delta: 1.0e-9"}))
 
 

@@ -167,11 +167,11 @@ def train_model(
 
 
 def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
-    """What to do about few training rows, or settings under which privacy leaves little, where the charter does not do it already."""
+    """What to do about few training rows, where the charter does not do it already."""
     task, training = lessons.task, charter.training
-    yield from private_advice(charter, len(lessons.train))
     each = len(lessons.train) / max(len(task.labels), 1)
-    if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
+    free = training.objective is None and charter.privacy is None
+    if charter.task.use in CONTRASTED and free and training.epochs and each < FEW:
         described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE
         yield (
             f"only {each:.0f} training rows per class, and with fewer than {FEW} a head fitted to the base's vectors is often "
@@ -328,6 +328,8 @@ def fit_model(
         subjects=lessons.subjects,
     )
     updates = settings.epochs * plan.steps_per_epoch(len(examples))
+    for said in private_advice(charter, plan, len(examples), updates):
+        heard.on_note(said)
     if on_vectors and 0 < updates < FEW_UPDATES:
         heard.on_note(f"only {updates} updates, which hardly move the encoder; raise training.epochs")
     adapter = _adapter(charter)

@@ -33,6 +33,8 @@ from charter.spec.training import Training
 from charter.tasks.objective import Objective
 
 AREA = "privacy"
+FEW_UPDATES = 20
+"""Fewer private updates teach little."""
 KEY = "stream.key"
 LIBRARIES = ("cryptography", "dp-accounting")
 SMALL_BATCH, SMALL_RATE = 256, 2e-4
@@ -162,17 +164,28 @@ def _correlated(plan: Private, asked: Privacy, settings: Training, n: int) -> Pr
     return Correlated(**given, factorised=factorised, planned=settings.epochs * per_epoch)
 
 
-def private_advice(charter: Charter, n: int) -> Iterator[str]:
-    """What to change where settings that are usual without privacy would drown what n examples say in the noise."""
-    training = charter.training
-    if charter.privacy is None or not training.epochs:
+def private_advice(charter: Charter, plan: StepPlan, n: int, steps: int) -> Iterator[str]:
+    """What is to be said of a private plan before it learns: a delta that promises nothing, and settings that the noise drowns."""
+    if not isinstance(plan, Private):
         return
-    if training.batch_size < SMALL_BATCH and n >= 4 * SMALL_BATCH:
+    count, unit = plan.count(n), "persons" if charter_unit(charter) == "subject" else "rows"
+    if plan.delta * count >= 1:
         yield (
-            f"batch_size {training.batch_size} is small for private training: an update gets the same noise whatever its size, so fewer "
+            f"privacy.delta {plan.delta:g} is no less than one over the {count:,} {unit}: a training that gives somebody's data away whole "
+            f"could keep it; set it well below {1 / count:.1g}"
+        )
+    if 0 < steps < FEW_UPDATES:
+        yield (
+            f"only {steps} updates: batch_size counts {unit} here, {plan.batch_size:,} of {count:,}; lower training.batch_size or raise "
+            "training.epochs"
+        )
+    training = charter.training
+    if steps and plan.batch_size < SMALL_BATCH and count >= 4 * SMALL_BATCH:
+        yield (
+            f"batch_size {plan.batch_size} is small for private training: an update gets the same noise whatever its size, so fewer "
             f"and larger ones say more; try batch_size {SMALL_BATCH} to {16 * SMALL_BATCH} (memory does not grow with it)"
         )
-    if training.optimizer == "adamw" and training.learning_rate < SMALL_RATE:
+    if steps and training.optimizer == "adamw" and training.learning_rate < SMALL_RATE:
         yield (
             f"learning_rate {training.learning_rate:g} is small for private training: with few large updates 5e-4 to 2e-3 are usual for "
             "adamw"

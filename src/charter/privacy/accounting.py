@@ -102,7 +102,8 @@ def noise_for(
         low, high = high, high * 2
         if high > HIGHEST:
             raise ValueError(
-                f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}"
+                f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}; "
+                "allow a larger epsilon, or learn with fewer epochs or a smaller batch_size"
             )
     while high - low > PRECISION * high:
         middle = (low + high) / 2
