@@ -1,5 +1,7 @@
 """Audits of the privacy claim on siblings that are made up: what they remember is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -9,6 +11,7 @@ from charter.audits.case import Answers, Case, FoldedTemperature
 from charter.audits.siblings import Continuation, Siblings, signals
 from charter.data.columns import ROW, Columns
 from charter.errors import OptionError
+from charter.tasks.causal_language_modelling import causal_language_modelling
 from charter.tasks.classification import classification
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
@@ -113,6 +116,43 @@ def test_canaries_show_more_the_more_is_remembered():
     assert bounds[0].value < bounds[1].value < bounds[2].value
     assert bounds[2].value > 3
     assert "epsilon 4." in bounds[2].method
+
+
+def test_a_canary_is_a_person_of_its_own_and_every_copy_of_it_a_unit():
+    rng = np.random.default_rng(4)
+    columns = Columns(inputs={"text": "text"}, target="label", subject="who")
+    persons = pl.Series("who", [f"p{at // 3}" for at in range(90)])
+    train, test = rows_of(1, 90, rng).with_columns(persons), rows_of(91, 90, rng).with_columns(persons)
+    made = Made(TRUE_GAIN, train, test)
+    answers = {"test": Answers(test, made.says(train, test, 0), "rows")}
+    task = classification().fit(pl.concat([train, test]), columns)
+    case = Case("model", task, columns, train, answers, FoldedTemperature(1.0), 3, siblings=made.given)
+    plugins.make("audit", "privacy_lower_bound", {"canaries": 40})(case)
+    canaries = made.asked[0].asked
+    assert canaries["who"].null_count() == canaries.height == 40
+    learned = made.asked[0].rows.join(train, on=ROW, suffix="_was")
+    nobodys = set(learned.filter(pl.col("who").is_null())[ROW])
+    assert nobodys == set(canaries[ROW]) & set(learned[ROW]) and 5 < len(nobodys) < 35
+    kept = learned.drop_nulls("who")
+    assert kept.height == 50 and (kept["who"] == kept["who_was"]).all()
+
+    case = replace(case, task=causal_language_modelling(), siblings=replace(made.given, train=told(made)))
+    plugins.make("audit", "extraction", {"canaries": 5, "repetitions": [1, 8], "references": 100})(case)
+    learned = made.asked[1].rows
+    copies = learned.filter(~pl.col(ROW).is_in(train[ROW].to_list()))
+    assert copies.height == 5 + 5 * 8 and copies["text"].n_unique() == 10
+    assert copies[ROW].n_unique() == copies.height  # rows of one number would be bounded as one unit
+    assert copies["who"].null_count() == copies.height
+
+
+def told(made):
+    """What a language model tells of each text, whatever it has learned."""
+
+    def sibling(asked):
+        made.asked.append(asked)
+        return [np.asarray([1.0, 2.0, 1.0, 4.0], dtype=np.float32)] * asked.asked.height
+
+    return sibling
 
 
 def test_too_few_canaries_show_nothing():

@@ -214,3 +214,26 @@ def test_a_head_that_is_not_there_is_not_kept(first, tiny_bert):
     )
     with pytest.raises(ModelError, match="can't go on yet"):
         run(path)
+
+
+PRIVATE = "privacy: {epsilon: 8, delta: 1.0e-3}\n"
+
+
+def test_no_privacy_is_promised_for_rows_that_the_base_learned_without_it(first):
+    path = write(first, "hopeless", "release/first", epochs=1)
+    path.write_text(path.read_text(encoding="utf-8") + PRIVATE, encoding="utf-8")
+    with pytest.raises(ModelError, match="descends from 'first', which learned from data 'first' without"):
+        run(path)
+    named = path.read_text(encoding="utf-8").replace("source: first.csv", "source: same.csv, id: first")
+    path.write_text(named, encoding="utf-8")  # a later version of the file
+    with pytest.raises(ModelError, match="without privacy, so no noise now"):
+        run(path)
+    others = named.replace("id: first", "id: others")
+    path.write_text(others, encoding="utf-8")
+    once = run(path)
+    assert once.record.status == "released"
+    again = write(first, "again", "release/hopeless", epochs=1, data="same.csv")
+    again.write_text(again.read_text(encoding="utf-8") + PRIVATE, encoding="utf-8")
+    result = run(again)
+    assert result.record.status == "released"
+    assert [one["private"] for one in result.record.provenance["ancestors"]] == [True, False]

@@ -463,3 +463,18 @@ def test_what_is_wrong_is_said_at_its_place(folder, text, said):
     with pytest.raises(CharterFileError) as told:
         spec.read(path)
     assert said in str(told.value)
+
+
+def test_public_texts_before_a_private_task_are_learned_from_without_noise(tiny_bert, folder):
+    path = write(folder, f'base: "{tiny_bert}"', epochs=1, more=", public: true")
+    lines = (folder / "reviews.csv").read_text(encoding="utf-8").splitlines()
+    people = ["person", *(f"p{number // 2}" for number in range(len(lines) - 1))]
+    told = [f"{line},{person}" for line, person in zip(lines, people, strict=True)]
+    (folder / "reviews.csv").write_text("\n".join(told) + "\n", encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("  target: label", "  target: label\n  subject: person")
+    path.write_text(f"{text}privacy: {{epsilon: 8, delta: 1.0e-3, unit: subject}}\n", encoding="utf-8")
+    result = run(path)
+    assert found(result, "tokens").value > 2000  # a private training tells no count of its tokens
+    spent = [one for one in result.findings if one.metric == "epsilon"]
+    assert [one.area for one in spent] == ["privacy"]
+    assert result.record.provenance["privacy"]["unit"] == "subject"

@@ -1,13 +1,18 @@
 """A private run from its charter to its bundle: what is kept, what is told, and what is not."""
 
 import stat
+from dataclasses import replace
 
+import polars as pl
 import pytest
 
-from charter.errors import CharterFileError, DataError
+from charter import plugins, spec
+from charter.errors import CharterFileError, DataError, ModelError
 from charter.pipeline import planning, run
 from charter.privacy.ledger import Ledger
 from charter.release.report import render
+from charter.spec.privacy import READING_FORMS
+from charter.tasks.classification import Classification
 from charter.training import fitting
 
 CHARTER = """\
@@ -20,6 +25,7 @@ model: {{base: {base}, max_length: 32}}
 task: {{use: classification}}
 training: {{epochs: 2, batch_size: 64, learning_rate: 2.0e-3}}
 privacy: {{epsilon: 4, delta: 1.0e-3{more}}}
+audits: [{{use: performance, resamples: 100}}, {{use: calibration}}, {{use: membership_inference, attack: [loss]}}]
 limits: [{{limit: macro_f1 >= 0.01, judge: point}}]
 """
 
@@ -42,8 +48,11 @@ def told(result, metric):
 
 
 def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows(asked):
-    result = run(asked())
+    shown = []
+    result = run(asked(), on_progress=shown.append)
     assert result.record.status == "released"
+    assert any(one.stage == "train" for one in shown)
+    assert not [one.text for one in shown if "loss" in one.text or "nan" in one.text]
     spent = told(result, "epsilon")
     assert 3.9 < spent.value <= 4.0
     budget = result.record.verdicts[-1]
@@ -57,8 +66,18 @@ def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows
     outside = {
         one.slice["read"]: one.value for one in result.record.findings if one.metric == "rows_outside_epsilon"
     }
-    assert outside["audits"] == 60
+    counts = {
+        one.slice["split"]: one.value
+        for one in result.record.findings
+        if (one.area, one.metric) == ("data", "rows") and set(one.slice) == {"split"}
+    }
+    assert outside["audits"] == counts["test"] == 60
+    assert outside["digests"] == sum(counts.values())  # what the provenance holds of them
+    assert outside["calibration"] == counts["calibration"] + counts["validation"]
+    assert outside["audit membership_inference"] == counts["train"]
+    assert not {"audit performance", "audit calibration"} & set(outside)
     page = render(result.record)
+    assert "audit membership_inference, on the training rows" in page
     assert "differentially private at epsilon" in page
     chinese = render(result.record, language="zh")
     assert "训练满足差分隐私" in chinese
@@ -159,6 +178,30 @@ def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
     assert account.spent == pytest.approx(told(result, "epsilon").value)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "rate", "advised"),
+    [(1024, 1e-3, []), (32, 1e-3, ["batch_size 32"]), (32, 5e-5, ["batch_size 32", "learning_rate 5e-05"])],
+)
+def test_settings_under_which_noise_drowns_the_rows_are_advised_about(asked, batch_size, rate, advised):
+    path = asked(
+        **{"batch_size: 64, learning_rate: 2.0e-3": f"batch_size: {batch_size}, learning_rate: {rate:.1e}"}
+    )
+    told = list(planning.private_advice(spec.read(path), 5000))
+    assert [" ".join(one.split()[:2]) for one in told] == advised
+
+
+def test_numbers_are_learned_within_bounds_that_no_row_was_read_for(asked, reviews_csv):
+    rows = pl.read_csv(reviews_csv)
+    rows.with_columns(label=pl.col("text").str.len_chars().cast(pl.Float64)).write_csv(reviews_csv)
+    changed = {"macro_f1 >= 0.01": "mae <= 1000", "use: classification": "use: regression"}
+    with pytest.raises(CharterFileError, match=r"say bounds: \[lowest, highest\]"):
+        run(asked(**changed))
+    changed["use: classification"] = "use: regression, bounds: [0, 200]"
+    result = run(asked(**changed))
+    assert result.record.status == "released"
+    assert '"centre": 100.0' in (result.bundle / "charter" / "preparation.json").read_text(encoding="utf-8")
+
+
 def test_a_budget_that_no_noise_keeps_is_refused(asked):
     with pytest.raises(DataError, match=r"no noise up to .* keeps .* updates within epsilon 0.0001"):
         run(asked(**{"epsilon: 4": "epsilon: 0.0001", "delta: 1.0e-3": "delta: 1.0e-9"}))
@@ -181,6 +224,8 @@ def test_a_budget_that_no_noise_keeps_is_refused(asked):
             "delta: 1.0e-3, mechanism: matrix_factorisation, clipping: {use: adaptive}",
             "privacy.clipping",
         ),
+        ("  target: label", "  target: label\n  prepare: 3", "data.prepare"),
+        ("limits:", "release: {formats: [safetensors, openvino-int8]}\nlimits:", "release.formats[1]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flatt}", "privacy.clipping.use"),
         ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flat, norm: -1}", "privacy.clipping.norm"),
     ],
@@ -189,3 +234,18 @@ def test_what_a_budget_would_not_hold_for_is_refused_at_its_place(asked, old, ne
     with pytest.raises(CharterFileError) as refused:
         run(asked(**{old: new}))
     assert [one.path for one in refused.value.problems] == [at]
+
+
+def test_every_form_that_is_made_from_training_rows_is_refused_under_a_budget(asked, monkeypatch):
+    reading = [name for name in plugins.names("exporter") if plugins.make("exporter", name, {}).reads_rows]
+    assert tuple(reading) == READING_FORMS
+    made = plugins.make("exporter", "safetensors", {})
+    monkeypatch.setattr("charter.models.exports.safetensors", lambda: replace(made, reads_rows=True))
+    with pytest.raises(ModelError, match="'safetensors' is made from training rows"):
+        run(asked())
+
+
+def test_a_task_of_whom_nobody_has_heard_whose_examples_meet_is_refused_too(asked, monkeypatch):
+    monkeypatch.setattr(Classification, "mixes", True)
+    with pytest.raises(DataError, match="classification compares each example with the others"):
+        run(asked())

@@ -15,7 +15,7 @@ from dp_accounting import (
 )
 
 from charter.privacy.accounting import Gaussian, Sampled, epsilon, noise_for
-from charter.privacy.filters import ORDERS, Budget, curve, epsilon_of, favourite
+from charter.privacy.filters import ORDERS, Budget, Favoured, curve, epsilon_of, favourite
 from charter.privacy.renyi import divergence
 
 DELTA = 1e-5
@@ -144,6 +144,16 @@ def test_the_filter_costs_a_little_more_than_one_accountant_and_never_less():
     for runs in (1, 2, 4):
         free = epsilon(Sampled(0.01, 1.0, 1000 * runs), DELTA, "rdp")
         assert free <= epsilon_of(runs * one, DELTA, favoured) <= 1.25 * free
+
+
+@pytest.mark.parametrize("order", [2.5, 4.0, 12.0])
+def test_divergences_of_one_order_become_the_epsilon_that_dp_accounting_makes_of_them(order):
+    assert order not in (1.5, 2, 3, 5, 9, 17, 33, 64)  # of which the grid has stakes of its own
+    divergences = np.full(len(ORDERS), np.inf)
+    divergences[ORDERS.index(order)] = 0.7
+    told = epsilon_of(divergences, DELTA, Favoured(order, order))
+    theirs, _ = rdp.compute_epsilon([order], [0.7], 0.9 * DELTA)  # both stakes together
+    assert told == pytest.approx(theirs, rel=1e-9)
 
 
 def test_the_filter_holds_against_one_who_chooses_the_next_noise_by_the_last_answer():

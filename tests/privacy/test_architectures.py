@@ -154,3 +154,32 @@ def test_a_padding_said_by_a_word_is_refused_not_skipped():
 def test_weights_too_coarse_for_noise_are_refused():
     with pytest.raises(ModelError, match=r"'weight' \(2 such\) has numbers of torch.bfloat16"):
         check_bounded(nn.Linear(3, 3).to(torch.bfloat16), np.arange(2), None)
+
+
+class Turned(nn.Module):
+    """Two layers that read the same square, one of them turned."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.along, self.across, self.last = (
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+            nn.Linear(width, 3),
+        )
+
+    def forward(self, seen):
+        return self.last(self.along(seen) + self.across(seen.mT))
+
+
+def test_a_turned_square_is_another_input_than_the_square():
+    torch.manual_seed(0)
+    seen, targets = torch.randn(5, 4, 4, dtype=torch.float64), torch.randint(0, 3, (5,))
+    agree(Turned(4).double(), seen, targets)
+
+
+def test_a_buffer_that_follows_the_rows_is_refused_and_left_as_it_was():
+    model = nn.Sequential(nn.InstanceNorm1d(4, track_running_stats=True), nn.Linear(4, 3))
+    losses = losses_of(model, torch.randn(5, 4, 4), torch.randint(0, 3, (5,)))
+    with pytest.raises(ModelError, match=r"buffer '0\.running_mean' \(2 such\) follows the rows"):
+        check_bounded(model, np.arange(3), losses)
+    assert not model[0].running_mean.any() and int(model[0].num_batches_tracked) == 0

@@ -12,7 +12,7 @@ from charter.audits.case import Audit, Case
 from charter.audits.memorised import continued, exposure
 from charter.audits.resampling import Resampling, clusters, effective, percentile, weight_chunks
 from charter.audits.roc import clopper_pearson
-from charter.audits.siblings import NOT_GIVEN, Sibling, Siblings
+from charter.audits.siblings import NOT_GIVEN, Sibling, Siblings, of_nobody
 from charter.data.columns import ROW
 from charter.runs.findings import Finding
 from charter.spec.metrics import EXPOSURE, EXTRACTED, VERBATIM
@@ -70,7 +70,7 @@ def _canaries(
     drawn = _random_texts(case, each * len(often) + references, words)
     repeated = np.repeat(np.asarray(often), each)
     planted, others = drawn[: len(repeated)], drawn[len(repeated) :]
-    copies = pl.concat([planted[[at]] for at, count in enumerate(repeated.tolist()) for _ in range(count)])
+    copies = _numbered(planted[np.repeat(np.arange(len(repeated)), repeated)], drawn)
     learned = pl.concat([case.train, copies]).sample(fraction=1.0, seed=case.seed, shuffle=True)
     asked = pl.concat([planted, others])
     told = given.train(Sibling("canary", 1, 1, learned, asked, case.seed + 1))
@@ -125,12 +125,14 @@ def _random_texts(case: Case, count: int, words: int) -> pl.DataFrame:
     chosen = rng.integers(0, len(known), (count, words))
     space = " " if texts.str.contains(" ").any() else ""
     made = [space.join(known[int(at)] for at in one) for one in chosen]
-    last = int(case.train[ROW].max() or 0)  # type: ignore[arg-type]
-    like = case.train.head(1)
-    return pl.concat([like] * count).with_columns(
-        pl.Series(column, made),
-        pl.Series(ROW, np.arange(last + 1, last + 1 + count)).cast(like.schema[ROW]),
-    )
+    like = of_nobody(case.train.head(1), case.columns)
+    return _numbered(pl.concat([like] * count).with_columns(pl.Series(column, made)), case.train)
+
+
+def _numbered(rows: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Rows with numbers of their own, above those of `after`: each is then a unit of privacy by itself, a repeated text too."""
+    first = int(after[ROW].max() or 0) + 1  # type: ignore[arg-type]
+    return rows.with_columns(pl.Series(ROW, np.arange(first, first + rows.height)).cast(rows.schema[ROW]))
 
 
 def _verbatim(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from charter.audits.case import Audit, Case
 from charter.audits.one_run import Bound, lower_bound
-from charter.audits.siblings import NOT_GIVEN, Sibling, Siblings, signals
+from charter.audits.siblings import NOT_GIVEN, Sibling, Siblings, of_nobody, signals
 from charter.data.columns import ROW
 from charter.runs.findings import Finding
 from charter.spec.metrics import LOWER_BOUND
@@ -45,7 +45,7 @@ def privacy_lower_bound(
         rest = case.train.filter(~pl.col(ROW).is_in(placed[ROW].to_list()))
         planted = _mislabelled(case, placed, rng)
         included = rng.random(count) < 0.5
-        scores = _scores(case, given, rest, planted, included)
+        scores = _scores(case, given, rest, of_nobody(planted, case.columns), included)
         if scores is None:
             return [_none(case, f"task {case.task.name} states no probabilities")]
         delta = USUAL_DELTA if given.delta is None else given.delta

@@ -61,6 +61,17 @@ class Siblings:
 NOT_GIVEN = "nothing was given to train siblings with, so it can't be measured here"
 
 
+def of_nobody(rows: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Canaries as units of their own: rows of no known person, each of which counts as a person by itself.
+
+    A canary with a person's other rows beside it would be bounded together with them, and its coin would be no person's.
+    """
+    subject = columns.subject
+    if subject is None or subject not in rows.columns:
+        return rows
+    return rows.with_columns(pl.lit(None, dtype=rows.schema[subject]).alias(subject))
+
+
 def signals(task: Task, outputs: Outputs, rows: pl.DataFrame, columns: Columns) -> Signals | None:
     """What raw outputs say of the truth of rows, (rows,); None for a task that states no probabilities.
 

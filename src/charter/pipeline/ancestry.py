@@ -69,6 +69,7 @@ class Ancestor:
             "pretraining": self._read,
             "classes": list(self.classes),
             "continual": charter.continual is not None,
+            "private": bool((origin.get("privacy") or {}).get("differential_privacy")),
             "answers": origin["exports"].get(ROOT_FORM, {}).get("answers", ""),
         }
         return (own, *origin.get("ancestors", ()))
@@ -109,6 +110,29 @@ def open_ancestor(charter: Charter, folder: Path) -> Ancestor | None:
             f"{ROOT_FORM} too (release.formats), and start from that"
         )
     return Ancestor(bundle, read_record(place / "charter" / RECORD))
+
+
+def check_private_base(charter: Charter, data: PreparedData, ancestor: Ancestor | None) -> None:
+    """Refuse a privacy budget for rows that the base has learned already without privacy: no noise after that bounds what it tells.
+
+    Rows are known again by the data set's id or by equal source files.
+
+    Raises:
+        ModelError: an ancestor has learned from them so.
+    """
+    asked = charter.privacy
+    if asked is None or ancestor is None or charter.data.public:
+        return
+    source = data.artifact.record["inputs"]["source"]
+    for about in ancestor.lineage:
+        own = about["data"]
+        same = own["id"] == charter.data_id or own["source_digest"] == source
+        if same and not about.get("private"):
+            raise ModelError(
+                f"privacy: the base descends from '{about['name']}', which learned from data '{own['id']}' without privacy, so no "
+                "noise now bounds what the model tells of these rows. Begin from a base that has not learned from them; or, where "
+                "nobody's privacy is at stake, say data: {public: true}"
+            )
 
 
 def bundles_at_hand(ancestor: Ancestor, folder: Path) -> tuple[Ancestor | None, ...]:

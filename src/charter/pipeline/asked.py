@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from charter import plugins, spec
+from charter.errors import ModelError
 from charter.models.base import Base
 from charter.models.exports import Exporter, check_installed
 from charter.pipeline.ancestry import Ancestor, open_ancestor
@@ -112,7 +113,13 @@ def _destination(charter: Charter, place: Path, released: bool) -> Path:
 def _check_release(charter: Charter, place: Path, sign_with: Path | None, *, draft: bool) -> None:
     """Find before any work what would keep the bundle from being written after it."""
     for name in charter.release.formats:
-        check_installed(name, plugins.make("exporter", name, {}))
+        exporter: Exporter = plugins.make("exporter", name, {})
+        check_installed(name, exporter)
+        if charter.privacy is not None and exporter.reads_rows:
+            raise ModelError(
+                f"release.formats: '{name}' is made from training rows, of which a privacy budget lets nothing be told without noise; take "
+                "it out"
+            )
     if sign_with is not None:
         check_key(sign_with)
     for kept_all in (True, False) if draft else (True,):

@@ -5,6 +5,7 @@ is never released, and nothing of it is kept but what it answered. Each is an ar
 on with the sibling it was at, from that one's checkpoint.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,7 +131,8 @@ def _teller(making: Making, sibling: Sibling, stage: str) -> Callable[[FitProgre
     which = f"{SHOWN[sibling.kind]} {sibling.number} of {sibling.of}"
 
     def tell(step: FitProgress) -> None:
-        making.on_progress(Progress(stage, step.step, step.steps, f"{which}, loss {step.loss:.3f}"))
+        loss = "" if math.isnan(step.loss) else f", loss {step.loss:.3f}"
+        making.on_progress(Progress(stage, step.step, step.steps, which + loss))
 
     return tell
 

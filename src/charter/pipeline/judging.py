@@ -28,7 +28,7 @@ from charter.spec.metrics import CLAIMS
 from charter.spec.model import Charter
 from charter.tasks.baselines import Baseline
 
-AUDIT_VERSION = 8
+AUDIT_VERSION = 9
 AUDIT_LIBRARIES = ("charter", "numpy", "scikit-learn", "scipy")
 RECORDED = (
     "charter",

@@ -27,6 +27,7 @@ from charter.pipeline.planning import (
     destroy_key,
     plan_of,
     privacy_findings,
+    private_advice,
     settled,
     subjects_of,
     told_alone,
@@ -49,7 +50,7 @@ from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 10
+VERSION = 11
 ADAPTER = "adapter"
 """The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
@@ -166,8 +167,9 @@ def train_model(
 
 
 def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
-    """What to do about few training rows, where the charter does not do it already."""
+    """What to do about few training rows, or settings under which privacy leaves little, where the charter does not do it already."""
     task, training = lessons.task, charter.training
+    yield from private_advice(charter, len(lessons.train))
     each = len(lessons.train) / max(len(task.labels), 1)
     if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
         described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE
@@ -387,4 +389,5 @@ def _adapter(charter: Charter) -> Any:
 
 
 def _as_progress(name: str, step: FitProgress) -> Progress:
-    return Progress(name, step.step, step.steps, f"loss {step.loss:.3f}")
+    told = step.doing or ("" if math.isnan(step.loss) else f"loss {step.loss:.3f}")
+    return Progress(name, step.step, step.steps, told)

@@ -35,10 +35,12 @@ from charter.tasks.objective import Objective
 AREA = "privacy"
 KEY = "stream.key"
 LIBRARIES = ("cryptography", "dp-accounting")
+SMALL_BATCH, SMALL_RATE = 256, 2e-4
+"""Below these settings private training is advised about."""
 ADAM_MOMENTUM = 0.9
 """The decay of AdamW's first moment, here as everywhere."""
-OF_TRAINING_ROWS = ("membership_inference", "privacy_lower_bound", "extraction", "reidentification")
-"""Audits that read training rows: what they tell of them has no noise."""
+OF_HELD_OUT_ROWS = ("performance", "calibration")
+"""Audits that read no training row under a privacy budget. All others may: what they tell of them has no noise."""
 
 
 def check_private(charter: Charter) -> None:
@@ -78,8 +80,14 @@ def plan_of(
     """How updates are made. work: where a private plan keeps its key. subjects: the person of each row, where they are protected.
 
     Raises:
-        DataError: a batch can't be computed in parts, as the settings ask; or no noise keeps the budget.
+        DataError: a batch can't be computed in parts, as the settings ask; its examples meet in the loss, under privacy; or no noise
+            keeps the budget.
     """
+    if charter.privacy is not None and learned.mixes:
+        raise DataError(
+            f"privacy: {learned.name} compares each example with the others of its batch, so no example's influence can be bounded alone; "
+            "take one of the two out"
+        )
     if charter.privacy is not None:
         asked = charter.privacy
         stream = SecretStream.reproducible(settings.seed) if asked.reproducible_noise else _kept(work)
@@ -152,6 +160,23 @@ def _correlated(plan: Private, asked: Privacy, settings: Training, n: int) -> Pr
     )
     given = {one.name: getattr(plan, one.name) for one in fields(plan)}
     return Correlated(**given, factorised=factorised, planned=settings.epochs * per_epoch)
+
+
+def private_advice(charter: Charter, n: int) -> Iterator[str]:
+    """What to change where settings that are usual without privacy would drown what n examples say in the noise."""
+    training = charter.training
+    if charter.privacy is None or not training.epochs:
+        return
+    if training.batch_size < SMALL_BATCH and n >= 4 * SMALL_BATCH:
+        yield (
+            f"batch_size {training.batch_size} is small for private training: an update gets the same noise whatever its size, so fewer "
+            f"and larger ones say more; try batch_size {SMALL_BATCH} to {16 * SMALL_BATCH} (memory does not grow with it)"
+        )
+    if training.optimizer == "adamw" and training.learning_rate < SMALL_RATE:
+        yield (
+            f"learning_rate {training.learning_rate:g} is small for private training: with few large updates 5e-4 to 2e-3 are usual for "
+            "adamw"
+        )
 
 
 def promised(charter: Charter, count: int) -> Spend:
@@ -377,12 +402,13 @@ def outside_budget(charter: Charter, data: PreparedData) -> list[Finding]:
     counts: Mapping[str, int] = dict(rows.iter_rows())
     everything = sum(counts.values())
     reads = [("split", everything), *((f"preparation {use.use}", everything) for use in charter.data.prepare)]
-    reads.append(("profile", everything))
+    reads += [("profile", everything), ("digests", everything)]
     if charter.data.target is not None and not charter.task.options.get("descriptions"):
         reads.append(("classes", everything))
-    reads += [
-        (name, counts.get(split, 0)) for name, split in (("calibration", "calibration"), ("audits", "test"))
-    ]
+    reads.append(("calibration", counts.get("calibration", 0) + counts.get("validation", 0)))
+    reads.append(("audits", counts.get("test", 0)))
+    others = dict.fromkeys(use.use for use in charter.audits if use.use not in OF_HELD_OUT_ROWS)
+    reads += [(f"audit {name}", counts.get("train", 0)) for name in others]
     return [
         Finding(
             AREA,

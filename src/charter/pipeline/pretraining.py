@@ -258,6 +258,7 @@ def pretraining_charter(charter: Charter) -> Charter:
                 }
             ),
             "pretraining": None,
+            "privacy": None,  # of the task's rows; under one the texts are public
             "task": asked.objective,
             "training": asked.training,
             "audits": (Use(use="performance"),),

@@ -10,6 +10,7 @@ from typing import Any
 from charter import spec
 from charter.errors import BundleError
 from charter.models.world import ALONE, World
+from charter.pipeline.ancestry import check_private_base
 from charter.pipeline.answering import HeldOut, answer_held_out, answer_nearest, answer_unigram
 from charter.pipeline.asked import Asked, ask, check_forms
 from charter.pipeline.claiming import Making, siblings_of
@@ -146,6 +147,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     charter, folder = asked.charter, asked.folder
     went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), asked.ancestor)
     data = went_on.data
+    check_private_base(charter, data, asked.ancestor)
     check_plain(going, charter, folder, data)
     begun = begin_base(going, charter, folder, data, tell, world, ancestor=asked.ancestor)
     check_forms(charter, begun.base)

@@ -116,7 +116,7 @@ def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) 
     autograd, without any rule. Nothing is learned, and nothing is told of them but that they agree.
 
     Raises:
-        ModelError: batch normalisation; a parameter for which no rule is known; norms that differ.
+        ModelError: batch normalisation; a buffer that follows the rows; a parameter for which no rule is known; norms that differ.
     """
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm
@@ -133,6 +133,7 @@ def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) 
             f"privacy: parameter '{name}' ({len(small)} such) has numbers of {one.dtype}, too coarse for noise: load the base in float32"
         )
     trained = model.training
+    _check_buffers(model, index, losses)
     model.eval()
     try:
         for turn in range(len(index)):
@@ -148,6 +149,29 @@ def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) 
                 )
     finally:
         model.train(trained)
+
+
+def _check_buffers(model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> None:
+    """What a pass writes into the model besides its gradients would be kept without noise."""
+    import torch
+
+    kept = model.state_dict().keys()
+    before = {name: one.clone() for name, one in model.named_buffers() if name in kept}
+    model.train()
+    with torch.no_grad():
+        losses(index)
+    changed = [
+        name for name, one in model.named_buffers() if name in before and not torch.equal(one, before[name])
+    ]
+    with torch.no_grad():
+        for name, one in model.named_buffers():
+            if name in changed:
+                one.copy_(before[name])
+    if changed:
+        raise ModelError(
+            f"privacy: buffer '{changed[0]}' ({len(changed)} such) follows the rows that pass, without noise; take a base whose passes "
+            "leave it as it is"
+        )
 
 
 def _with_grad(model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> Tape:

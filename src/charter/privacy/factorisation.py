@@ -130,4 +130,5 @@ def _inverse(taps: Floats, count: int) -> Floats:
 
 
 def _padded(series: Floats, count: int) -> Floats:
-    return np.r_[series, np.zeros(count - len(series))]
+    found: Floats = np.r_[series, np.zeros(count - len(series))]
+    return found

@@ -12,7 +12,7 @@ one that is depends on the results (Lécuyer 2021 runs the filters of several or
 So the orders share one bet here, whose stakes w_k were fixed before the first result: the sum of w_k M_n(a_k) is a
 supermartingale too. Whenever some order keeps
 
-    S_n(a_k) <= epsilon - log(1 / (delta w_k)) / (a_k - 1) + log(a_k) / (a_k - 1) + log(1 - 1 / a_k)            (*)
+    S_n(a_k) <= epsilon - log(1 / (delta w_k)) / (a_k - 1) + log(a_k) / (a_k - 1) - log(1 - 1 / a_k)            (*)
 
 (the conversion of Canonne, Kamath and Steinke 2020, proposition 12, with delta w_k in place of delta), then
 E[(1 - exp(epsilon - L_n))+] <= delta E[sum of w_k M_n(a_k)] <= delta, so all runs together are (epsilon, delta) private. Most of the
@@ -94,5 +94,5 @@ def _conversion(delta: float, stakes: NDArray[np.float64]) -> NDArray[np.float64
     orders = np.asarray(ORDERS)
     with np.errstate(divide="ignore"):
         odds = -np.log(stakes) - math.log(delta)
-    found: NDArray[np.float64] = (odds - np.log(orders)) / (orders - 1.0) - np.log1p(-1.0 / orders)
+    found: NDArray[np.float64] = (odds - np.log(orders)) / (orders - 1.0) + np.log1p(-1.0 / orders)
     return found

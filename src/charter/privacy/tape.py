@@ -76,7 +76,12 @@ class Tape:
 
     def input(self, layout: Layout, seen: "Tensor") -> "Tensor":
         """(rows, d) an input by segment: one tensor for all layers that read it, so that they share its inner products."""
-        key = (seen.data_ptr(), *seen.shape, id(layout))
+        key = (
+            seen.data_ptr(),
+            *seen.shape,
+            *seen.stride(),
+            id(layout),
+        )  # a square one turned begins where it did
         if key not in self.inputs:
             # detached: with its graph it would hold the nodes that hold this tape, a circle that nothing collects
             own = seen.detach()

@@ -1,6 +1,6 @@
 """The charter's section `privacy`: the budget, what it protects, and how gradients are bounded; what it excludes elsewhere."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -18,6 +18,8 @@ OTHERS_TEXT = ("next_sentence_prediction", "sentence_order_prediction", "replace
 """Objectives whose examples hold other documents' text, or that learn two models at once."""
 COPYING = ("balance", "augment")
 """Preparations that make several examples of one row."""
+READING_FORMS = ("openvino-int8",)
+"""Forms of release whose ranges are fitted to training rows."""
 TAKE_OUT = "take one of the two out"
 
 
@@ -76,6 +78,7 @@ def problems(value: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
     yield from _of_objective(value)
     yield from _of_data(data)
     yield from _of_base(value)
+    yield from _of_forms(_section(value, "release"))
 
 
 def _of_unit(private: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
@@ -192,16 +195,16 @@ def _of_objective(value: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
             ("task", "mix_documents"),
             "a block of several documents is no one document's, and the document is what is protected; remove it",
         )
-    if task == "regression":
+    if task == "regression" and _mapping(value.get("task")).get("bounds") is None:
         yield (
             ("task",),
-            "regression standardises the target by the training rows' mean and spread, which would be told without noise; it is not "
-            "built under a privacy budget yet: take ordinal or classification",
+            "regression standardises the target by the training rows' mean and spread, which would be told without noise; say "
+            "bounds: [lowest, highest] of the numbers to be expected, as they are known without looking at the rows",
         )
 
 
 def _of_data(data: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
-    for at, one in enumerate(data.get("prepare") or ()):
+    for at, one in enumerate(_items(data.get("prepare"))):
         if _use(one) in COPYING:
             yield (
                 ("data", "prepare", at),
@@ -233,12 +236,26 @@ def _of_base(value: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
         )
 
 
+def _of_forms(release: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+    for at, one in enumerate(_items(release.get("formats"))):
+        if one in READING_FORMS:
+            yield (
+                ("release", "formats", at),
+                f"{one} fits its ranges to training rows, and would ship the largest and smallest of what the model makes of them without "
+                "noise; take onnx-int8, which reads none",
+            )
+
+
 def _section(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return _mapping(value.get(name))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _use(value: Any) -> str:

@@ -32,17 +32,13 @@ packs such a model, marked as refused.
 """
 
 
-NOT_BUILT = ("privacy",)
-"""Sections that the file understands and refuses."""
-
-
 def reference() -> str:
     """The whole page as Markdown."""
     schema = Charter.model_json_schema(mode="validation")
     parts = [HEAD, *_section("", Charter, schema["$defs"])]
     for name, field in Charter.model_fields.items():
         section, _ = _model(field.annotation)
-        if section is not None and name not in NOT_BUILT:
+        if section is not None:
             parts += _section(name, section, schema["$defs"])
             if name == "pretraining":  # its own sections are those of data and training
                 continue
