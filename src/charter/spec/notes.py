@@ -199,7 +199,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     said += _formats(charter)
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
-    if charter.training.search is not None and find_spec("optuna") is None:
+    if charter.training.search is not None and charter.privacy is None and find_spec("optuna") is None:
         said.append((("training", "search"), str(MissingExtraError("training.search", "search"))))
     for at, use in enumerate(charter.tracking):
         try:
