@@ -15,7 +15,7 @@ from charter.pipeline.answering import HeldOut
 from charter.pipeline.describing import prepared_facts
 from charter.pipeline.exporting import Exported
 from charter.pipeline.learning import Trained
-from charter.pipeline.planning import charter_unit
+from charter.pipeline.planning import charter_unit, trials_of
 from charter.pipeline.preparing import PreparedData, distributions, resolved, row_wise_uses
 from charter.pipeline.spending import ledger_told
 from charter.runs.digest import value_digest
@@ -169,10 +169,15 @@ def provenance(
             **{name: metadata.version(name) for name in (*RECORDED, *_of_forms(exported))},
         },
         "hardware": trained.artifact.record["made_on"],
-        "trained": trained.artifact.record["created"],
+        "trained": _at(charter, trained.artifact.record["created"]),
         "judged_on": machine(),
-        "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "ended": _at(charter, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
     }
+
+
+def _at(charter: Charter, time_: str) -> str:
+    """A time as it goes on record: after a private search the day alone, since how long it took tells how many trials there were."""
+    return time_ if trials_of(charter) is None else f"{time_[:10]}T00:00:00Z"
 
 
 def _tokenizer_digest(path: Path) -> str:

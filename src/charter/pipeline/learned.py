@@ -30,7 +30,7 @@ def training_findings(fitted: Fitted, lessons: "Lessons", data: PreparedData) ->
     )
     chosen = best if validated else "no validation rows: the last update"
     if fitted.plan.promises:
-        chosen = "the last update: under a privacy budget no validation row is read"
+        chosen = "the last update: under a privacy budget no validation row chooses among updates"
     seen = {} if task.streams or fitted.plan.promises else task.support(data.part("train"), data.columns)
     found = [
         finding("steps", fitted.steps, "updates", "count"),

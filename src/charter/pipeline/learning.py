@@ -31,11 +31,14 @@ from charter.pipeline.planning import (
     settled,
     subjects_of,
     told_alone,
+    trials_of,
 )
 from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
+from charter.pipeline.selecting import UNTOLD, chosen_settings, select, selection_findings
 from charter.pipeline.spending import Spending
 from charter.pipeline.teaching import Taught
+from charter.privacy.stream import SecretStream
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
@@ -67,13 +70,14 @@ LIBRARIES = ("charter", "numpy", "peft", "tokenizers", "torch", "transformers")
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model before calibration: its folder, its fitted task and how it learned."""
+    """A trained model before calibration: its folder, its fitted task and how it learned. settings: those that it was trained with."""
 
     artifact: Artifact
     base: Base
     task: Task
     history: tuple[Mapping[str, Any], ...]
     findings: tuple[Finding, ...]
+    settings: Training
 
 
 @dataclass(frozen=True)
@@ -120,16 +124,18 @@ def train_model(
 ) -> Trained:
     """Train the base on the training rows, by these settings. taught: by its teacher, if it has one. name: of the stage.
 
-    spending: where private training is charged; None where nobody's privacy is at stake.
+    spending: where private training is charged; None where nobody's privacy is at stake. A private search is made here, since its best
+    trial is the trained model.
 
     Raises:
         ModelError, DataError: the base or the rows don't fit the task.
         BudgetError: private training would pass the budget of its data.
+        TrainingError: no trial of a private search ended with a model.
     """
     stage = train_stage(charter, settings, base, data, world, taught, name=name)
     charging = Charging(charter, data, spending, stage.key, name, settings.epochs)
 
-    def make(files: Path, work: Path) -> None:
+    def make(files: Path, work: Path) -> float | None:
         lessons = learn_from(charter, base, data, work, taught)
         if lessons.unknown > MANY_UNKNOWN:
             run.note(
@@ -143,9 +149,32 @@ def train_model(
             lambda step: on_progress(_as_progress(name, step)), lambda text: run.note(name, text), on_record
         )
         logs = run.folder / "tensorboard" / ("" if name == "train" else name)
-        fitted = fit_model(
-            charter, settings, base, lessons, heard, world, work=work, logs=logs, charging=charging
-        )
+        selected = None
+        if trials_of(charter) is None:
+            fitted = fit_model(
+                charter, settings, base, lessons, heard, world, work=work, logs=logs, charging=charging
+            )
+        else:
+            run.note(name, UNTOLD)
+
+            def fit_trial(chosen: Training, folder: Path, own: SecretStream) -> Fitted:
+                return fit_model(
+                    charter,
+                    chosen,
+                    base,
+                    lessons,
+                    Heard(_untold, _untold, _untold),
+                    world,
+                    work=folder,
+                    logs=folder / "logs",
+                    save_at_end=lambda: True,
+                    charging=charging,
+                    stream=own,
+                )
+
+            selected = select(charter, lessons.task, lessons.validation, work, charging, fit_trial)
+            fitted = selected.fitted
+            selected.keep(files)
         adapter = _adapter(charter)
         finished = lessons.task.finished(fitted.model)
         if adapter.save is not None:
@@ -156,14 +185,24 @@ def train_model(
         write_json(files / "history.json", list(fitted.history))
         findings = training_findings(fitted, lessons, data)
         findings += privacy_findings(charter, fitted.plan, len(lessons.train), fitted.steps)
+        if selected is not None:
+            findings += selection_findings(charter, selected, data)
         write_findings(files / "findings.jsonl", findings)
         charging.settle()
         destroy_key(work)
+        # how long all trials took would tell how many there were
+        return None if selected is None else fitted.seconds
 
     artifact = run.step(stage, make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
-    return Trained(artifact, base, task, history, tuple(read_findings(artifact.path / "findings.jsonl")))
+    findings = tuple(read_findings(artifact.path / "findings.jsonl"))
+    return Trained(artifact, base, task, history, findings, chosen_settings(settings, artifact.path))
+
+
+def _untold(told: object) -> None:
+    """Of a trial of a private search nobody is told anything while it is made."""
+    del told
 
 
 def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
@@ -211,11 +250,20 @@ def train_stage(
             "roles": data.columns.as_json(),
             **held_options(charter, base),
             **({} if charter.privacy is None else {"privacy": charter.privacy.model_dump(mode="json")}),
+            **_searched(charter),
         },
         inputs={"rows": data.artifact.digest, "base": base.digest, **teacher},
         libraries=model_libraries(charter),
         seed=settings.seed,
     )
+
+
+def _searched(charter: Charter) -> dict[str, Any]:
+    """A private search, whose best trial is the trained model; the result of another is settings."""
+    search = charter.training.search
+    if search is None or charter.privacy is None:
+        return {}
+    return {"search": search.model_dump(mode="json")}
 
 
 def is_half(settings: Training) -> bool:
@@ -303,8 +351,9 @@ def fit_model(
     logs: Path,
     save_at_end: Callable[[], bool] | None = None,
     charging: Charging | None = None,
+    stream: SecretStream | None = None,
 ) -> Fitted:
-    """Fit the adapted base by these settings; as `charter.training.fitting.fit`.
+    """Fit the adapted base by these settings; as `charter.training.fitting.fit`. stream: as in `plan_of`.
 
     An objective on vectors learns from the classes' descriptions as it does from rows.
 
@@ -326,6 +375,7 @@ def fit_model(
         work,
         batch_size=_even(settings.batch_size, len(examples)) if on_vectors else settings.batch_size,
         subjects=lessons.subjects,
+        stream=stream,
     )
     updates = settings.epochs * plan.steps_per_epoch(len(examples))
     for said in private_advice(charter, plan, len(examples), updates):

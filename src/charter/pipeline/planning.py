@@ -17,6 +17,7 @@ from charter.errors import DataError, MissingExtraError
 from charter.pipeline.preparing import PreparedData
 from charter.pipeline.spending import Spending
 from charter.privacy.accounting import accountant_named, epsilon, noise_for
+from charter.privacy.best_of import Numbers
 from charter.privacy.clipping import Clipping
 from charter.privacy.correlated import Correlated
 from charter.privacy.entries import Unit
@@ -78,8 +79,11 @@ def plan_of(
     *,
     batch_size: int,
     subjects: Mapping[int, str | None],
+    stream: SecretStream | None = None,
 ) -> StepPlan:
     """How updates are made. work: where a private plan keeps its key. subjects: the person of each row, where they are protected.
+
+    stream: what a private plan draws from, where it is no stream of its own in `work`.
 
     Raises:
         DataError: a batch can't be computed in parts, as the settings ask; its examples meet in the loss, under privacy; or no noise
@@ -91,9 +95,8 @@ def plan_of(
             "take one of the two out"
         )
     if charter.privacy is not None:
-        asked = charter.privacy
-        stream = SecretStream.reproducible(settings.seed) if asked.reproducible_noise else _kept(work)
-        return _private(asked, settings, _units(charter, examples, subjects), len(examples), stream)
+        units = _units(charter, examples, subjects)
+        return _private(charter, settings, units, len(examples), stream or stream_of(charter, work))
     if learned.mixes and settings.micro_batch_size is not None:
         raise DataError(
             f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
@@ -110,13 +113,26 @@ def plan_of(
     )
 
 
+def stream_of(charter: Charter, work: Path) -> SecretStream:
+    """What a private training draws from: the stream of the unfinished one in `work`, or a new one; or one that the seed repeats."""
+    asked = charter.privacy
+    reproducible = asked is not None and asked.reproducible_noise
+    return SecretStream.reproducible(charter.training.seed) if reproducible else _kept(work)
+
+
+def trials_of(charter: Charter) -> Numbers | None:
+    """How many trials a private search makes; None where a charter asks for none."""
+    search = charter.training.search
+    if charter.privacy is None or search is None:
+        return None
+    return Numbers(search.distribution or "poisson", float(search.trials))
+
+
 def _private(
-    asked: Privacy,
-    settings: Training,
-    units: Units | None,
-    n: int,
-    stream: SecretStream,
+    charter: Charter, settings: Training, units: Units | None, n: int, stream: SecretStream
 ) -> Private:
+    asked, trials = charter.privacy, trials_of(charter)
+    assert asked is not None
     clipping: Clipping = plugins.make("clipping", asked.clipping.use, asked.clipping.options)
     unlimited = Private(
         settings.batch_size,
@@ -128,6 +144,7 @@ def _private(
         units,
         asked.noise_bias_correction,
         asked.neighbouring,
+        trials,
     )
     steps = settings.epochs * unlimited.steps_per_epoch(n)
     if not steps:
@@ -142,6 +159,8 @@ def _private(
             rate=1.0 if correlated else unlimited.rate(n),
             steps=1 if correlated else steps,
             neighbouring=asked.neighbouring,
+            distribution=None if trials is None else trials.distribution,
+            mean=1.0 if trials is None else trials.mean,
         )
         clipping.noise(noise)
     except ValueError as error:
@@ -185,7 +204,9 @@ def private_advice(charter: Charter, plan: StepPlan, n: int, steps: int) -> Iter
             f"batch_size {plan.batch_size} is small for private training: an update gets the same noise whatever its size, so fewer "
             f"and larger ones say more; try batch_size {SMALL_BATCH} to {16 * SMALL_BATCH} (memory does not grow with it)"
         )
-    if steps and training.optimizer == "adamw" and training.learning_rate < SMALL_RATE:
+    searched = None if training.search is None else training.search.space.get("learning_rate")
+    slow = searched is None and training.learning_rate < SMALL_RATE
+    if steps and training.optimizer == "adamw" and slow:
         yield (
             f"learning_rate {training.learning_rate:g} is small for private training: with few large updates 5e-4 to 2e-3 are usual for "
             "adamw"
@@ -200,7 +221,7 @@ def promised(charter: Charter, count: int) -> Spend:
     """
     assert charter.privacy is not None
     settings = settled(charter, charter.training)
-    plan = _private(charter.privacy, settings, None, count, SecretStream.fresh())
+    plan = _private(charter, settings, None, count, SecretStream.fresh())
     return plan.cost(count, settings.epochs * plan.steps_per_epoch(count))
 
 
@@ -281,7 +302,10 @@ def destroy_key(work: Path) -> None:
 
 @dataclass
 class Charging:
-    """What a private training is charged in the ledger of its data. training: the key of its stage; name: the stage's."""
+    """What a private training is charged in the ledger of its data. training: the key of its stage; name: the stage's.
+
+    secret: the key of the stream that all trials of a search draw from; None: the training's own.
+    """
 
     charter: Charter
     data: PreparedData
@@ -289,25 +313,28 @@ class Charging:
     training: str
     name: str
     epochs: int
+    secret: bytes | None = None
     reservation: Reservation | None = None
+    asked: bool = False
 
     def reserve(self, plan: StepPlan, n: int, steps: int) -> None:
-        """Before the first update; a training that goes on is known again, and pays nothing.
+        """Before the first update, of all trials; a training that goes on is known again, and pays nothing.
 
         Raises:
             BudgetError: it would pass the budget of the data.
             LedgerError: the ledger was changed or can't be read.
         """
         asked = self.charter.privacy
-        if self.spending is None or asked is None or not isinstance(plan, Private):
+        if self.spending is None or asked is None or not isinstance(plan, Private) or self.asked:
             return
+        self.asked = True
         if asked.reproducible_noise:  # it promises nothing
             self.spending.check_plain(self.data, stage=self.name)
             return
         self.reservation = self.spending.reserve(
             self.data,
             plan.cost(n, steps),
-            secret=plan.stream.key,
+            secret=self.secret or plan.stream.key,
             training=self.training,
             stage=self.name,
             unit=charter_unit(self.charter),
@@ -346,13 +373,17 @@ def _findings(told: _Told, asked: Privacy) -> Iterator[Finding]:
     spent = plan.cost(told.n, told.steps)
     unit = "persons" if charter_unit(told.charter) == "subject" else "rows"
     stood = f"{unit} are protected, neighbouring data sets differ by {_NEIGHBOURS[asked.neighbouring]}"
-    method = f"accountant of {accountant_named()}; {plan.drawn}; {stood}"
+    method = f"accountant of {accountant_named(spent.mechanisms)}; {plan.drawn}; {stood}"
     yield (
         _not_private(told)
         if asked.reproducible_noise
         else told.finding("epsilon", spent.epsilon, "nats", method)
     )
-    if spent.mechanisms:
+    if plan.trials is not None:
+        one = epsilon(plan.mechanism(told.n, told.steps), plan.delta, neighbouring=plan.neighbouring)
+        method = f"accountant of {accountant_named()}; {plan.drawn}; {stood}"
+        yield told.finding("epsilon_of_one_trial", one, "nats", method)
+    elif spent.mechanisms:
         other = epsilon(spent.mechanisms[0], plan.delta, "rdp", neighbouring=plan.neighbouring)
         if math.isfinite(other):
             yield told.finding("epsilon_renyi", other, "nats", f"accountant of Renyi divergences; {stood}")
@@ -419,6 +450,8 @@ def outside_budget(charter: Charter, data: PreparedData) -> list[Finding]:
     if charter.data.target is not None and not charter.task.options.get("descriptions"):
         reads.append(("classes", everything))
     reads.append(("calibration", counts.get("calibration", 0) + counts.get("validation", 0)))
+    if charter.training.search is not None:
+        reads.append(("search", counts.get("validation", 0)))
     reads.append(("audits", counts.get("test", 0)))
     others = dict.fromkeys(use.use for use in charter.audits if use.use not in OF_HELD_OUT_ROWS)
     reads += [(f"audit {name}", counts.get("train", 0)) for name in others]

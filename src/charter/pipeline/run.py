@@ -172,7 +172,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     measured_on_the_way = (data, went_on, begun, searched, trained)
     findings = [finding for one in measured_on_the_way for finding in one.findings]
     findings += outside_budget(charter, data)
-    return _Learned(went_on, begun, taught, searched.settings, trained, exports, findings)
+    return _Learned(went_on, begun, taught, trained.settings, trained, exports, findings)
 
 
 def _measure(asked: Asked, going: Run, learned: _Learned, tell: OnProgress, world: World) -> _Measured:

@@ -60,7 +60,7 @@ def check_search(charter: Charter) -> None:
     Raises:
         MissingExtraError: Optuna is not installed.
     """
-    if charter.training.search is not None:
+    if charter.training.search is not None and charter.privacy is None:
         check_installed()
 
 
@@ -74,14 +74,14 @@ def search_settings(
     world: World = ALONE,
     taught: Taught | None = None,
 ) -> Searched:
-    """The best settings of the charter's search; its own where it asks for none.
+    """The best settings of the charter's search; its own where it asks for none, or for a private one, which is part of the training.
 
     Raises:
         DataError: there are no validation rows.
         TrainingError: no trial ended with a model.
     """
     asked = charter.training.search
-    if asked is None:
+    if asked is None or charter.privacy is not None:
         return Searched(charter.training)
     if data.part("validation").is_empty():
         raise DataError(

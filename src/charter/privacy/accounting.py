@@ -1,21 +1,28 @@
 """What private training costs: epsilon at a delta, by dp-accounting, and the noise that a budget asks for.
 
 The mechanism is the Poisson-sampled Gaussian: each example is in an update with probability q, by itself, and noise of
-standard deviation `noise` times the clipping norm is added to the sum. Beside it stands the plain Gaussian release. Neighbouring
+standard deviation `noise` times the clipping norm is added to the sum. Beside it stand the plain Gaussian release, and the best of a
+random number of runs of either (`charter.privacy.best_of`). Neighbouring
 data sets differ by one example added or removed (Abadi et al. 2016), or by one replaced. The accountant is that of privacy
 loss distributions (Koskela et al. 2020; Doroshenko et al. 2022, "Connect the Dots"), which is an upper bound within its
 discretisation; that of Renyi divergences (Mironov et al. 2019) stands beside it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from charter.errors import MissingExtraError
 
 Neighbouring = Literal["add_or_remove", "replace_one"]
 NEIGHBOURING: tuple[Neighbouring, ...] = get_args(Neighbouring)
+
+Distribution = Literal["poisson", "geometric", "logarithmic"]
+DISTRIBUTIONS: tuple[Distribution, ...] = get_args(Distribution)
 
 LOWEST, HIGHEST, PRECISION = 0.2, 1e4, 1e-3
 """The noise that is looked for lies between, and is found to this share of itself, never too low."""
@@ -46,8 +53,39 @@ class Gaussian:
     steps: int = 1
 
 
-Mechanism = Sampled | Gaussian
+@dataclass(frozen=True)
+class BestOf:
+    """The best of a random number of runs of a mechanism, of which nothing else is told, not even how many there were.
+
+    mean: how many they are on average; distribution: of their number (`charter.privacy.best_of`). noise, steps: of one run.
+    """
+
+    run: Sampled | Gaussian
+    distribution: Distribution
+    mean: float
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of a run's noise over the sensitivity."""
+        return self.run.noise
+
+    @property
+    def steps(self) -> int:
+        """The updates of a run."""
+        return self.run.steps
+
+
+Mechanism = Sampled | Gaussian | BestOf
 """What a private training, or another release, is made of."""
+
+
+def changed(mechanism: Mechanism, *, steps: int | None = None, noise: float | None = None) -> Mechanism:
+    """The same mechanism with other updates, or other noise, in each of its runs."""
+    one = mechanism.run if isinstance(mechanism, BestOf) else mechanism
+    one = replace(
+        one, steps=one.steps if steps is None else steps, noise=one.noise if noise is None else noise
+    )
+    return replace(mechanism, run=one) if isinstance(mechanism, BestOf) else one
 
 
 def epsilon(
@@ -62,30 +100,57 @@ def epsilon(
 
     Several must have been fixed before the first of them ran; what was chosen by the outcome of another is for
     `charter.privacy.filters`. Under `replace_one` the privacy loss distributions are dp-accounting's own (the pair of mixtures with
-    means 1 and -1), the Renyi divergences those of that same pair (`charter.privacy.renyi`). grid: how far apart the points are on
+    means 1 and -1), the Renyi divergences those of that same pair (`charter.privacy.renyi`). The best of several runs is told by its
+    Renyi divergences, whichever accountant is asked, and so is what stands beside it. grid: how far apart the points are on
     which loss distributions are kept, in nats; a coarser one never tells less.
 
     Raises:
         MissingExtraError: dp-accounting is not installed.
     """
-    several = (mechanism,) if isinstance(mechanism, Sampled | Gaussian) else tuple(mechanism)
+    several = (mechanism,) if isinstance(mechanism, Sampled | Gaussian | BestOf) else tuple(mechanism)
     made = [one for one in several if one.steps > 0]
     if not made:
         return 0.0
-    if accountant == "rdp":
-        return _renyi_epsilon(made, delta, neighbouring)
+    plain = [one for one in made if not isinstance(one, BestOf)]
+    if accountant == "rdp" or len(plain) < len(made):
+        return _renyi_epsilon(made, delta, neighbouring, grid)
     one = _pld_accountant(neighbouring, grid)
-    for each in made:
+    for each in plain:
         one.compose(_event(each))
     return float(one.get_epsilon(delta))
 
 
+def profile(
+    mechanism: Sampled | Gaussian,
+    epsilons: Sequence[float],
+    neighbouring: Neighbouring,
+    *,
+    grid: float = FINE,
+) -> NDArray[np.float64]:
+    """(epsilons,) the deltas with which they hold of a mechanism, by loss distributions.
+
+    Raises:
+        MissingExtraError: dp-accounting is not installed.
+    """
+    one = _pld_accountant(neighbouring, grid)
+    one.compose(_event(mechanism))
+    return np.array([one.get_delta(each) for each in epsilons], dtype=np.float64)
+
+
 @cache
 def noise_for(
-    target: float, delta: float, *, rate: float, steps: int, neighbouring: Neighbouring = "add_or_remove"
+    target: float,
+    delta: float,
+    *,
+    rate: float,
+    steps: int,
+    neighbouring: Neighbouring = "add_or_remove",
+    distribution: Distribution | None = None,
+    mean: float = 1.0,
 ) -> float:
     """The least noise with which so many updates stay within (target, delta). rate: 1: of a release of all rows, as `Gaussian`.
 
+    distribution: where the best of `mean` runs on average is released: of their number; all of them together stay within.
     It is looked for by loss distributions on a grid ten times as coarse, which are an upper bound too, and then lowered by the finer
     ones.
 
@@ -95,15 +160,21 @@ def noise_for(
     """
 
     def spent(noise: float, grid: float) -> float:
-        return epsilon(Sampled(rate, noise, steps), delta, neighbouring=neighbouring, grid=grid)
+        one = Sampled(rate, noise, steps)
+        made = one if distribution is None else BestOf(one, distribution, mean)
+        return epsilon(made, delta, neighbouring=neighbouring, grid=grid)
 
-    low, high = LOWEST, LOWEST
+    alone = LOWEST
+    if distribution is not None:  # the best of several needs more than one
+        alone = noise_for(target, delta, rate=rate, steps=steps, neighbouring=neighbouring)
+    low, high = alone, alone
     while spent(high, COARSE) > target:
-        low, high = high, high * 2
+        low, high = high, high * (2 if distribution is None else 1.2)
         if high > HIGHEST:
             raise ValueError(
-                f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}; "
-                "allow a larger epsilon, or learn with fewer epochs or a smaller batch_size"
+                f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}"
+                + (f", in the best of {mean:g} trials on average" if distribution is not None else "")
+                + "; allow a larger epsilon, or learn with fewer epochs or a smaller batch_size"
             )
     while high - low > PRECISION * high:
         middle = (low + high) / 2
@@ -123,8 +194,8 @@ def noise_for(
     return high
 
 
-def accountant_named() -> str:
-    """The accountant that `epsilon` asks, with its version, as it goes on record.
+def accountant_named(mechanisms: Sequence[Mechanism] = ()) -> str:
+    """The accountant that `epsilon` asks for mechanisms, with its version, as it goes on record.
 
     Raises:
         MissingExtraError: dp-accounting is not installed.
@@ -132,12 +203,15 @@ def accountant_named() -> str:
     from importlib import metadata
 
     try:
-        return f"privacy loss distributions (dp-accounting {metadata.version('dp-accounting')})"
+        version = metadata.version("dp-accounting")
     except metadata.PackageNotFoundError:
         raise MissingExtraError("privacy", "privacy") from None
+    if any(isinstance(one, BestOf) for one in mechanisms):
+        return f"Renyi divergences of the best of a random number of trials (dp-accounting {version})"
+    return f"privacy loss distributions (dp-accounting {version})"
 
 
-def _event(mechanism: Mechanism) -> Any:
+def _event(mechanism: Sampled | Gaussian) -> Any:
     import dp_accounting as dp
 
     release = dp.GaussianDpEvent(mechanism.noise)
@@ -158,7 +232,9 @@ def _pld_accountant(neighbouring: Neighbouring, grid: float) -> Any:
     )
 
 
-def _renyi_epsilon(mechanisms: Sequence[Mechanism], delta: float, neighbouring: Neighbouring) -> float:
+def _renyi_epsilon(
+    mechanisms: Sequence[Mechanism], delta: float, neighbouring: Neighbouring, grid: float
+) -> float:
     from charter.privacy.renyi import divergence
 
     try:
@@ -166,5 +242,5 @@ def _renyi_epsilon(mechanisms: Sequence[Mechanism], delta: float, neighbouring: 
     except ImportError:
         raise MissingExtraError("privacy", "privacy") from None
     orders = rdp.rdp_privacy_accountant.DEFAULT_RDP_ORDERS
-    total = sum(divergence(one, orders, neighbouring) for one in mechanisms)
+    total = sum(divergence(one, orders, neighbouring, grid=grid) for one in mechanisms)
     return float(rdp.compute_epsilon(orders, total, delta)[0])

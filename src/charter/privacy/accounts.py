@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from charter.privacy.accounting import Mechanism, Neighbouring, Sampled, epsilon
+from charter.privacy.accounting import Mechanism, Neighbouring, changed, epsilon
 from charter.privacy.entries import BudgetSet, Charge, Record, Unit
 from charter.privacy.filters import NOTHING, ORDERS, Budget, curve, epsilon_of
 from charter.runs.locks import is_held
@@ -198,7 +198,7 @@ def fitting(
         return epsilon_of(total, budget.delta, favoured) <= budget.epsilon
 
     def fewer(share: float) -> list[Mechanism]:
-        return [_with(one, steps=int(one.steps * share)) for one in asked.mechanisms]
+        return [changed(one, steps=int(one.steps * share)) for one in asked.mechanisms]
 
     low, high = 0.0, 1.0
     for _ in range(6):
@@ -215,21 +215,13 @@ def _fitting_epsilon(
     if first and asked.delta >= budget.delta:
         return budget.epsilon
     low, high = 1.0, 2.0
-    while not fits([_with(one, noise=one.noise * high) for one in asked.mechanisms]):
+    while not fits([changed(one, noise=one.noise * high) for one in asked.mechanisms]):
         low, high = high, high * 2
         if high > MOST_NOISE:
             return None
     for _ in range(7):
         middle = (low + high) / 2
-        good = fits([_with(one, noise=one.noise * middle) for one in asked.mechanisms])
+        good = fits([changed(one, noise=one.noise * middle) for one in asked.mechanisms])
         low, high = (low, middle) if good else (middle, high)
-    quieter = [_with(one, noise=one.noise * high) for one in asked.mechanisms]
+    quieter = [changed(one, noise=one.noise * high) for one in asked.mechanisms]
     return epsilon(quieter, asked.delta, neighbouring=asked.neighbouring or "add_or_remove")
-
-
-def _with(mechanism: Mechanism, *, steps: int | None = None, noise: float | None = None) -> Mechanism:
-    made = mechanism.steps if steps is None else steps
-    louder = mechanism.noise if noise is None else noise
-    if isinstance(mechanism, Sampled):
-        return Sampled(mechanism.rate, louder, made)
-    return type(mechanism)(louder, made)

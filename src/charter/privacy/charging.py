@@ -86,7 +86,7 @@ def charge_of(record: Record, asked: Asked, folder: Path) -> Charge:
         epsilon=spend.epsilon,
         delta=spend.delta,
         alone=(alone, budget.delta),
-        accountant=accountant_named(),
+        accountant=accountant_named(spend.mechanisms),
         renyi=curves,
         favoured=first,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charter.privacy.accounting import Gaussian, Mechanism
+from charter.privacy.accounting import Gaussian
 from charter.privacy.factorisation import Factorisation
 from charter.privacy.private import Integers, Private
 from charter.privacy.stream import SAMPLING
@@ -62,7 +62,7 @@ class Correlated(Private):
         """How units come into updates, as findings say it."""
         return "no sampling, each unit in one update of every epoch"
 
-    def mechanism(self, n: int, steps: int) -> Mechanism:
+    def mechanism(self, n: int, steps: int) -> Gaussian:
         """One release of all updates together.
 
         Raises:

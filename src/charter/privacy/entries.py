@@ -18,7 +18,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from charter.errors import LedgerError
-from charter.privacy.accounting import NEIGHBOURING, Gaussian, Mechanism, Neighbouring, Sampled
+from charter.privacy.accounting import (
+    DISTRIBUTIONS,
+    NEIGHBOURING,
+    BestOf,
+    Gaussian,
+    Mechanism,
+    Neighbouring,
+    Sampled,
+)
 from charter.privacy.filters import ORDERS, Favoured, curve
 
 Unit = Literal["row", "subject"]
@@ -221,6 +229,14 @@ def mechanism_of(value: Mapping[str, Any]) -> Mechanism:
     Raises:
         ValueError, KeyError: it is none.
     """
+    if value["use"] != "best_of":
+        return _one_of(value)
+    if value["distribution"] not in DISTRIBUTIONS:
+        raise ValueError(value["distribution"])
+    return BestOf(_one_of(value["run"]), value["distribution"], float(value["mean"]))
+
+
+def _one_of(value: Mapping[str, Any]) -> Sampled | Gaussian:
     if value["use"] == "sampled_gaussian":
         return Sampled(float(value["rate"]), float(value["noise"]), int(value["steps"]))
     if value["use"] == "gaussian":
@@ -236,6 +252,14 @@ def mechanism_json(mechanism: Mechanism) -> dict[str, Any]:
             "rate": mechanism.rate,
             "noise": mechanism.noise,
             "steps": mechanism.steps,
+        }
+    if isinstance(mechanism, BestOf):
+        run = mechanism_json(mechanism.run)
+        return {
+            "use": "best_of",
+            "run": run,
+            "distribution": mechanism.distribution,
+            "mean": mechanism.mean,
         }
     return {"use": "gaussian", "noise": mechanism.noise, "steps": mechanism.steps}
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from charter.errors import BudgetError, LedgerError
-from charter.privacy.accounting import Mechanism
+from charter.privacy.accounting import Mechanism, changed
 from charter.privacy.accounts import (
     Account,
     account_of,
@@ -281,4 +281,4 @@ def _exceeds(made: tuple[Mechanism, ...], reserved: tuple[Mechanism, ...]) -> bo
     if len(made) > len(reserved):
         return True
     pairs = zip(made, reserved, strict=False)
-    return any(one.steps > two.steps or replace(one, steps=0) != replace(two, steps=0) for one, two in pairs)
+    return any(one.steps > two.steps or changed(one, steps=0) != changed(two, steps=0) for one, two in pairs)

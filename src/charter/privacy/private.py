@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.models.world import ALONE, World
-from charter.privacy.accounting import Mechanism, Neighbouring, Sampled, epsilon
+from charter.privacy.accounting import BestOf, Gaussian, Mechanism, Neighbouring, Sampled, epsilon
+from charter.privacy.best_of import Numbers
 from charter.privacy.bounded import Bounded, bounded, check_bounded, learning
 from charter.privacy.clipping import Clipping
 from charter.privacy.plan import Descent, Losses, Spend, StepPlan
@@ -50,7 +51,8 @@ class Private(StepPlan):
 
     noise: the multiplier, the noise's standard deviation over the sensitivity. delta: with which `cost` is told. units: None:
     each example is one. corrected: the optimizer takes the noise's variance out of its second moment.
-    neighbouring: how two data sets differ that the cost is told of.
+    neighbouring: how two data sets differ that the cost is told of. trials: how many trainings like this one there are, of
+    which the best is released and nothing told of the others; None: this is the only one.
     """
 
     batch_size: int
@@ -62,6 +64,7 @@ class Private(StepPlan):
     units: Units | None = field(default=None, repr=False)
     corrected: bool = False
     neighbouring: Neighbouring = "add_or_remove"
+    trials: Numbers | None = None
 
     def count(self, n: int) -> int:
         """The units of n examples."""
@@ -187,12 +190,14 @@ class Private(StepPlan):
         return self.clipping.noise(self.noise) * self.clipping.sensitivity / self.batch_size
 
     def cost(self, n: int, steps: int) -> Spend:
-        """What so many updates on n examples cost."""
-        made = self.mechanism(n, steps)
+        """What so many updates on n examples cost, in each of the trials where there are several."""
+        made: Mechanism = self.mechanism(n, steps)
+        if self.trials is not None:
+            made = BestOf(self.mechanism(n, steps), self.trials.distribution, self.trials.mean)
         return Spend(epsilon(made, self.delta, neighbouring=self.neighbouring), self.delta, (made,))
 
-    def mechanism(self, n: int, steps: int) -> Mechanism:
-        """What so many updates on n examples are to an accountant."""
+    def mechanism(self, n: int, steps: int) -> Sampled | Gaussian:
+        """What so many updates on n examples are to an accountant, of one trial."""
         return Sampled(self.rate(n), self.noise, steps)
 
     @property

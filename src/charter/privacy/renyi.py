@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.errors import MissingExtraError
-from charter.privacy.accounting import Gaussian, Mechanism, Neighbouring
+from charter.privacy.accounting import FINE, BestOf, Gaussian, Mechanism, Neighbouring
 
 REACH = 14.0
 """So many standard deviations beyond the outermost mean are integrated over."""
@@ -33,9 +33,15 @@ SLACK = 1e-7
 
 
 def divergence(
-    mechanism: Mechanism, orders: Sequence[float], neighbouring: Neighbouring = "add_or_remove"
+    mechanism: Mechanism,
+    orders: Sequence[float],
+    neighbouring: Neighbouring = "add_or_remove",
+    *,
+    grid: float = FINE,
 ) -> NDArray[np.float64]:
     """(orders,) an upper bound of the Renyi divergence between neighbouring data sets; orders above 1, infinite where not known.
+
+    grid: of the loss distributions of what is the best of several runs.
 
     Raises:
         MissingExtraError: dp-accounting is not installed.
@@ -43,6 +49,10 @@ def divergence(
     exponents = np.asarray(orders, dtype=np.float64)
     if mechanism.steps == 0:
         return np.zeros_like(exponents)
+    if isinstance(mechanism, BestOf):
+        from charter.privacy.best_of import of_the_best
+
+        return of_the_best(mechanism, orders, neighbouring, grid=grid)
     rate = 1.0 if isinstance(mechanism, Gaussian) else mechanism.rate
     if rate == 0.0:
         return np.zeros_like(exponents)

@@ -21,7 +21,7 @@ AT_ONCE = 1 << 17
 """Draws that are made at once."""
 FEW = 256
 """Shares below so many steps of 2^-31 are drawn finer: with whole steps a normal distribution would end at 6.7."""
-SAMPLING, NOISE, COUNTS, DROPOUT, ROWS, TAILS = 1, 2, 3, 4, 5, 6
+SAMPLING, NOISE, COUNTS, DROPOUT, ROWS, TAILS, TRIALS, HOW_MANY, SETTINGS = 1, 2, 3, 4, 5, 6, 7, 8, 9
 """Purposes; a stream of one says nothing of another's."""
 
 
@@ -40,6 +40,10 @@ class SecretStream:
     def reproducible(cls, seed: int) -> "SecretStream":
         """A stream that whoever knows the seed can repeat: what is drawn from it protects nobody."""
         return cls(np.random.default_rng([seed, KEY_BYTES]).bytes(KEY_BYTES))
+
+    def derived(self, number: int) -> "SecretStream":
+        """A stream of its own for each number, which only who has this one's key can repeat."""
+        return SecretStream(self._cipher(TRIALS, number).update(bytes(KEY_BYTES)))
 
     def uniform(self, count: int, purpose: int, number: int) -> NDArray[np.float64]:
         """(count,) in [0, 1), multiples of 2^-53."""

@@ -45,16 +45,16 @@ class Run:
     record: dict[str, Any]
     on_event: Callable[[Event], None] | None = None
 
-    def step(self, stage: Stage, make: Callable[[Path, Path], None]) -> Artifact:
-        """The artefact of a stage: reused when its key is known, else made by `make(files, work)`."""
+    def step(self, stage: Stage, make: Callable[[Path, Path], float | None]) -> Artifact:
+        """The artefact of a stage: reused when its key is known, else made by `make(files, work)`, as `Store.make`."""
         key = stage.key
         entry: dict[str, Any] = {"name": stage.name, "key": key, "state": "started"}
         self.record["stages"].append(entry)
         self._save()
 
-        def begin(files: Path, work: Path) -> None:
+        def begin(files: Path, work: Path) -> float | None:
             self._tell(Event("started", stage.name))
-            make(files, work)
+            return make(files, work)
 
         artifact, reused = self.store.make(
             stage, begin, on_wait=lambda: self._tell(Event("waiting", stage.name))

@@ -146,14 +146,15 @@ class Store:
     def make(
         self,
         stage: Stage,
-        make: Callable[[Path, Path], None],
+        make: Callable[[Path, Path], float | None],
         *,
         on_wait: Callable[[], None] | None = None,
     ) -> tuple[Artifact, bool]:
         """The artefact of a stage and whether it was there already; made by `make(files, work)` if not.
 
         `files` is an empty folder to write the content into; `work` survives an interruption. Two processes that want
-        one key take turns, so the second finds what the first made. An artefact that was damaged is made again.
+        one key take turns, so the second finds what the first made. An artefact that was damaged is made again. What `make`
+        returns goes on record as the seconds that it took; None: as long as it really took.
         """
         key = stage.key
         lock = self.lock_file(key)
@@ -166,7 +167,7 @@ class Store:
             return self._find_or_make(stage, key, make)
 
     def _find_or_make(
-        self, stage: Stage, key: str, make: Callable[[Path, Path], None]
+        self, stage: Stage, key: str, make: Callable[[Path, Path], float | None]
     ) -> tuple[Artifact, bool]:
         known = self.find(key)
         if known is not None:
@@ -178,8 +179,9 @@ class Store:
         try:
             started = time.monotonic()
             with machine_errors(self.root):
-                make(aside / "files", work)
-                artifact = self._keep(stage, key, aside, time.monotonic() - started)
+                said = make(aside / "files", work)
+                seconds = time.monotonic() - started if said is None else said
+                artifact = self._keep(stage, key, aside, seconds)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(work, ignore_errors=True)

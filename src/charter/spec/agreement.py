@@ -26,7 +26,7 @@ from charter.spec.metrics import (
 )
 from charter.spec.parts import Parts, Say
 from charter.spec.privacy import MIXING
-from charter.spec.search import KEYS, Choices
+from charter.spec.search import HOW, KEYS, Choices
 from charter.spec.texts import check_texts
 from charter.spec.training import CONTRASTED, Training, learns_from_descriptions
 from charter.spec.use import Use
@@ -346,10 +346,15 @@ def _search(parts: Parts, say: Say) -> None:
             "there are no validation rows to choose by: name data.source.validation, set data.split.validation, such as "
             "0.1, or remove this key",
         )
-    if isinstance(stated, dict) and set(stated) <= {"trials", "prune"}:
+    if isinstance(stated, dict) and set(stated) <= set(HOW):
         say(
             where,
             f"nothing is searched: name a setting, such as learning_rate: [1.0e-5, 1.0e-4]. Known: {', '.join(KEYS)}",
+        )
+    if parts.stands(*where, "distribution") and not parts.stands("privacy"):
+        say(
+            (*where, "distribution"),
+            "the number of trials is drawn at random only under a privacy budget; without one it is `trials`: remove this key",
         )
     rest = {key: one for key, one in parts.at("training").items() if key != "search"}
     for key in KEYS:

@@ -214,6 +214,18 @@ class Charter(Section):
     )
     report: Report = Field(Report(), description="what the report shows")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_trial_is_stopped_under_privacy(cls, value: Any) -> Any:
+        """A search's default, to stop trials early, is none beside a privacy budget; who asks for it is told."""
+        if not isinstance(value, Mapping) or value.get("privacy") is None:
+            return value
+        training = value.get("training")
+        search = training.get("search") if isinstance(training, Mapping) else None
+        if not isinstance(training, Mapping) or not isinstance(search, Mapping) or "prune" in search:
+            return value
+        return {**value, "training": {**training, "search": {**search, "prune": None}}}
+
     @model_validator(mode="after")
     def _holds_under_privacy(self, info: ValidationInfo) -> Self:
         if info.context == APART:

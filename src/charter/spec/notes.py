@@ -217,7 +217,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
     if charter.privacy is not None and not (find_spec("dp_accounting") and find_spec("cryptography")):
         said.append((("privacy",), str(MissingExtraError("the section privacy", "privacy"))))
-    if charter.training.search is not None and find_spec("optuna") is None:
+    if charter.training.search is not None and charter.privacy is None and find_spec("optuna") is None:
         said.append((("training", "search"), str(MissingExtraError("training.search", "search"))))
     for at, use in enumerate(charter.tracking):
         try:

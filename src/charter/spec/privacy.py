@@ -20,6 +20,8 @@ COPYING = ("balance", "augment")
 """Preparations that make several examples of one row."""
 READING_FORMS = ("openvino-int8",)
 """Forms of release whose ranges are fitted to training rows."""
+SEARCHED = ("learning_rate", "weight_decay", "warmup", "schedule")
+"""Settings that a private search may choose: they change nothing of what a training tells."""
 TAKE_OUT = "take one of the two out"
 
 
@@ -75,6 +77,7 @@ def problems(value: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
     private, data, training = (_section(value, name) for name in ("privacy", "data", "training"))
     yield from _of_unit(private, data)
     yield from _of_training(training, private)
+    yield from _of_search(training, _section(training, "search"))
     yield from _of_objective(value)
     yield from _of_data(data)
     yield from _of_base(value)
@@ -107,7 +110,6 @@ def _of_training(training: Mapping[str, Any], private: Mapping[str, Any]) -> Ite
         "tokens_per_batch": "batches by tokens depend on the texts' lengths, and a privacy budget rests on each unit being drawn by itself",
         "early_stopping": "when to stop would be read from rows outside the privacy budget; the last update is released",
         "class_weights": "the weights are counted from the training rows without noise",
-        "search": "a choice among trials tells of the rows each learned from; trials are not charged to the privacy budget yet",
         "sharding": "bounded gradients of a split model are not built yet",
         "compile": "bounded gradients need the layers as they are",
     }
@@ -146,6 +148,41 @@ def _of_training(training: Mapping[str, Any], private: Mapping[str, Any]) -> Ite
         yield (
             ("privacy", "noise_bias_correction"),
             "the noise of adaptive clipping changes from update to update, for which the correction is not worked out; take flat",
+        )
+
+
+def _of_search(training: Mapping[str, Any], search: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
+    """What of a search no theorem covers: trials that hang on each other, or that differ in what they tell."""
+    if not search:
+        return
+    where = ("training", "search")
+    if search.get("prune") is not None:
+        yield (
+            (*where, "prune"),
+            "under a privacy budget the trials must be alike and independent, and none may be stopped for what others came to: remove it",
+        )
+    alike = (
+        "under a privacy budget every trial has the same updates and noise, which this would change: set training.{key} itself, and search "
+        f"{', '.join(SEARCHED)}"
+    )
+    refused = {
+        "epochs": alike,
+        "batch_size": alike,
+        "max_grad_norm": "under a privacy budget each unit's gradient is bounded by itself, by privacy.clipping: remove it",
+        "class_weights": "the weights are counted from the training rows without noise: remove it",
+    }
+    for key, why in refused.items():
+        if search.get(key) is not None:
+            yield ((*where, key), why.format(key=key))
+    if search.get("trials") == 1:
+        yield (
+            (*where, "trials"),
+            "one trial on average chooses nothing, and would cost more than none; write 2 or more, or remove search",
+        )
+    if training.get("epochs") == 0:
+        yield (
+            ("training", "epochs"),
+            "trials without an update are all the same; write 1 or more, or remove search",
         )
 
 

@@ -115,12 +115,21 @@ class Search(Section):
     `[low, high]` is a range, both ends included (of learning_rate and weight_decay by order of magnitude);
     `{choices: [...]}` lists values. Only keys of `training` can be searched. The charter's own values are tried first
     where they lie in the space. Each trial learns from the training rows and is scored on the validation rows;
-    no trial sees a calibration or a test row.
+    no trial sees a calibration or a test row. Under a privacy budget the number of trials and the settings of each are drawn at
+    random and in secret, and only the best trial is told of.
     """
 
-    trials: Count = Field(12, description="how many settings are tried at most")
+    trials: Count = Field(
+        12, description="how many settings are tried at most; under a privacy budget: on average"
+    )
     prune: Literal["median", "successive_halving"] | None = Field(
-        "median", description="stop a trial early that does worse than those before it; null: never"
+        "median",
+        description="stop a trial early that does worse than those before it; null, as always under a privacy budget: never",
+    )
+    distribution: Literal["poisson", "geometric", "logarithmic"] | None = Field(
+        None,
+        description="under a privacy budget: of the number of trials, which is never 0; null: poisson, whose numbers lie closest to "
+        "their mean",
     )
     learning_rate: OfMagnitude | None = Field(None, description="[low, high] or {choices: [...]}")
     weight_decay: OfMagnitude | None = Field(None, description="[low, high] or {choices: [...]}")
@@ -147,5 +156,7 @@ class Search(Section):
         return found
 
 
-KEYS = tuple(name for name in Search.model_fields if name not in ("trials", "prune"))
+HOW = ("trials", "prune", "distribution")
+"""How it is searched."""
+KEYS = tuple(name for name in Search.model_fields if name not in HOW)
 """The keys of `training` that can be searched."""

@@ -33,6 +33,8 @@ from charter.training.sharing import Job, updates
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from charter.tasks.task import Outputs
+
 LEARNING_PER_SAVING = 50
 """Checkpoints are so far apart that saving takes a fiftieth of the time at most ..."""
 MOST_APART = 900.0
@@ -422,8 +424,7 @@ def _evaluate(
     score = merit = 0.0
     if validation is not None:
         outputs = predict_outputs(model, task, validation.examples, on_batch=lambda *_: check())
-        totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
-        score = float(np.nan_to_num(task.scores(totals)[task.headline, ""]))
+        score = score_of(task, outputs, validation)
         loss = task.mean_loss(outputs, validation.rows, validation.columns)
         if not np.isfinite(loss):
             raise TrainingError(
@@ -443,6 +444,12 @@ def _evaluate(
         return True
     progress.without_gain += 1
     return False
+
+
+def score_of(task: Task, outputs: "Outputs", validation: Validation) -> float:
+    """The headline score of what a model says to the validation rows."""
+    totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
+    return float(np.nan_to_num(task.scores(totals)[task.headline, ""]))
 
 
 def _log_loss(progress: _Progress, step: Step, writer: Any) -> None:

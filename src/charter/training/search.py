@@ -114,6 +114,21 @@ def _suggested(
     return {key: _rounded(asked.params[key], space[key]) for key in space}
 
 
+def at_random(space: Space, uniform: Sequence[float]) -> dict[str, Any]:
+    """The settings that a draw from [0, 1) for each key stands for: each value alike, of a range that says so each order of magnitude."""
+    found: dict[str, Any] = {}
+    for (key, one), draw in zip(space.items(), uniform, strict=True):
+        if not isinstance(one, Range):
+            found[key] = one[int(draw * len(one))]
+        elif one.is_whole:
+            found[key] = int(one.low) + int(draw * (one.high - one.low + 1))
+        elif one.logarithmic:
+            found[key] = _rounded(one.low * (one.high / one.low) ** draw, one)
+        else:
+            found[key] = _rounded(one.low + draw * (one.high - one.low), one)
+    return found
+
+
 def _rounded(value: Any, within: Range | tuple[Any, ...]) -> Any:
     """A number to four digits, so that people can read and write it; still within its range."""
     if not isinstance(within, Range) or within.is_whole:

@@ -199,9 +199,14 @@ def _charge_json(charge: "Charge", after: float, states: Mapping[int, str]) -> d
         "delta": charge.delta,
         "spent_after": _finite(after),
         "accountant": charge.accountant,
-        "mechanisms": [{"use": type(one).__name__.lower(), **vars(one)} for one in charge.mechanisms],
+        "mechanisms": [_mechanism_json(one) for one in charge.mechanisms],
         "shares": {str(number): count for number, count in charge.shares.items()},
     }
+
+
+def _mechanism_json(mechanism: "Mechanism") -> dict[str, Any]:
+    told = {"use": type(mechanism).__name__.lower(), **vars(mechanism)}
+    return {**told, "run": _mechanism_json(mechanism.run)} if hasattr(mechanism, "run") else told
 
 
 def _finite(value: float) -> float | None:
@@ -269,6 +274,10 @@ def _shared(account: "Account", charge: "Charge", say: Wording) -> str:
 
 
 def _mechanism(mechanism: "Mechanism", charge: "Charge", say: Wording) -> str:
+    best: Any = mechanism
+    if hasattr(best, "run"):
+        said = {"mean": f"{best.mean:g}", "run": _mechanism(best.run, charge, say)}
+        return say(f"ledger_best_{best.distribution}", **said)
     told = {"steps": say.count(mechanism.steps), "noise": f"{mechanism.noise:.4g}"}
     if hasattr(mechanism, "rate"):
         return say(f"ledger_sampled_{charge.unit or 'row'}", rate=f"{mechanism.rate:.3g}", **told)

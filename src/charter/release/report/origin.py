@@ -212,7 +212,10 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
         return say("digest", digest=str(value)[:DIGEST])
 
     yield say("run"), Cell(record.run_id, kind="code")
-    yield say("ended"), Cell(record.created.replace("T", " ").replace("Z", " UTC"), kind="own")
+    yield (
+        say("ended"),
+        Cell(record.created.removesuffix("T00:00:00Z").replace("T", " ").replace("Z", " UTC"), kind="own"),
+    )
     yield say("charter"), Cell(charter.name, digest(charter.digest), "own")
     data: Mapping[str, Any] = origin.get("data", {})
     source = charter.data.source

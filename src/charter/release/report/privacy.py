@@ -110,10 +110,17 @@ def _facts(
 
     budget = say("privacy_budget_said", epsilon=f"{asked.epsilon:g}", delta=f"{asked.delta:g}")
     yield say("privacy_budget"), Cell(budget)
-    for metric in ("epsilon", "epsilon_renyi"):
+    for metric in ("epsilon", "epsilon_of_one_trial", "epsilon_renyi"):
         one = told.get(metric)
         if one is not None and one.value is not None:
             yield say.metric(metric), Cell(f"{one.value:.4g}", say.said(one.method))
+    search = record.charter.training.search
+    if search is not None:
+        by = say(f"distribution_{search.distribution or 'poisson'}")
+        yield (
+            say("privacy_search"),
+            Cell(say("privacy_search_said", mean=say.count(search.trials), distribution=by)),
+        )
     counted = {"count": say.count(value("privacy_units")), "units": _units(record, say)}
     yield say("privacy_unit"), Cell(say("privacy_unit_said", unit=_unit(record, say), **counted))
     yield say("privacy_neighbours"), Cell(say(f"privacy_{asked.neighbouring}"))
@@ -130,7 +137,7 @@ def _facts(
     kind = say(kind) if say.has(kind) else asked.clipping.use
     clipped = say("privacy_clipping_said", norm=f"{value('clipping_norm'):.3g}", kind=kind)
     yield say("privacy_clipping"), Cell(clipped)
-    yield say("privacy_kept"), Cell(say("privacy_kept_said"))
+    yield say("privacy_kept"), Cell(say("privacy_kept_said" if search is None else "privacy_kept_search"))
 
 
 def _outside(found: Sequence[Finding], say: Wording) -> Table:

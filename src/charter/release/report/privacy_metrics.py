@@ -21,6 +21,13 @@ PRIVACY: Mapping[str, Metric] = {
         "由另一种记账法得到的同一数值，理论上不会更低，列出以便核对。",
         share=False,
     ),
+    "epsilon_of_one_trial": Metric(
+        "Epsilon of one trial alone",
+        "单独一次试验的 ε",
+        "What one trial of the search would have cost without the others. The difference to the epsilon spent is what choosing cost.",
+        "若没有其他试验，搜索中的一次试验所需的 ε；与已用的 ε 之差就是挑选的代价。",
+        share=False,
+    ),
     "delta": Metric(
         "Delta",
         "δ",

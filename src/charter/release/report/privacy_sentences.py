@@ -7,7 +7,24 @@ PRIVATE: tuple[tuple[str, str], ...] = (
         "accountant of privacy loss distributions (dp-accounting {version#})",
         "隐私损失分布（PLD）记账法（dp-accounting {version}）",
     ),
+    (
+        "accountant of Renyi divergences of the best of a random number of trials (dp-accounting {version#})",
+        "随机次数的试验中最好一次的 Rényi 散度记账法（dp-accounting {version}）",
+    ),
     ("accountant of Renyi divergences", "Rényi 散度记账法"),
+    (
+        "mean of the distribution that their number was drawn from in secret",
+        "试验次数秘密地从一个分布中抽取，此为该分布的均值",
+    ),
+    ("how many there were is told nobody", "究竟有多少次不告诉任何人"),
+    (
+        "the best of a random number of trials on the rows that chose it, so it is too high",
+        "随机次数的试验中在用来选择的行上最好的一次，因此偏高",
+    ),
+    (
+        "the settings are searched within the privacy budget: how many trials there are, and how far they are, is told nobody",
+        "设置在隐私预算之内搜索：试验有多少次、进行到哪里，不告诉任何人",
+    ),
     ("Poisson sampling, each unit drawn by itself", "泊松抽样，每个单位各自独立抽取"),
     ("no sampling, each unit in one update of every epoch", "不抽样，每个单位在每一轮中进入一次更新"),
     ("banded inverse square root of the matrix of weights", "权重矩阵的带状逆平方根"),
@@ -43,8 +60,8 @@ PRIVATE: tuple[tuple[str, str], ...] = (
         "不具备隐私保护：抽样与噪声由章程的种子决定（privacy.reproducible_noise），知道种子的人可以将其还原",
     ),
     (
-        "the last update: under a privacy budget no validation row is read",
-        "最后一次更新：在隐私预算之下不读取验证行",
+        "the last update: under a privacy budget no validation row chooses among updates",
+        "最后一次更新：在隐私预算之下不用验证行在各次更新之间挑选",
     ),
     ("nats", "奈特"),
     ("chance", "概率"),

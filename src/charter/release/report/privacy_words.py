@@ -36,6 +36,23 @@ ENGLISH: Mapping[str, str] = {
     "privacy_clipping_adaptive": "adaptive, as it was last",
     "privacy_kept": "The model that is kept",
     "privacy_kept_said": "the last update's: no validation row was read to choose it",
+    "privacy_kept_search": "the last update's of the best trial, which the validation rows chose, outside of epsilon",
+    "privacy_search": "Search",
+    "privacy_search_said": "epsilon counts a whole search, of which this is the best trial; {mean} trials on average, {distribution}",
+    "distribution_poisson": "by the Poisson distribution without 0",
+    "distribution_geometric": "by the geometric distribution",
+    "distribution_logarithmic": "by the logarithmic distribution",
+    "search_private_lead": "The settings were searched within the privacy budget: a random number of trials, {mean} on average, each "
+    "learned from the training rows with settings drawn at random, and this model is the one with the highest score on {rows} "
+    "validation rows. How many there were, and what the others came to, is told nobody: that would have to be paid for too.",
+    "search_private_chosen": "Chosen",
+    "search_private_optimistic": "the highest of a random number on the rows that chose it, so it is too high; only test rows can tell how "
+    "good the model is",
+    "search_private_beside": "the highest of a random number on the rows that chose it, so it is too high; on the test rows, which chose "
+    "nothing: {test}",
+    "tried_privately": "Its settings were chosen within the privacy budget, on {rows} validation rows, among a random number of "
+    "trials ({mean} on average); only the model of the best was scored on the test rows.",
+    "read_search": "choosing the best trial of the search, on the validation rows",
     "privacy_outside": "What else reads people's rows, outside of epsilon",
     "privacy_outside_lead": "These readings have no noise. What they tell, such as a count or a score, is told as it is.",
     "privacy_reading": "Reading",
@@ -89,6 +106,20 @@ CHINESE: Mapping[str, str] = {
     "privacy_clipping_adaptive": "自适应，为最后的值",
     "privacy_kept": "保留的模型",
     "privacy_kept_said": "最后一次更新的模型：没有为了挑选而读取验证行",
+    "privacy_kept_search": "最好一次试验的最后一次更新；由验证行选出，不计入 ε",
+    "privacy_search": "搜索",
+    "privacy_search_said": "ε 计入整个搜索，本模型是其中最好的一次试验；平均 {mean} 次试验，{distribution}",
+    "distribution_poisson": "次数服从不含 0 的泊松分布",
+    "distribution_geometric": "次数服从几何分布",
+    "distribution_logarithmic": "次数服从对数分布",
+    "search_private_lead": "设置是在隐私预算之内搜索的：试验次数随机，平均 {mean} 次；每次都以随机抽取的设置从训练行学习，"
+    "本模型是在 {rows} 行验证数据上得分最高的一个。试验究竟有多少次、其余各次结果如何，不告诉任何人：否则也要计入代价。",
+    "search_private_chosen": "选定的设置",
+    "search_private_optimistic": "这是随机次数的试验中最高的，而且正是用这些行选出来的，因此偏高；模型究竟如何，只有测试行能说明",
+    "search_private_beside": "这是随机次数的试验中最高的，而且正是用这些行选出来的，因此偏高；在没有参与选择的测试行上为 {test}",
+    "tried_privately": "设置是在隐私预算之内、在 {rows} 行验证数据上从随机次数（平均 {mean} 次）的试验中选定的；"
+    "只有最好的模型在测试行上评过分。",
+    "read_search": "在验证行上选出搜索中最好的一次试验",
     "privacy_outside": "ε 之外还有哪些环节读取个人的数据行",
     "privacy_outside_lead": "这些读取没有加噪声；其结果（如计数、得分）原样给出。",
     "privacy_reading": "读取",

@@ -21,15 +21,20 @@ def searched(record: Record) -> Mapping[str, Any] | None:
 
 def settings_of(record: Record) -> Training:
     """The settings that the model was trained with: the charter's, or the best trial's."""
-    table = searched(record)
+    table, private = searched(record), _private(record)
     training = record.charter.training.model_dump(mode="json", exclude={"search"})
     found = {} if table is None else _best(table)["values"]
+    if private is not None and private.attachment is not None:
+        found = private.attachment["values"]
     return Training.model_validate({**training, **found})
 
 
 def tried_line(record: Record, say: Wording) -> tuple[str, ...]:
     """How many settings were tried, in a line; nothing where none were."""
-    told = _trials(record)
+    told, private = _trials(record), _private(record)
+    if private is not None:
+        mean = f"{private.value or 0:g}"
+        return (say("tried_privately", mean=mean, rows=say.count(private.n or 0)),)
     if told is None:
         return ()
     return (say("tried", count=say.count(told.value or 0), rows=say.count(told.n or 0)),)
@@ -40,12 +45,22 @@ def _trials(record: Record) -> Finding | None:
     return told if told is not None and told.attachment is not None else None
 
 
+def _private(record: Record) -> Finding | None:
+    """What is told of a private search: what was chosen, and nothing of any other trial."""
+    told = first(findings_of(record), "training", "trials_on_average")
+    return told if told is not None and told.attachment is not None else None
+
+
 def _best(table: Mapping[str, Any]) -> Mapping[str, Any]:
     return next(one for one in table["trials"] if one["number"] == table["best"])
 
 
 def search_sections(record: Record, say: Wording) -> Iterator[Section]:
     """The section, where settings were searched."""
+    private = _private(record)
+    if private is not None and private.attachment is not None:
+        yield _private_section(record, private, private.attachment, say)
+        return
     told, table = _trials(record), searched(record)
     if told is None or table is None:
         return
@@ -67,6 +82,28 @@ def search_sections(record: Record, say: Wording) -> Iterator[Section]:
     yield Section("search", say("search"), parts)
 
 
+def _private_section(record: Record, told: Finding, table: Mapping[str, Any], say: Wording) -> Section:
+    """The space, what was chosen, and its score."""
+    score = first(findings_of(record), "training", "best_validation_score")
+    value = 0.0 if score is None or score.value is None else score.value
+    chosen = [
+        (key, Cell(_value(table["values"][key]), _range(one, say), "code"))
+        for key, one in table["space"].items()
+    ]
+    on_test = _on_test(record)
+    because = say("search_private_optimistic") if not on_test else say("search_private_beside", test=on_test)
+    mean = f"{told.value or 0:g}"
+    facts = Facts(
+        [
+            *((f"{say('search_private_chosen')}: {key}", cell) for key, cell in chosen),
+            (say("search_trials"), Cell(say(f"distribution_{table['distribution']}"))),
+            (say("search_score", metric=say.metric(headline(record))), Cell(number(value), because)),
+        ]
+    )
+    lead = say("search_private_lead", mean=mean, rows=say.count(told.n or 0))
+    return Section("search", say("search"), [Text(lead), facts])
+
+
 def _range(one: Mapping[str, Any], say: Wording) -> str:
     if "choices" in one:
         return ("、" if say.language == "zh" else ", ").join(_value(value) for value in one["choices"])
@@ -83,11 +120,18 @@ def _value(value: Any) -> str:
 def _scored(record: Record, table: Mapping[str, Any], say: Wording) -> Cell:
     """The winner's score on the rows that chose it, and beside it the one that counts."""
     value = number(_best(table)["score"])
+    on_test = _on_test(record)
+    if not on_test:
+        return Cell(value, say("search_optimistic", count=len(table["trials"])))
+    return Cell(value, say("search_beside", count=len(table["trials"]), test=on_test))
+
+
+def _on_test(record: Record) -> str:
+    """The headline score on the test rows with its interval; nothing where there is none."""
     test = first(findings_of(record), "performance", headline(record))
     if test is None or test.value is None:
-        return Cell(value, say("search_optimistic", count=len(table["trials"])))
-    on_test = f"{number(test.value)} ({interval(test)})" if interval(test) else number(test.value)
-    return Cell(value, say("search_beside", count=len(table["trials"]), test=on_test))
+        return ""
+    return f"{number(test.value)} ({interval(test)})" if interval(test) else number(test.value)
 
 
 def _table(table: Mapping[str, Any], metric: str, say: Wording) -> Table:
