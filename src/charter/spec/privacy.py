@@ -195,8 +195,8 @@ def _of_data(data: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
         if _use(one) in LEARNING:
             yield (
                 ("data", "prepare", at),
-                f"{_use(one)} learns from all training rows without noise, and lists others of them by it or leaves them out, so one row may "
-                "decide over many: remove it, or the section privacy",
+                f"{_use(one)} learns from all training rows without noise, and lists others of them by it or leaves them out, so one "
+                "row may decide over many: remove it, or the section privacy",
             )
 
 
