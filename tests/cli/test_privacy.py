@@ -5,7 +5,7 @@ import json
 import pytest
 
 from charter.cli import run_command
-from charter.privacy.accounting import Gaussian, epsilon
+from charter.privacy.accounting import Gaussian, Sampled, epsilon
 from charter.privacy.entries import Held
 from charter.privacy.filters import Budget
 from charter.privacy.ledger import Asked, Ledger, identity_of
@@ -67,8 +67,36 @@ def test_a_changed_ledger_is_told_with_its_line_and_nothing_is_shown(ledger, cap
 def test_no_ledger_and_unknown_data_are_said(here, ledger, capsys):
     assert run_command(["privacy", "--data", "others"]) == 2
     assert "there are: <b>customers</b>" in capsys.readouterr().err
+    (here / "elsewhere").mkdir()
     assert run_command(["privacy", "--store", "elsewhere"]) == 0
-    assert "Nothing was spent" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Nothing was spent" in said and str(here / "elsewhere" / "ledger") in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--ledger", "mistyped"], "--ledger mistyped: no such folder"),
+        (["--store", "mistyped"], "--store mistyped: no such folder"),
+        ([], "no privacy ledger in"),
+    ],
+)
+def test_a_place_that_is_mistyped_is_not_said_to_have_spent_nothing(here, capsys, options, words):
+    assert run_command(["privacy", *options]) == 2
+    said = capsys.readouterr()
+    assert words in said.err and not said.out
+
+
+def test_a_run_and_its_time_stand_in_one_line_and_what_it_was_made_of_below(here, capsys):
+    spend = Spend(epsilon(Sampled(0.1, 1.0, 50), 1e-5), 1e-5, (Sampled(0.1, 1.0, 50),))
+    held = Held("20261201-122043-messages-f828", "", "")
+    Ledger(here / "runs" / "ledger").reserve(
+        Asked("messages", "subject", "add_or_remove", spend, identity_of(b"1", "k"), held), None
+    )
+    assert run_command(["privacy"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(held.run in line and line.split()[2].count(":") == 1 for line in lines)
+    assert any("line 1: 50 updates, each person drawn with probability 0.1" in line for line in lines)
 
 
 def test_a_ledger_that_was_rolled_back_is_not_the_one_of_the_bundle(ledger):

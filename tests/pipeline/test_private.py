@@ -3,13 +3,18 @@
 import stat
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
-from charter import plugins
+from charter import plugins, spec
 from charter.errors import CharterFileError, DataError, ModelError
 from charter.pipeline import planning, run
+from charter.privacy.clipping import Flat
 from charter.privacy.ledger import Ledger
+from charter.privacy.private import Private
+from charter.privacy.stream import SecretStream
 from charter.release.report import render
+from charter.release.report.sentences import translated
 from charter.spec.privacy import READING_FORMS
 from charter.tasks.classification import Classification
 from charter.training import fitting
@@ -122,6 +127,43 @@ def test_noise_from_the_seed_is_no_evidence_and_stops_the_release(asked):
     assert "NOT private" in render(result.record)
 
 
+def test_noise_that_hangs_together_needs_no_sampling_and_is_charged_as_one_release(asked):
+    path = asked(", mechanism: matrix_factorisation, bands: 3")
+    result = run(path)
+    assert result.record.status == "released"
+    assert 3.9 < told(result, "epsilon").value <= 4.0
+    assert "no sampling, each unit in one update of every epoch" in told(result, "epsilon").method
+    assert told(result, "noise_bands").value == 3
+    assert not [one for one in result.record.findings if one.metric == "sampling_rate"]
+    (account,) = Ledger(path.parent / "runs" / "ledger").statement().accounts
+    assert account.spent == pytest.approx(told(result, "epsilon").value)
+    page = render(result.record)
+    assert "takes back part of the noise of the 2 before it" in page
+    assert "by itself for each update (Poisson)" not in page
+    page = render(result.record, language="zh")
+    assert "每次更新收回此前 2 次更新的一部分噪声" in page
+    assert "no sampling" not in page
+
+
+def test_noise_that_hangs_together_is_the_same_when_it_goes_on(asked, monkeypatch):
+    def weights(result):
+        return (result.bundle / "model.safetensors").read_bytes()
+
+    def stop(session, step):
+        original(session, step)
+        if step.step == 3:
+            raise KeyboardInterrupt
+
+    path = asked(", mechanism: matrix_factorisation, bands: 3, reproducible_noise: true")
+    whole = weights(run(path, draft=True, store=path.parent / "other"))
+    original = fitting._Session.add
+    monkeypatch.setattr(fitting._Session, "add", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, draft=True)
+    monkeypatch.undo()
+    assert weights(run(path, draft=True)) == whole
+
+
 def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
     lines = reviews_csv.read_text(encoding="utf-8").splitlines()
     people = ["person", *(f"p{number // 4}" for number in range(len(lines) - 1))]
@@ -140,8 +182,70 @@ def test_all_rows_of_a_person_are_one_unit(asked, reviews_csv):
     assert account.spent == pytest.approx(told(result, "epsilon").value)
 
 
-def test_a_budget_that_no_noise_keeps_is_refused(asked):
-    with pytest.raises(DataError, match=r"no noise up to .* keeps .* updates within epsilon 0.0001"):
+@pytest.mark.parametrize(
+    ("batch_size", "rate", "advised"),
+    [(1024, 1e-3, []), (32, 1e-3, ["batch_size 32"]), (32, 5e-5, ["batch_size 32", "learning_rate 5e-05"])],
+)
+def test_settings_under_which_noise_drowns_the_rows_are_advised_about(asked, batch_size, rate, advised):
+    path = asked(
+        **{"batch_size: 64, learning_rate: 2.0e-3": f"batch_size: {batch_size}, learning_rate: {rate:.1e}"}
+    )
+    plan = Private(batch_size, None, Flat(1.0), 1.0, 1e-5, SecretStream.reproducible(1))
+    told = list(planning.private_advice(spec.read(path), plan, 5000, 100))
+    assert [" ".join(one.split()[:2]) for one in told] == advised
+    assert all(translated(one) for one in told)
+
+
+def test_numbers_are_learned_within_bounds_that_no_row_was_read_for(asked, reviews_csv):
+    rows = pl.read_csv(reviews_csv)
+    rows.with_columns(label=pl.col("text").str.len_chars().cast(pl.Float64)).write_csv(reviews_csv)
+    changed = {
+        "macro_f1 >= 0.01": "mae <= 1000",
+        "use: classification": "use: regression",
+        ", {use: membership_inference, attack: [loss]}": "",
+    }
+    with pytest.raises(CharterFileError, match=r"say bounds: \[lowest, highest\]"):
+        run(asked(**changed))
+    changed["use: classification"] = "use: regression, bounds: [0, 200]"
+    result = run(asked(**changed))
+    assert result.record.status == "released"
+    assert '"centre": 100.0' in (result.bundle / "charter" / "preparation.json").read_text(encoding="utf-8")
+
+
+def test_few_updates_and_a_delta_that_promises_nothing_are_said(asked):
+    notes = []
+    more = {"delta: 1.0e-3": "delta: 0.01", "learning_rate: 2.0e-3": "learning_rate: 1.0e-8"}
+    result = run(
+        asked(**more), on_event=lambda event: notes.append(event.text) if event.kind == "note" else None
+    )
+    units = told(result, "privacy_units").value
+    assert units >= 100
+    assert any(f"delta 0.01 is no less than one over the {units:g} rows" in one for one in notes)
+    assert any(f"updates: batch_size counts rows here, 64 of {units:g}" in one for one in notes)
+    page = render(result.record)
+    assert f"Delta 0.01 is no less than one over the {units:g} rows" in page
+    assert "batches of 64 rows on average" in page
+    assert all(translated(one) for one in notes)
+
+
+def test_a_private_model_that_tells_no_row_from_another_is_said_to(asked):
+    record = run(asked()).record
+
+    def page(counts):
+        findings = tuple(
+            replace(one, attachment={**one.attachment, "counts": counts})
+            if one.metric == "confusion"
+            else one
+            for one in record.findings
+        )
+        return render(replace(record, findings=findings))
+
+    assert "gives the same answer, bad, to all 60 test rows" in page([[30, 0], [30, 0]])
+    assert "gives the same answer" not in page([[29, 1], [30, 0]])
+
+
+def test_a_budget_that_no_noise_keeps_is_refused_with_what_to_do(asked):
+    with pytest.raises(DataError, match=r"within epsilon 0.0001 at delta 1e-09; allow a larger epsilon"):
         run(asked(**{"epsilon: 4": "epsilon: 0.0001", "delta: 1.0e-3": "delta: 1.0e-9"}))
 
 
@@ -157,6 +261,12 @@ def test_a_budget_that_no_noise_keeps_is_refused(asked):
         ("  target: label", "  target: label\n  prepare: [{use: balance}]", "data.prepare[0]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, unit: subject", "privacy.unit"),
         ("  target: label", "  target: label\n  prepare: [{use: label_noise}]", "data.prepare[0]"),
+        ("delta: 1.0e-3", "delta: 1.0e-3, bands: 4", "privacy.bands"),
+        (
+            "delta: 1.0e-3",
+            "delta: 1.0e-3, mechanism: matrix_factorisation, clipping: {use: adaptive}",
+            "privacy.clipping",
+        ),
         ("  target: label", "  target: label\n  prepare: 3", "data.prepare"),
         ("limits:", "release: {formats: [safetensors, openvino-int8]}\nlimits:", "release.formats[1]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, clipping: {use: flatt}", "privacy.clipping.use"),

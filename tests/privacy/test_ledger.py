@@ -20,6 +20,7 @@ from charter.errors import BudgetError, LedgerError
 from charter.privacy.accounting import Gaussian, Sampled, epsilon
 from charter.privacy.accounts import account_of
 from charter.privacy.chain import Chain, line_hash
+from charter.privacy.charging import foreseen
 from charter.privacy.entries import Held
 from charter.privacy.filters import Budget
 from charter.privacy.ledger import Asked, Ledger, identity_of
@@ -197,6 +198,17 @@ def test_without_the_key_nobody_can_try_a_text_and_only_its_owner_reads_it(ledge
     key.unlink()
     with pytest.raises(LedgerError, match="Put it back"):
         ledger.fingerprinter()
+
+
+def test_what_rows_have_spent_under_another_id_is_foreseen_and_named_in_the_refusal(ledger):
+    ledger.reserve(ask(ledger, said=rows(0, 10)), None)
+    again = ask(ledger, data="renamed", secret="2", said=rows(5, 15))
+    comes_to = foreseen(ledger.statement().record, [again], Budget(1.0, DELTA), ledger.folder)
+    assert comes_to.spent == COST < comes_to.after[0]
+    assert comes_to.refused is not None
+    with pytest.raises(BudgetError) as refused:
+        ledger.reserve(again, Budget(1.0, DELTA))
+    assert "by 1 run, some under other ids with some of the same rows (customers)" in str(refused.value)
 
 
 def test_fingerprints_are_hmacs(ledger):

@@ -13,7 +13,9 @@ from charter.errors import CharterFileError
 from charter.spec import check, json_schema, parse_document, written
 from charter.spec.limits import Limit, parse_limit
 from charter.spec.model import Charter
+from charter.spec.parts import section_of
 from charter.spec.reference import reference
+from charter.spec.use import Use
 from charter.spec.writing import commented
 
 BAD = """\
@@ -125,6 +127,17 @@ def test_checking_and_help_load_no_torch(tmp_path):
 def test_the_reference_in_docs_is_made_from_the_models():
     kept = (Path(__file__).parents[2] / "docs" / "charter.md").read_text(encoding="utf-8")
     assert kept == reference(), "run `make docs`"
+
+
+def test_the_reference_has_every_section_that_is_built():
+    page = reference()
+    built = [
+        name
+        for name, field in Charter.model_fields.items()
+        if section_of(field.annotation) not in (None, Use)
+    ]
+    assert "privacy" in built
+    assert [name for name in built if f"\n## `{name}`\n" not in page] == []
 
 
 def test_the_schema_knows_every_plug_in_and_option():

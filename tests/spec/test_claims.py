@@ -107,3 +107,8 @@ def test_siblings_cannot_be_trained_by_a_teacher_that_answered_other_rows(tmp_pa
     path.write_text(text + "training: {objective: {use: distillation, teacher: old}}\n", encoding="utf-8")
     with pytest.raises(CharterFileError, match="trains siblings on other rows"):
         spec.read(path)
+
+
+def test_a_limit_on_the_spent_epsilon_is_told_that_it_is_judged_anyway(tmp_path):
+    said = problems(tmp_path, limit="epsilon <= 3")
+    assert "judged without a limit, against privacy.epsilon" in said and "epsilon_lower_bound" in said

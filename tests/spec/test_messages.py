@@ -89,6 +89,7 @@ def test_a_message_says_what_to_write(parts, path, words):
         ({"data": '  split: {validation: "0.1"}\n'}, "data.split.validation", "without quotes"),
         ({"data": "  split: {stratify: no}\n"}, "data.split.stratify", "write false"),
         ({"rest": 'training: {learning_rate: "1e-3"}'}, "training.learning_rate", "without quotes"),
+        ({"rest": "privacy: {epsilon: inf, delta: 1.0e-5}"}, "privacy.epsilon", "a number, not an infinite one"),
         ({"rest": "training: {learning_rate: 0x" + "f" * 298 + "}"}, "training.learning_rate", "a number"),
         ({"data": "  prepare: [{use: mask_pii, urls: yes}]\n"}, "data.prepare[0].urls", "write true"),
         ({"data": "  prepare: [{use: mask_pii, locales: en}]\n"}, "data.prepare[0].locales", "write [en]"),

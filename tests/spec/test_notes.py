@@ -145,3 +145,26 @@ def test_a_section_continual_with_nothing_to_go_on_from_is_told_and_so_are_limit
     assert "--continue" in said["continual"][1] and "--continue" in said["limits[1]"][1]
     first = notes_of(VALID + "limits: [macro_f1 >= 0.5]\ncontinual: {remember: 10}\n")
     assert first == {}  # the first run of a chain
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [("8, delta: 1.0e-5", True), ("5, delta: 1.0e-5", False), ("8, delta: 1.0e-9", False)]
+)
+def test_a_training_that_costs_more_than_its_data_may_is_told(asked, told):
+    charter = VALID.replace("target: sentiment}", "target: sentiment, privacy_budget: {epsilon: 5}}")
+    found = notes_of(f"{charter}privacy: {{epsilon: {asked}}}\nlimits: [macro_f1 >= 0.5]\n")
+    assert ("privacy.epsilon" in found) == told
+    assert not told or "refused before it learns" in found["privacy.epsilon"][1]
+
+
+def test_a_key_or_a_model_of_masking_that_is_not_there_is_told(tmp_path):
+    (tmp_path / "own.key").write_text("", encoding="utf-8")
+    masked = VALID.replace("target: sentiment}", "target: sentiment, prepare: [{use: mask_pii, MORE}]}")
+    for more, at in (
+        ("replace: pseudonym, key: own.key", None),
+        ("replace: pseudonym, key: other.key", "data.prepare[0].key"),
+        ("model: release/pii", "data.prepare[0].model"),
+    ):
+        text = masked.replace("MORE", more) + "limits: [macro_f1 >= 0.5]\n"
+        checked = check_with_notes(parse_document(text, tmp_path / "charter.yaml"))
+        assert {one.path for one in checked.notes} == ({at} if at else set())

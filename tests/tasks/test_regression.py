@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from charter import plugins
 from charter.data.batch import Batch
 from charter.data.columns import ROW, SPLIT, Columns, Form
-from charter.errors import DataError
+from charter.errors import DataError, OptionError
 from charter.tasks import restore
 from charter.tasks.ranking import rank_correlation
 from charter.tasks.regression import regression
@@ -54,6 +55,20 @@ def test_a_constant_answer_has_no_correlation_and_explains_nothing():
     found = task.scores(task.tally(mean, rows, COLUMNS).sum(axis=0))
     assert found["r2", ""] == pytest.approx(0, abs=1e-6)
     assert np.isnan(found["pearson", ""])
+
+
+def test_bounds_take_the_place_of_what_the_training_rows_say():
+    _, rows, _, _ = numbered()
+    task = plugins.make("task", "regression", {"bounds": [30, 70]}).fit(rows, COLUMNS)
+    assert (task.mean, task.scale) == (50.0, 10.0)
+    assert restore(json.loads(json.dumps(task.state()))) == task
+    other = task.fit(rows.with_columns(stars=pl.lit(1.0)), COLUMNS)
+    assert other == task  # nothing of the rows
+
+
+def test_bounds_the_wrong_way_round_are_refused():
+    with pytest.raises(OptionError, match=r"no number lies between the two"):
+        plugins.make("task", "regression", {"bounds": [70, 30]})
 
 
 def test_intervals_hold_the_share_that_they_promise():

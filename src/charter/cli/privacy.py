@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 WIDTH = 20
 """Characters of a bar."""
+WHEN, RUN = 1, 2
+"""The columns of times, which are never broken, and of runs."""
+WIDEST_RUN = 34
+"""Characters of a run that are kept in one line."""
 
 
 @app.command()
@@ -53,6 +57,8 @@ def privacy(
     wish = language_of(lang)
     place = ledger if ledger is not None else _place(charter, store)
     kept = Ledger(place)
+    if not kept.exists:
+        _check_place(place, charter, store, ledger)
     statement = _chosen(kept.statement(), data)
     states = {one.number: state_of(one) for one in statement.record.charges}
     language = wish or _language(charter)
@@ -81,6 +87,20 @@ def _place(charter: Path, store: Path | None) -> Path:
     budget = section.get("privacy_budget") if isinstance(section, dict) else None
     named = budget.get("ledger") if isinstance(budget, dict) else None
     return (file.parent / named).absolute() if isinstance(named, str) and named else home
+
+
+def _check_place(place: Path, charter: Path, store: Path | None, ledger: Path | None) -> None:
+    """Refuse to say that nothing was spent of a place that is only mistyped."""
+    named = {"--ledger": ledger, "--store": store}
+    for option, folder in named.items():
+        if folder is not None and not folder.is_dir():
+            raise CharterError(f"{option} {folder}: no such folder")
+    file = charter / "charter.yaml" if charter.is_dir() else charter
+    if ledger is None and store is None and not file.is_file() and not place.parent.is_dir():
+        raise CharterError(
+            f"no privacy ledger in {place}, and no {file}: name the charter or its folder (--charter), the store (--store) or the "
+            "ledger's own folder (--ledger)"
+        )
 
 
 def _language(charter: Path) -> "Language":
@@ -146,9 +166,8 @@ def show_statement(
     """The accounts as a table with bars, and a table of the runs of each."""
     from rich.table import Table as Grid
 
-    from charter.cli.comparing import grid_of
     from charter.cli.showing import console
-    from charter.release.report.ledger import charges_table, ledger_opening, said
+    from charter.release.report.ledger import ledger_opening, said
     from charter.release.report.wording import Wording
 
     say, out = Wording(language), console()
@@ -157,6 +176,7 @@ def show_statement(
     out.print(f"[bold]{escape(opening.title)}[/]")
     if not statement.accounts:
         out.print(f"  {escape(opening.why)}")
+        out.print(f"{say('ledger_place')}  {escape(str(statement.folder))}", soft_wrap=True)
         return
     grid = Grid(box=None, pad_edge=False, header_style="dim")
     for name in ("data", "unit", "spent", "budget", "left", "runs"):
@@ -179,8 +199,41 @@ def show_statement(
         out.print(
             f"\n[bold]{escape(say('ledger_charges', data=one.data))}[/]  [dim]{say('ledger_delta', delta=f'{one.delta:g}')}[/]"
         )
-        out.print(grid_of(charges_table(one, states, say)))
+        _show_charges(one, states, say)
     _foot(statement, say, page)
+
+
+def _show_charges(account: "Account", states: Mapping[int, str], say: "Wording") -> None:
+    """The runs of an account: a table, and below it what each consisted of, which is too long for a column."""
+    from rich.table import Table as Grid
+
+    from charter.cli.comparing import TONES
+    from charter.cli.showing import console
+    from charter.release.report.ledger import charges_table
+
+    table, out = charges_table(account, states, say), console()
+    *shown, _made, state = table.headings
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    longest = max((len(row[RUN].text) for row in table.rows), default=0)
+    for place, heading in enumerate((*shown, state)):
+        grid.add_column(
+            escape(heading.text),
+            justify="right" if heading.number else "left",
+            no_wrap=place == WHEN,
+            min_width=min(longest, WIDEST_RUN) if place == RUN else None,
+            overflow="fold",
+        )
+    for *cells, _, ended in table.rows:
+        tone = TONES.get(ended.kind, "")
+        said = f"[{tone}]{escape(ended.text)}[/]" if tone else escape(ended.text)
+        grid.add_row(*(escape(cell.text) for cell in cells), said)
+    out.print(grid)
+    colon = "：" if say.language == "zh" else ": "
+    for (number, *_, alone, _, consisted, ended), charge in zip(table.rows, account.charges, strict=True):
+        told = [consisted.text, alone.note, ended.note] if charge.mechanisms else [ended.note]
+        if any(told):
+            line = f"{say('ledger_number')} {number.text}{colon}{' · '.join(one for one in told if one)}"
+            out.print(f"[dim]{escape(line)}[/]", soft_wrap=True)
 
 
 def _foot(statement: "Statement", say: "Wording", page: Path | None) -> None:
@@ -189,11 +242,13 @@ def _foot(statement: "Statement", say: "Wording", page: Path | None) -> None:
 
     out = console()
     out.print()
+    colon = "：" if say.language == "zh" else ": "
     accountants = dict.fromkeys(one.accountant for one in statement.record.charges if one.accountant)
     for name in accountants:
-        out.print(f"[dim]{say('ledger_accountant')}: {escape(say.said(name))}[/]")
+        out.print(f"[dim]{say('ledger_accountant')}{colon}{escape(say.said(name))}[/]")
     for told in ledger_opening(statement, say).lines:
         out.print(f"[green]✓[/] {escape(told)}")
+    out.print(f"{say('ledger_place')}  {escape(str(statement.folder))}", soft_wrap=True)
     if page is not None:
         out.print(f"{say('ledger_page')}  {escape(str(page))}", soft_wrap=True)
 

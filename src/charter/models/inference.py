@@ -44,7 +44,7 @@ def predict_outputs(
         what suits the engine. on_batch is told how many examples are done, of how many.
     """
     if isinstance(model, Graph):
-        return _answered(model, task, examples, _on_cpu, batch_size or model.batch_size, on_batch)
+        return answered(model, task, examples, _on_cpu, batch_size or model.batch_size, on_batch)
     from charter.models.device import pick_device
 
     device = pick_device()
@@ -55,7 +55,7 @@ def predict_outputs(
     if learning:
         model.eval()
     try:
-        return _answered(
+        return answered(
             forward_of(model),
             task,
             examples,
@@ -72,14 +72,15 @@ def _on_cpu(batch: Batch) -> Batch:
     return batch
 
 
-def _answered(
+def answered(
     forward: Any,
     task: Reader,
     examples: Examples,
     place: Callable[[Batch], Batch],
     batch_size: int,
-    on_batch: Callable[[int, int], None] | None,
+    on_batch: Callable[[int, int], None] | None = None,
 ) -> "Outputs":
+    """As `predict_outputs`, of a forward pass as it is. place: puts a batch where it is computed."""
     import torch
 
     order = np.argsort(examples.lengths, kind="stable")

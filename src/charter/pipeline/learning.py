@@ -27,6 +27,7 @@ from charter.pipeline.planning import (
     destroy_key,
     plan_of,
     privacy_findings,
+    private_advice,
     settled,
     subjects_of,
     told_alone,
@@ -49,7 +50,7 @@ from charter.training.distillation import Teaching
 from charter.training.fitting import FitProgress, Fitted, Validation, fit
 from charter.training.retention import Earlier
 
-VERSION = 10
+VERSION = 11
 ADAPTER = "adapter"
 """The folder of what was learned beside the base, where the adapter is one that adds something."""
 MANY_UNKNOWN = 0.1
@@ -169,7 +170,8 @@ def _advice(charter: Charter, lessons: Lessons) -> Iterator[str]:
     """What to do about few training rows, where the charter does not do it already."""
     task, training = lessons.task, charter.training
     each = len(lessons.train) / max(len(task.labels), 1)
-    if charter.task.use in CONTRASTED and training.objective is None and training.epochs and each < FEW:
+    free = training.objective is None and charter.privacy is None
+    if charter.task.use in CONTRASTED and free and training.epochs and each < FEW:
         described = "" if task.head.descriptions or charter.task.use != CONTRASTED[0] else DESCRIBE
         yield (
             f"only {each:.0f} training rows per class, and with fewer than {FEW} a head fitted to the base's vectors is often "
@@ -326,6 +328,8 @@ def fit_model(
         subjects=lessons.subjects,
     )
     updates = settings.epochs * plan.steps_per_epoch(len(examples))
+    for said in private_advice(charter, plan, len(examples), updates):
+        heard.on_note(said)
     if on_vectors and 0 < updates < FEW_UPDATES:
         heard.on_note(f"only {updates} updates, which hardly move the encoder; raise training.epochs")
     adapter = _adapter(charter)
@@ -387,5 +391,5 @@ def _adapter(charter: Charter) -> Any:
 
 
 def _as_progress(name: str, step: FitProgress) -> Progress:
-    said = "" if math.isnan(step.loss) else f"loss {step.loss:.3f}"  # a private training tells none
-    return Progress(name, step.step, step.steps, said)
+    told = step.doing or ("" if math.isnan(step.loss) else f"loss {step.loss:.3f}")
+    return Progress(name, step.step, step.steps, told)

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from charter.pipeline.preparing import PreparedData
 from charter.pipeline.spending import Spending
 from charter.privacy.accounting import accountant_named, epsilon, noise_for
 from charter.privacy.clipping import Clipping
+from charter.privacy.correlated import Correlated
 from charter.privacy.entries import Unit
+from charter.privacy.factorisation import factorisation
 from charter.privacy.ledger import Reservation
 from charter.privacy.plan import Spend, StepPlan, plain
 from charter.privacy.private import Private, Units
@@ -31,8 +33,14 @@ from charter.spec.training import Training
 from charter.tasks.objective import Objective
 
 AREA = "privacy"
+FEW_UPDATES = 20
+"""Fewer private updates teach little."""
 KEY = "stream.key"
 LIBRARIES = ("cryptography", "dp-accounting")
+SMALL_BATCH, SMALL_RATE = 256, 2e-4
+"""Below these settings private training is advised about."""
+ADAM_MOMENTUM = 0.9
+"""The decay of AdamW's first moment, here as everywhere."""
 OF_HELD_OUT_ROWS = ("performance", "calibration")
 """Audits that read no training row under a privacy budget. All others may: what they tell of them has no noise."""
 
@@ -124,9 +132,16 @@ def _private(
     steps = settings.epochs * unlimited.steps_per_epoch(n)
     if not steps:
         return unlimited
+    correlated = asked.mechanism == "matrix_factorisation"
     try:
+        if correlated:
+            unlimited = _correlated(unlimited, asked, settings, n)
         noise = noise_for(
-            asked.epsilon, asked.delta, rate=unlimited.rate(n), steps=steps, neighbouring=asked.neighbouring
+            asked.epsilon,
+            asked.delta,
+            rate=1.0 if correlated else unlimited.rate(n),
+            steps=1 if correlated else steps,
+            neighbouring=asked.neighbouring,
         )
         clipping.noise(noise)
     except ValueError as error:
@@ -134,6 +149,47 @@ def _private(
             f"privacy: {error} (batch_size {settings.batch_size}, {unlimited.count(n):,} units, {settings.epochs} epochs)"
         ) from None
     return replace(unlimited, noise=noise)
+
+
+def _correlated(plan: Private, asked: Privacy, settings: Training, n: int) -> Private:
+    """The plan with noise that hangs together over updates. AdamW weighs gradients by its first moment as SGD does by momentum."""
+    per_epoch = plan.steps_per_epoch(n)
+    factorised = factorisation(
+        settings.epochs * per_epoch,
+        apart=per_epoch,
+        momentum=settings.momentum if settings.optimizer == "sgd" else ADAM_MOMENTUM,
+        bands=asked.bands,
+    )
+    given = {one.name: getattr(plan, one.name) for one in fields(plan)}
+    return Correlated(**given, factorised=factorised, planned=settings.epochs * per_epoch)
+
+
+def private_advice(charter: Charter, plan: StepPlan, n: int, steps: int) -> Iterator[str]:
+    """What is to be said of a private plan before it learns: a delta that promises nothing, and settings that the noise drowns."""
+    if not isinstance(plan, Private):
+        return
+    count, unit = plan.count(n), "persons" if charter_unit(charter) == "subject" else "rows"
+    if plan.delta * count >= 1:
+        yield (
+            f"privacy.delta {plan.delta:g} is no less than one over the {count:,} {unit}: a training that gives somebody's data away whole "
+            f"could keep it; set it well below {1 / count:.1g}"
+        )
+    if 0 < steps < FEW_UPDATES:
+        yield (
+            f"only {steps} updates: batch_size counts {unit} here, {plan.batch_size:,} of {count:,}; lower training.batch_size or raise "
+            "training.epochs"
+        )
+    training = charter.training
+    if steps and plan.batch_size < SMALL_BATCH and count >= 4 * SMALL_BATCH:
+        yield (
+            f"batch_size {plan.batch_size} is small for private training: an update gets the same noise whatever its size, so fewer "
+            f"and larger ones say more; try batch_size {SMALL_BATCH} to {16 * SMALL_BATCH} (memory does not grow with it)"
+        )
+    if steps and training.optimizer == "adamw" and training.learning_rate < SMALL_RATE:
+        yield (
+            f"learning_rate {training.learning_rate:g} is small for private training: with few large updates 5e-4 to 2e-3 are usual for "
+            "adamw"
+        )
 
 
 def promised(charter: Charter, count: int) -> Spend:
@@ -290,8 +346,7 @@ def _findings(told: _Told, asked: Privacy) -> Iterator[Finding]:
     spent = plan.cost(told.n, told.steps)
     unit = "persons" if charter_unit(told.charter) == "subject" else "rows"
     stood = f"{unit} are protected, neighbouring data sets differ by {_NEIGHBOURS[asked.neighbouring]}"
-    sampled = "Poisson sampling, each unit drawn by itself"
-    method = f"accountant of {accountant_named()}; {sampled}; {stood}"
+    method = f"accountant of {accountant_named()}; {plan.drawn}; {stood}"
     yield (
         _not_private(told)
         if asked.reproducible_noise
@@ -308,7 +363,20 @@ def _findings(told: _Told, asked: Privacy) -> Iterator[Finding]:
         "times the sensitivity",
         "calibrated to the budget before the first update",
     )
-    yield told.finding("sampling_rate", plan.rate(told.n), "share", "chance of a unit to be in an update")
+    if isinstance(plan, Correlated):
+        bands = len(plan.factorised.taps)
+        yield told.finding(
+            "noise_bands", bands, "updates", "banded inverse square root of the matrix of weights"
+        )
+        in_sums = plan.noise * plan.factorised.error
+        yield told.finding(
+            "noise_in_sums",
+            in_sums,
+            "times the clipping norm",
+            "root mean square over updates, of the sum of gradients",
+        )
+    else:
+        yield told.finding("sampling_rate", plan.rate(told.n), "share", "chance of a unit to be in an update")
     yield told.finding("clipping_norm", plan.clipping.sensitivity, "norm", f"clipping {asked.clipping.use}")
     yield told.finding("private_updates", told.steps, "updates", "count")
     yield told.finding("privacy_units", plan.count(told.n), unit, "count")

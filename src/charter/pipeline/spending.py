@@ -177,7 +177,7 @@ class Spending:
                 "charged in full",
             )
         account, rows = reservation.accounts[0], reservation.charge.rows
-        if rows and account.delta * rows >= 1:
+        if account.budget is not None and rows and account.delta * rows >= 1:
             self.run.note(
                 stage,
                 f"delta {account.delta:g} is no less than one over the {rows:,} rows: it allows that somebody's row is given away whole; "

@@ -84,7 +84,7 @@ def epsilon(
 def noise_for(
     target: float, delta: float, *, rate: float, steps: int, neighbouring: Neighbouring = "add_or_remove"
 ) -> float:
-    """The least noise with which so many updates stay within (target, delta).
+    """The least noise with which so many updates stay within (target, delta). rate: 1: of a release of all rows, as `Gaussian`.
 
     It is looked for by loss distributions on a grid ten times as coarse, which are an upper bound too, and then lowered by the finer
     ones.
@@ -102,7 +102,8 @@ def noise_for(
         low, high = high, high * 2
         if high > HIGHEST:
             raise ValueError(
-                f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}"
+                f"no noise up to {HIGHEST:g} keeps {steps} updates within epsilon {target:g} at delta {delta:g}; "
+                "allow a larger epsilon, or learn with fewer epochs or a smaller batch_size"
             )
     while high - low > PRECISION * high:
         middle = (low + high) / 2

@@ -183,7 +183,8 @@ def foreseen(record: Record, asked: Sequence[Asked], budget: Budget | None, fold
     first = asked[0]
     record = with_budget(record, first.data, budget, first.held.run)
     view = (first.data, first.unit, first.neighbouring)
-    spent, after, refused = account_of(record, *view).spent, [], None
+    spent, refused = account_of(record, *view).spent, None
+    after: list[float] = []
     number = max([0, *(one.number for one in record.charges), *(one.number for one in record.budgets)])
     for place, one in enumerate(asked):
         if record.of_identity(one.identity) is None:
@@ -194,8 +195,11 @@ def foreseen(record: Record, asked: Sequence[Asked], budget: Budget | None, fold
                 check_charge(record, grown, charge, one)
             except BudgetError as error:
                 refused = refused or (place, error)
-            record = grown
-            after.append(account_of(record, *view).spent)
+            record, account = grown, account_of(grown, *view)
+            if not after:  # under a new id, what its rows have spent under others
+                earlier = tuple(one for one in account.charges if one.number != number)
+                spent = spent_by(earlier, first.unit, first.neighbouring, account.delta)
+            after.append(account.spent)
     limit = budget_of(record, first.data)
     known = None if limit is None else Budget(limit.epsilon, limit.delta)
     return Foreseen(first.data, known, spent, tuple(after), refused)

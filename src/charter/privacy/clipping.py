@@ -15,7 +15,7 @@ from pydantic import Field
 if TYPE_CHECKING:
     from torch import Tensor
 
-Norm = Annotated[float, Field(gt=0, le=1e6)]
+Norm = Annotated[float, Field(gt=0, le=1e6, description="the largest norm of a unit's gradient")]
 TINY = 1e-12
 
 
@@ -175,10 +175,15 @@ def per_layer(*, norm: Norm = 1.0) -> Clipping:
 
 def adaptive(
     *,
-    norm: Norm = 0.1,
-    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.5,
-    rate: Annotated[float, Field(gt=0, le=1)] = 0.2,
-    noise_of_count: Annotated[float, Field(gt=0)] = 10.0,
+    norm: Annotated[float, Field(gt=0, le=1e6, description="the norm that it starts at")] = 0.1,
+    quantile: Annotated[
+        float, Field(gt=0, lt=1, description="share of units whose gradient the norm should hold")
+    ] = 0.5,
+    rate: Annotated[float, Field(gt=0, le=1, description="how fast the norm follows")] = 0.2,
+    noise_of_count: Annotated[
+        float,
+        Field(gt=0, description="standard deviation of the noise of the count of units within the norm"),
+    ] = 10.0,
 ) -> Clipping:
     """A norm that starts at `norm` and follows a quantile of the gradients' norms."""
     return Adaptive(norm, quantile, rate, noise_of_count)

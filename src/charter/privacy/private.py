@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.models.world import ALONE, World
-from charter.privacy.accounting import Neighbouring, Sampled, epsilon
+from charter.privacy.accounting import Mechanism, Neighbouring, Sampled, epsilon
 from charter.privacy.bounded import Bounded, bounded, check_bounded, learning
 from charter.privacy.clipping import Clipping
 from charter.privacy.plan import Descent, Losses, Spend, StepPlan
@@ -160,13 +160,21 @@ class Private(StepPlan):
         """
         import torch
 
-        scale = self.deviation
         for place, one in enumerate(parameters):
             total = sums.get(id(one))
             total = torch.zeros_like(one) if total is None else total.view_as(one)
             if update is not None:
-                self.stream.add_normal(total, scale, update, first=place)
+                self._add_noise(total, update, place)
             one.grad = total
+
+    def _add_noise(self, total: "Tensor", update: int, place: int) -> None:
+        """The noise of an update, to the sum of the parameter at this place."""
+        self.stream.add_normal(total, self.deviation, update, first=place)
+
+    @property
+    def drawn(self) -> str:
+        """How units come into updates, as findings say it."""
+        return "Poisson sampling, each unit drawn by itself"
 
     @property
     def promises(self) -> bool:
@@ -180,9 +188,12 @@ class Private(StepPlan):
 
     def cost(self, n: int, steps: int) -> Spend:
         """What so many updates on n examples cost."""
-        made = Sampled(self.rate(n), self.noise, steps)
-        spent = epsilon(made, self.delta, neighbouring=self.neighbouring)
-        return Spend(spent, self.delta, (made,))
+        made = self.mechanism(n, steps)
+        return Spend(epsilon(made, self.delta, neighbouring=self.neighbouring), self.delta, (made,))
+
+    def mechanism(self, n: int, steps: int) -> Mechanism:
+        """What so many updates on n examples are to an accountant."""
+        return Sampled(self.rate(n), self.noise, steps)
 
     @property
     def correction(self) -> float:

@@ -26,11 +26,13 @@ def refusal(
             f"under the id '{account.data}'."
         )
     runs = len(account.charges)
+    others = sorted({one.data for one in account.charges} - {account.data})
+    under = f", some under other ids with some of the same rows ({', '.join(others)})" if others else ""
     makes = f"asked {charge.epsilon:.4g} at delta {charge.delta:g}, which makes {_said(together)} together"
     said = (
         f"privacy budget of data '{account.data}': refused, nothing was learned.{whose} By {_unit(account.unit)} "
         f"{RELATIONS[account.neighbouring]}: budget epsilon {limit.epsilon:g} at delta {limit.delta:g}; "
-        f"spent {_said(account.spent)} by {runs} run{'' if runs == 1 else 's'}; {makes}; "
+        f"spent {_said(account.spent)} by {runs} run{'' if runs == 1 else 's'}{under}; {makes}; "
         f"left {_said(max(limit.epsilon - account.spent, 0.0))}. "
     )
     return BudgetError(
@@ -75,7 +77,9 @@ def _fits(fit: Fit, charge: Charge, epochs: int | None, together: float) -> str:
         of = f" ({passes} of {epochs} epochs)" if passes and epochs else ""
         found.append(f"{fewer:,} of its {steps:,} updates{of}")
     if fit.epsilon is not None:
-        found.append(f"all of them with privacy.epsilon at most {math.floor(fit.epsilon * 1000) / 1000:g}")
+        found.append(
+            f"all {steps:,} updates with privacy.epsilon at most {math.floor(fit.epsilon * 1000) / 1000:g}"
+        )
     if not found:
         return "No training like it fits" + ("" if math.isinf(together) else " any more")
     return f"What would fit: {', or '.join(found)}"

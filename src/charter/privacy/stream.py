@@ -57,9 +57,10 @@ class SecretStream:
         return float(math.sqrt(-2.0 * math.log(1.0 - first)) * math.cos(2.0 * math.pi * second))
 
     def add_normal(self, to: "Tensor", scale: float, number: int, *, first: int = 0) -> None:
-        """Add draws of a normal distribution of mean 0 and standard deviation `scale` to each entry of a contiguous tensor, in place.
+        """Add `scale` times draws of a standard normal distribution to each entry of a contiguous tensor, in place.
 
-        first: tells tensors of one update apart. Box and Muller (1958), on 32 bits for each angle and 31 for each radius; a radius among
+        scale: what a negative one adds takes back what the same positive one added. first: tells tensors of one update apart.
+        Box and Muller (1958), on 32 bits for each angle and 31 for each radius; a radius among
         the 2^-23 largest has 53 bits more, so that none is left out: the largest is 10.8 times `scale`.
         """
         import torch
@@ -79,6 +80,8 @@ class SecretStream:
             radius.add_(0.5).mul_(2.0**-31)
             _refine(radius, whole, tail)
             radius.log_().mul_(-2.0 * scale * scale).sqrt_()
+            if scale < 0:
+                radius.neg_()
             angle.mul_(2.0 * math.pi * 2.0**-32)
             part = flat[start : start + AT_ONCE]
             for place, wave in ((part[:half], torch.cos), (part[half:], torch.sin)):

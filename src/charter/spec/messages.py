@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args, get_origin
 
@@ -147,9 +148,11 @@ def _out_of_quotes(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     try:
-        float(value)
+        finite = math.isfinite(float(value))
     except ValueError:
         return ""
+    if not finite:
+        return ", not an infinite one"
     return f": write {value.strip()[:40]} without quotes"
 
 

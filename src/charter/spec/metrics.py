@@ -353,6 +353,11 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
     if audit is not None and audit not in measuring.audits:
         return f"{metric} is measured by the audit '{audit}', which the charter does not name; add {{use: {audit}}} to audits"
     if audit is None or metric not in known:
+        if metric == "epsilon":
+            return (
+                "what training spends is judged without a limit, against privacy.epsilon: remove it; what an attack shows of it is "
+                "epsilon_lower_bound"
+            )
         other = f" for task {task}" if audit else ""
         hint = "" if audit else near(metric, known)
         return f"no audit measures '{metric}'{other}.{hint} Measured: {', '.join(known) or 'nothing'}."

@@ -4,6 +4,7 @@ import importlib
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from charter import plugins
@@ -33,6 +34,7 @@ def notes(document: Document, charter: Charter) -> list[Problem]:
         *_placeholders(document),
         *_release(charter),
         *_training(document),
+        *_budget(charter),
         *_continual(document, charter),
         *_balanced_twice(charter),
         *_installed(document, charter),
@@ -117,6 +119,19 @@ def _training(document: Document) -> list[tuple[Path_, str]]:
     return []
 
 
+def _budget(charter: Charter) -> Iterator[tuple[Path_, str]]:
+    """A training that alone costs more than all trainings on its data may."""
+    asked, limit = charter.privacy, charter.data.privacy_budget
+    if asked is None or limit is None or limit.epsilon is None or asked.delta < limit.delta:
+        return
+    if asked.epsilon > limit.epsilon:
+        yield (
+            ("privacy", "epsilon"),
+            f"{asked.epsilon:g} at delta {asked.delta:g} is more than data.privacy_budget lets all trainings together cost, "
+            f"{limit.epsilon:g} at delta {limit.delta:g}: the run will be refused before it learns; lower it, or have the budget raised",
+        )
+
+
 def _continual(document: Document, charter: Charter) -> Iterator[tuple[Path_, str]]:
     """A section that does nothing, and limits without evidence, unless the run is told what it goes on from."""
     place = None if charter.model.base is None else base_folder(charter.model.base, document.folder)
@@ -191,6 +206,7 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     for at, use in enumerate(charter.data.prepare):
         if use.use == "keep_languages" and find_spec("fasttext") is None:
             said.append((("data", "prepare", at), str(MissingExtraError("keep_languages", "languages"))))
+    said += _of_masking(document, charter)
     said += _segmenters(charter)
     if charter.data.engine == "ray" and find_spec("ray") is None:
         said.append((("data", "engine"), str(MissingExtraError("data.engine 'ray'", "ray"))))
@@ -199,6 +215,8 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
     said += _formats(charter)
     if charter.release.sign is not None and find_spec("model_signing") is None:
         said.append((("release", "sign"), str(MissingExtraError("signing", "sign"))))
+    if charter.privacy is not None and not (find_spec("dp_accounting") and find_spec("cryptography")):
+        said.append((("privacy",), str(MissingExtraError("the section privacy", "privacy"))))
     if charter.training.search is not None and find_spec("optuna") is None:
         said.append((("training", "search"), str(MissingExtraError("training.search", "search"))))
     for at, use in enumerate(charter.tracking):
@@ -207,6 +225,22 @@ def _installed(document: Document, charter: Charter) -> list[tuple[Path_, str]]:
         except MissingExtraError as error:
             said.append((("tracking", at), str(error)))
     return said
+
+
+def _of_masking(document: Document, charter: Charter) -> Iterator[tuple[Path_, str]]:
+    """A key, or a model that finds names, that is not where the charter says."""
+    for at, use in enumerate(charter.data.prepare):
+        if use.use != "mask_pii":
+            continue
+        for option, exists in (("key", Path.is_file), ("model", Path.is_dir)):
+            named = use.options.get(option)
+            if not isinstance(named, str):
+                continue
+            given = Path(named).expanduser()
+            places = (document.folder,) if option == "key" else (document.folder, Path.cwd())
+            if not any(exists(place / given) for place in places):
+                how = "charter pseudonym-key makes one" if option == "key" else "charter run makes one"
+                yield ("data", "prepare", at, option), f"nothing at {document.folder / given} yet; {how}"
 
 
 def _segmenters(charter: Charter) -> Iterator[tuple[Path_, str]]:

@@ -44,6 +44,15 @@ class Privacy(Section):
         "add_or_remove",
         description="two data sets are neighbours when one has a unit more, or when one unit is another",
     )
+    mechanism: Literal["sampled_gaussian", "matrix_factorisation"] = Field(
+        "sampled_gaussian",
+        description="sampled_gaussian: DP-SGD, units drawn anew for each update in secret; matrix_factorisation: each unit once an epoch, "
+        "no secret needed, and noise that later updates take back in part (DP-FTRL)",
+    )
+    bands: Count | None = Field(
+        None,
+        description="matrix_factorisation: updates whose noise one update holds; null: as many as give the sums least noise",
+    )
     clipping: Use = Field(
         Use(use="flat"),
         description="how a unit's gradient is bounded: flat, per_layer or adaptive, each with its norm",
@@ -118,6 +127,18 @@ def _of_training(training: Mapping[str, Any], private: Mapping[str, Any]) -> Ite
             "under a privacy budget each unit's gradient is bounded by itself: write privacy.clipping: {use: flat, norm: "
             f"{training['max_grad_norm']}}}, and remove it here",
         )
+    if private.get("mechanism") == "matrix_factorisation":
+        if _use(private.get("clipping")) == "adaptive":
+            yield (
+                ("privacy", "clipping"),
+                "adaptive clipping changes the noise from update to update, and matrix_factorisation takes back the noise of earlier ones; "
+                "take flat",
+            )
+    elif private.get("bands") is not None:
+        yield (
+            ("privacy", "bands"),
+            "only mechanism matrix_factorisation has bands; remove the key, or name that mechanism",
+        )
     if private.get("noise_bias_correction") and training.get("optimizer") == "sgd":
         yield (
             ("privacy", "noise_bias_correction"),
@@ -176,11 +197,11 @@ def _of_objective(value: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
             ("task", "mix_documents"),
             "a block of several documents is no one document's, and the document is what is protected; remove it",
         )
-    if task == "regression":
+    if task == "regression" and _mapping(value.get("task")).get("bounds") is None:
         yield (
             ("task",),
-            "regression standardises the target by the training rows' mean and spread, which would be told without noise; it is not "
-            "built under a privacy budget yet: take ordinal or classification",
+            "regression standardises the target by the training rows' mean and spread, which would be told without noise; say "
+            "bounds: [lowest, highest] of the numbers to be expected, as they are known without looking at the rows",
         )
 
 

@@ -27,8 +27,8 @@ The file is YAML 1.2, read strictly: only `true` and `false` are truth values (`
 quotes is text, and 1e3 is a whole number. `charter check` says every problem at once and refuses the file; beside that it prints
 notes, on standard error and without another exit code, on what is no mistake but keeps the model from being released: no limit,
 a `purpose.risk` whose evidence no audit of the charter measures (`high` demands audits that only a plug-in can give in this
-version), a limit that every model keeps, text still marked `TO SAY:`, a package that is not installed. `charter run --draft`
-packs such a model, marked as refused.
+version), a limit that every model keeps, a `privacy.epsilon` above `data.privacy_budget`, text still marked `TO SAY:`, a package
+that is not installed. `charter run --draft` packs such a model, marked as refused.
 """
 
 

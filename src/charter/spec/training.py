@@ -25,7 +25,9 @@ class Learning(Section):
         description="how often every training row is seen; 0: never, for a head that starts from descriptions, or is "
         "fitted by the contrastive objective",
     )
-    batch_size: Whole = Field(32, ge=1, le=65536, description="examples per update")
+    batch_size: Whole = Field(
+        32, ge=1, le=65536, description="examples per update; under privacy rows or persons, on average"
+    )
     tokens_per_batch: Count | None = Field(
         None, description="about so many tokens per update, in place of batch_size"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from charter.data.batch import Batch, Examples
 from charter.data.columns import SPLIT, Columns, Form, SplitName
@@ -25,15 +25,29 @@ BINS = 24
 """Bins of the truth and of the prediction in the picture of both."""
 
 
+def _ordered(value: tuple[float, float] | None) -> tuple[float, float] | None:
+    if value is not None and not value[0] < value[1]:
+        raise ValueError("no number lies between the two: give [lowest, highest]")
+    return value
+
+
 def regression(
     *,
     coverage: Annotated[
         float,
         Field(gt=0.5, lt=1, description="share of true numbers that the interval of an answer should hold"),
     ] = 0.9,
+    bounds: Annotated[
+        tuple[float, float] | None,
+        AfterValidator(_ordered),
+        Field(
+            description="[lowest, highest] number that is to be expected, known without looking at the rows: the target is standardised by "
+            "them instead of by the training rows; needed under a privacy budget",
+        ),
+    ] = None,
 ) -> Task:
     """A number for each text, or pair of texts, with an interval."""
-    return Regression(coverage=coverage)
+    return Regression(coverage=coverage, bounds=bounds)
 
 
 @dataclass(frozen=True)
@@ -41,13 +55,15 @@ class Regression(Task):
     """Each text has a number. Outputs are that number (1,), in the target's own units.
 
     mean, scale: of the training rows' targets while the model learns a standardised target; 0 and 1 once they are folded
-    into the released weights, so that plain transformers answers in the target's units too.
-    centre, spread: of the training rows' targets, kept. half_width: of the conformal interval, None until it is settled.
+    into the released weights, so that plain transformers answers in the target's units too. bounds: by which they are set instead, where
+    the charter says them: their middle, and a quarter of their distance.
+    centre, spread: the same, kept. half_width: of the conformal interval, None until it is settled.
     """
 
     labels: tuple[str, ...] = ()
     target: str = "number"
     coverage: float = 0.9
+    bounds: tuple[float, float] | None = None
     mean: float = 0.0
     scale: float = 1.0
     centre: float = 0.0
@@ -69,8 +85,8 @@ class Regression(Task):
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The coverage asked for."""
-        return {"coverage": self.coverage}
+        """The coverage and the bounds asked for."""
+        return {"coverage": self.coverage, **({} if self.bounds is None else {"bounds": list(self.bounds)})}
 
     @property
     def fitted(self) -> Mapping[str, Any]:
@@ -83,7 +99,7 @@ class Regression(Task):
         return replace(self, **dict(fitted))
 
     def fit(self, rows: pl.DataFrame, columns: Columns) -> Self:
-        """The task with the mean and the standard deviation of the training rows' numbers.
+        """The task with the mean and the standard deviation of the training rows' numbers, or those that its bounds say.
 
         Raises:
             DataError: lists instead of texts; no numbers; training rows that all have the same number.
@@ -92,6 +108,9 @@ class Regression(Task):
         target = str(columns.target)
         if not rows.schema[target].is_numeric():
             raise DataError(f"task regression: column '{target}' holds no numbers")
+        if self.bounds is not None:
+            low, high = self.bounds
+            return self._scaled(target, (low + high) / 2, (high - low) / 4)
         train = rows.filter(pl.col(SPLIT) == "train") if SPLIT in rows.columns else rows
         numbers = train[target].cast(pl.Float64).to_numpy()
         centre, spread = (float(numbers.mean()), float(numbers.std())) if len(numbers) else (0.0, 0.0)
@@ -100,6 +119,9 @@ class Regression(Task):
                 f"task regression: the {len(numbers)} training rows all have one number in column '{target}'; "
                 "there is nothing to learn"
             )
+        return self._scaled(target, centre, spread)
+
+    def _scaled(self, target: str, centre: float, spread: float) -> Self:
         return replace(self, target=target, mean=centre, scale=spread, centre=centre, spread=spread)
 
     def examples(

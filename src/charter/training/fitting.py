@@ -52,12 +52,13 @@ class Validation:
 
 @dataclass(frozen=True)
 class FitProgress:
-    """How far a fit is. seconds: over all sessions."""
+    """How far a fit is. seconds: over all sessions. doing: what is done before the first update, of which step and steps then tell."""
 
     step: int
     steps: int
     loss: float
     seconds: float
+    doing: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,14 @@ def fit(
                 if split:
                     del state
                     job = session.split(job, world)
-                with closing(session.updates(job, world, begin)) as loop:
+
+                def on_base(done: int, examples: int) -> None:
+                    interrupt.check()
+                    if on_step is not None:
+                        seconds = time.monotonic() - session.began
+                        on_step(FitProgress(done, examples, math.nan, seconds, "what the base says"))
+
+                with closing(session.updates(job, world, begin, on_base)) as loop:
                     for step in loop:
                         session.add(step)
                         session.evaluate_when_due()
@@ -265,10 +273,16 @@ class _Session:
         self.shards = Shards.of(job, world, self.optimizer)
         return self.shards.job
 
-    def updates(self, job: Job, world: World, begin: Callable[[], None] | None) -> Generator[Step]:
+    def updates(
+        self,
+        job: Job,
+        world: World,
+        begin: Callable[[], None] | None,
+        on_base: Callable[[int, int], None],
+    ) -> Generator[Step]:
         """The updates of a fit; afterwards model and optimizer are whole."""
         if self.shards is None:
-            yield from updates(job, self.optimizer, world, begin)
+            yield from updates(job, self.optimizer, world, begin, on_base)
             return
         try:
             yield from self.shards.updates()

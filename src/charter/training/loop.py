@@ -16,6 +16,7 @@ from charter.models.features import reading_features
 from charter.models.forward import forward_of
 from charter.models.inference import on_device
 from charter.models.ownership import tell_batch
+from charter.models.resting import States, resting_base, states_of
 from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
 from charter.tasks.objective import Objective
@@ -64,6 +65,7 @@ def train(
     half: bool = False,
     world: World = ALONE,
     begin: Callable[[], None] | None = None,
+    on_base: Callable[[int, int], None] | None = None,
 ) -> Generator[Step]:
     """Make the updates `done` + 1 to `steps`, one per item.
 
@@ -71,6 +73,8 @@ def train(
     `seed`, that number and the examples), so a run that goes on from a checkpoint ends with the same weights.
     `learning_rate` maps an update's number, from 0, to its rate. Between items the caller may evaluate, save, or stop.
     All processes of `world` make the same updates; when the caller of the first one stops, all stop.
+    A base of which nothing learns has no dropout, and what it says of each example is computed once where it can be kept
+    (`charter.models.resting`); on_base is told meanwhile how many examples are done, of how many.
     economies, checkpointing, compiled: as in `forward_of`. half: the passes are computed in bfloat16 (autocast); weights and sums are not.
 
     Raises:
@@ -81,6 +85,8 @@ def train(
     device = next(model.parameters()).device
     forward = forward_of(model, economies=economies, checkpointing=checkpointing, compiled=compiled)
     per_epoch = plan.steps_per_epoch(len(examples))
+    resting = resting_base(model)
+    states: States | None = None
     update, whole, drawn = done, np.empty(0, dtype=np.int64), examples
 
     def losses(index: NDArray[np.int64]) -> "Tensor":
@@ -89,7 +95,8 @@ def train(
         tell_batch(batch)
         reading = reading_features(model) if objective.on_features else nullcontext()
         with reading, torch.autocast(device.type, torch.bfloat16, enabled=half):
-            return objective.loss(forward, batch, class_weights) * batch.weights
+            said = forward if states is None else states.read(index, device)
+            return objective.loss(said, batch, class_weights) * batch.weights
 
     for epoch in range(done // per_epoch, math.ceil(steps / per_epoch)):
         first = epoch * per_epoch
@@ -99,7 +106,6 @@ def train(
             if not world.goes_on():
                 return
             update, whole = number, index
-            model.train()
             optimizer.zero_grad()
             rate = learning_rate(number)
             with _at_rest(optimizer.begin(rate, number / steps)):
@@ -107,6 +113,11 @@ def train(
                     plan.check(model, np.arange(min(len(examples), TRIED), dtype=np.int64), losses)
                 if number == done and begin is not None:
                     begin()
+                if number == done:
+                    states = states_of(model, forward, examples, half=half, on_batch=on_base)
+                model.train()
+                if resting is not None:
+                    resting.eval()
                 descent = plan.gradient(model, index, losses, world, number)
             if not plan.promises and not math.isfinite(descent.loss):
                 raise TrainingError(

@@ -44,9 +44,13 @@ class Job:
 
 
 def updates(
-    job: Job, optimizer: Optimizers, world: World, begin: Callable[[], None] | None = None
+    job: Job,
+    optimizer: Optimizers,
+    world: World,
+    begin: Callable[[], None] | None = None,
+    on_base: Callable[[int, int], None] | None = None,
 ) -> Generator[Step]:
-    """The updates of a fit, on a model that lies where it is computed. begin: as in `train`."""
+    """The updates of a fit, on a model that lies where it is computed. begin, on_base: as in `train`."""
     settings = job.settings
     steps = settings.epochs * job.plan.steps_per_epoch(len(job.examples))
     return train(
@@ -70,6 +74,7 @@ def updates(
         ),
         world=world,
         begin=begin,
+        on_base=on_base,
     )
 
 

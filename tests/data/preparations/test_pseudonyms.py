@@ -95,3 +95,9 @@ def test_spellings_of_one_value_are_one(kind, one, other):
 def test_kinds_are_told_apart():
     shown = pseudonyms(b"0" * 32)
     assert shown("PERSON", "Paris") != shown("LOCATION", "Paris").replace("LOCATION", "PERSON")
+
+
+def test_a_folder_that_is_missing_is_made_for_the_keys_owner_alone(tmp_path):
+    path = make_key(tmp_path / "keys" / "notes.key")
+    assert len(read_key(path)) == 32
+    assert path.parent.stat().st_mode & 0o077 == 0

@@ -26,10 +26,13 @@ _HAN_SPACE = re.compile(r"(?<=[\u3400-\u9fff])\s+(?=[\u3400-\u9fff])")
 def make_key(path: Path) -> Path:
     """Write a new random key of 256 bits that its owner alone may read (mode 0600); nothing is ever written over.
 
+    A folder that is missing is made, for its owner alone.
+
     Raises:
         OptionError: a file is there already, or the place can't be written.
     """
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise OptionError(

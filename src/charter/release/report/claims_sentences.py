@@ -4,6 +4,7 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ("membership_inference", "成员推断"),
     ("privacy_lower_bound", "隐私下界"),
     ("extraction", "训练数据提取"),
+    ("reidentification", "重识别"),
     # membership inference
     ("loss", "损失阈值"),
     ("lira", "LiRA（在线）"),
@@ -69,18 +70,18 @@ CLAIMS: tuple[tuple[str, str], ...] = (
         "the best of {n#} choices fixed beforehand, which the confidence is corrected for",
         "事先定好的 {n} 种选择中最好的一种，置信水平已为此校正",
     ),
-    ("delta {delta#}", "delta 为 {delta}"),
+    ("delta {delta#}", "δ 为 {delta}"),
     (
         "were every guess right, epsilon {epsilon#} would be shown, and no more",
-        "即使每次都猜对，也只能证明 epsilon 至少为 {epsilon}",
+        "即使每次都猜对，也只能证明 ε 至少为 {epsilon}",
     ),
     ("{n#} canaries, at least {few#} are needed", "金丝雀行 {n} 个，至少需要 {few} 个"),
     (
         "an audit shows that epsilon is at least {value#} ({sure} sure), which is more than the {claimed#} that the charter claims: the "
         "claim is refuted",
-        "审计表明 epsilon 至少为 {value}（置信水平 {sure}），高于章程所声明的 {claimed}：该声明已被推翻",
+        "审计表明 ε 至少为 {value}（置信水平 {sure}），高于章程所声明的 {claimed}：该声明已被推翻",
     ),
-    ("privacy claim of epsilon {epsilon#}", "关于 epsilon {epsilon} 的隐私声明"),
+    ("privacy claim of epsilon {epsilon#}", "关于 ε {epsilon} 的隐私声明"),
     # extraction
     (
         "canaries of {words#} random words in a sibling run, among {n} texts made in the same way (Carlini et al. 2019)",

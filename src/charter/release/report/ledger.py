@@ -128,7 +128,7 @@ def charges_table(account: "Account", states: Mapping[int, str], say: Wording) -
                 Cell(charge.held.run, say.stage(charge.stage), "code"),
                 Cell(said(charge.epsilon, say), alone, "number"),
                 Cell(said(after, say), kind="number"),
-                Cell("; ".join(_mechanism(one, say) for one in charge.mechanisms) or "–"),
+                Cell("; ".join(_mechanism(one, charge, say) for one in charge.mechanisms) or "–"),
                 Cell(say(f"ledger_state_{state}"), _remarks(account, charge, state, say), good),
             ]
         )
@@ -268,10 +268,10 @@ def _shared(account: "Account", charge: "Charge", say: Wording) -> str:
     return say("ledger_shared", data=charge.data, rows=say.count(max(counts, default=0)))
 
 
-def _mechanism(mechanism: "Mechanism", say: Wording) -> str:
+def _mechanism(mechanism: "Mechanism", charge: "Charge", say: Wording) -> str:
     told = {"steps": say.count(mechanism.steps), "noise": f"{mechanism.noise:.4g}"}
     if hasattr(mechanism, "rate"):
-        return say("ledger_sampled", rate=f"{mechanism.rate:.3g}", **told)
+        return say(f"ledger_sampled_{charge.unit or 'row'}", rate=f"{mechanism.rate:.3g}", **told)
     return say("ledger_gaussian", **told)
 
 
@@ -285,6 +285,7 @@ def _figure(account: "Account", say: Wording) -> Iterator[Figure]:
 
 
 MOST_BARS = 12
+MOST_TICKS = 5.0
 
 
 def _drawn(account: "Account", course: Sequence[float], title: str, say: Wording) -> str:
@@ -298,11 +299,10 @@ def _drawn(account: "Account", course: Sequence[float], title: str, say: Wording
         return top + (1 - value / most) * height
 
     body = []
-    for part in range(5):
-        value = most * part / 4
+    for value in _ticks(max(*course, budget or 0.0)):
         body += [
             line(left, up(value), left + width, up(value), "guide"),
-            text(left - 7, up(value) + 4, f"{value:.2g}", "end"),
+            text(left - 7, up(value) + 4, f"{value:g}", "end"),
         ]
     for place, (charge, value) in enumerate(zip(account.charges, course, strict=True)):
         x = left + place * step + 6
@@ -317,6 +317,15 @@ def _drawn(account: "Account", course: Sequence[float], title: str, say: Wording
         )
     body.append(text(left + width / 2, top + height + 38, say("ledger_number"), "middle", "soft"))
     return svg(title, left + width + 12, top + height + 46, body)
+
+
+def _ticks(most: float) -> list[float]:
+    """Round values from 0 to at most this, about five of them."""
+    if most <= 0:
+        return [0.0]
+    unit = 10.0 ** math.floor(math.log10(most))
+    step = next(one * unit for one in (0.2, 0.25, 0.5, 1, 2, 2.5) if most / (one * unit) <= MOST_TICKS)
+    return [round(place * step, 12) for place in range(math.floor(most / step + 1e-9) + 1)]
 
 
 def _budgets(statement: "Statement", say: Wording) -> Iterator[Section]:

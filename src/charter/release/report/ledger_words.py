@@ -47,7 +47,8 @@ ENGLISH: Mapping[str, str] = {
     "ledger_state_plain": "without privacy",
     "ledger_state_exceeded": "did more than it had reserved",
     "ledger_shared": "of {data}: {rows} rows in common",
-    "ledger_sampled": "{steps} updates, each row drawn with probability {rate}, noise {noise}",
+    "ledger_sampled_row": "{steps} updates, each row drawn with probability {rate}, noise {noise}",
+    "ledger_sampled_subject": "{steps} updates, each person drawn with probability {rate}, noise {noise}",
     "ledger_gaussian": "{steps} releases with noise {noise}",
     "ledger_budgets": "Budgets that were set",
     "ledger_epsilon": "epsilon",
@@ -63,14 +64,15 @@ ENGLISH: Mapping[str, str] = {
         "Copies of the data used outside Charter, rows worded otherwise under another id, and whatever was learned before it began."
     ),
     "ledger_page": "Page",
+    "ledger_place": "Ledger",
 }
 CHINESE: Mapping[str, str] = {
     "ledger_badge": "隐私账本",
     "ledger_title": "人们的隐私已花费多少",
     "ledger_none": "尚无花费：记录中没有任何运行用差分隐私学习过。",
     "ledger_why": (
-        "被花费的是数据集的隐私，每次用它学习的运行都会花费。epsilon 限定了因为数据中有{unit}，任何结果的可能性最多能增大多少："
-        "至多 e 的 epsilon 次方倍，只有 delta 的机会例外。"
+        "被花费的是数据集的隐私，每次用它学习的运行都会花费。ε 限定了因为数据中有{unit}，任何结果的可能性最多能增大多少："
+        "至多 e 的 ε 次方倍，例外的概率为 δ。"
     ),
     "ledger_checked": "已检查 {lines} 行，没有一行被改动、移动或取走；最后一行为 {hash}。",
     "ledger_accounts": "数据集",
@@ -81,17 +83,17 @@ CHINESE: Mapping[str, str] = {
     "ledger_unit_subject": "一个人",
     "ledger_add_or_remove": "增加或移除",
     "ledger_replace_one": "替换",
-    "ledger_spent": "已花费（epsilon）",
+    "ledger_spent": "已花费（ε）",
     "ledger_budget": "预算",
     "ledger_left": "剩余",
     "ledger_runs": "运行数",
     "ledger_no_budget": "未设定",
-    "ledger_delta": "delta 为 {delta}",
+    "ledger_delta": "δ 为 {delta}",
     "ledger_infinite": "无上限",
     "ledger_because_without privacy": "有内容是在没有隐私保护的情况下学到的",
     "ledger_because_by row": "按行的运行对个人不作任何承诺",
     "ledger_used": "预算的 {share}",
-    "ledger_plot": "每次运行之后 {data} 已花费的 epsilon",
+    "ledger_plot": "每次运行之后 {data} 已花费的 ε",
     "ledger_plot_budget": "预算 {epsilon}",
     "ledger_charges": "记在 {data} 名下的运行",
     "ledger_number": "行号",
@@ -109,19 +111,21 @@ CHINESE: Mapping[str, str] = {
     "ledger_state_plain": "没有隐私保护",
     "ledger_state_exceeded": "所做超过了预留",
     "ledger_shared": "属于 {data}：有 {rows} 行相同",
-    "ledger_sampled": "{steps} 次更新，每行被抽中的概率为 {rate}，噪声 {noise}",
+    "ledger_sampled_row": "{steps} 次更新，每行被抽中的概率为 {rate}，噪声 {noise}",
+    "ledger_sampled_subject": "{steps} 次更新，每个人被抽中的概率为 {rate}，噪声 {noise}",
     "ledger_gaussian": "{steps} 次发布，噪声 {noise}",
     "ledger_budgets": "设定过的预算",
-    "ledger_epsilon": "epsilon",
+    "ledger_epsilon": "ε",
     "ledger_how": "如何计算",
     "ledger_accountant": "一次运行之内",
     "ledger_filter": "跨运行",
     "ledger_filter_said": (
         "基于 Renyi 散度的隐私过滤器（Feldman 与 Zrnic 2021），在第一个结果出现之前就固定了各阶的权重："
         "即使每次运行都依据此前的结果选定，它依然成立。"
-        "只有一次运行时，以上述会计方法为准。"
+        "只有一次运行时，以上述记账法为准。"
     ),
     "ledger_not": "它不知道什么",
     "ledger_not_said": "在 Charter 之外使用的数据副本、以另一标识出现且措辞不同的行，以及账本开始之前学到的一切。",
     "ledger_page": "页面",
+    "ledger_place": "账本",
 }

@@ -319,9 +319,9 @@ METRICS: Mapping[str, Metric] = {
     ),
     "epsilon_lower_bound": Metric(
         "Lower bound of epsilon",
-        "epsilon 的下界",
+        "ε 的下界",
         "An epsilon that canaries show the training surely exceeds. It can refute a claim and never prove one.",
-        "由金丝雀行证明训练的 epsilon 至少有这么大。它可以推翻一项声明，但永远不能证明一项声明。",
+        "由金丝雀行证明训练的 ε 至少有这么大。它可以推翻一项声明，但永远不能证明一项声明。",
         share=False,
     ),
     "canary_exposure": Metric(

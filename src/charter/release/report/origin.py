@@ -22,6 +22,7 @@ from charter.release.report.parts import (
     Table,
 )
 from charter.release.report.performance import finding_table
+from charter.release.report.privacy import private_batch
 from charter.release.report.trials import settings_of
 from charter.release.report.wording import Wording
 from charter.release.selection import findings_of, headline
@@ -79,7 +80,7 @@ def learning_section(record: Record, say: Wording) -> Section:
         items.append((say("updates"), Cell(best)))
     schedule = say(f"schedule_{training.schedule}")
     settings = {
-        "batch": batch_said(training, say),
+        "batch": private_batch(record, say) or batch_said(training, say),
         "rate": f"{training.learning_rate:g}",
         "schedule": schedule,
     }

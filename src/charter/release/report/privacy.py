@@ -37,14 +37,46 @@ def privacy_doubts(record: Record, say: Wording) -> Iterator[str]:
         return
     if asked.reproducible_noise:
         yield say("privacy_void")
+    found = findings_of(record)
+    units = first(found, AREA, "privacy_units")
+    if units is not None and asked.delta * (units.value or 0) >= 1:
+        counted = {"count": say.count(units.value or 0), "units": _units(record, say)}
+        yield say("privacy_delta_large", delta=f"{asked.delta:g}", **counted)
     yield say("privacy_no_baseline")
+    yield from _one_answer(found, say)
+
+
+def _one_answer(found: Sequence[Finding], say: Wording) -> Iterator[str]:
+    """That every row got the same answer, which no baseline beside the model would show."""
+    matrix = next((one for one in found if one.metric == "confusion" and one.attachment), None)
+    if matrix is None or matrix.attachment is None:
+        return
+    answered = [sum(column) for column in zip(*matrix.attachment["counts"], strict=True)]
+    given = [label for label, count in zip(matrix.attachment["labels"], answered, strict=True) if count]
+    if len(given) == 1 and len(answered) > 1:
+        yield say("privacy_one_answer", answer=given[0], count=say.count(sum(answered)))
+
+
+def _by_person(record: Record) -> bool:
+    asked = record.charter.privacy
+    assert asked is not None
+    return asked.unit == "subject" or (asked.unit is None and record.charter.data.subject is not None)
 
 
 def _unit(record: Record, say: Wording) -> str:
-    asked = record.charter.privacy
-    assert asked is not None
-    by_person = asked.unit == "subject" or (asked.unit is None and record.charter.data.subject is not None)
-    return say("privacy_subject" if by_person else "privacy_row")
+    return say("privacy_subject" if _by_person(record) else "privacy_row")
+
+
+def _units(record: Record, say: Wording) -> str:
+    return say("privacy_units_subject" if _by_person(record) else "privacy_units_row")
+
+
+def private_batch(record: Record, say: Wording) -> str | None:
+    """How large an update's batch is where its units are drawn by chance; None without a section privacy."""
+    if record.charter.privacy is None:
+        return None
+    size = say.count(record.charter.training.batch_size)
+    return say("batch_persons" if _by_person(record) else "batch_rows", count=size)
 
 
 def _lead(record: Record, asked: Privacy, found: Sequence[Finding], say: Wording) -> Iterator[Text]:
@@ -82,14 +114,21 @@ def _facts(
         one = told.get(metric)
         if one is not None and one.value is not None:
             yield say.metric(metric), Cell(f"{one.value:.4g}", say.said(one.method))
-    count = say.count(value("privacy_units"))
-    yield say("privacy_unit"), Cell(say("privacy_unit_said", unit=_unit(record, say), count=count))
+    counted = {"count": say.count(value("privacy_units")), "units": _units(record, say)}
+    yield say("privacy_unit"), Cell(say("privacy_unit_said", unit=_unit(record, say), **counted))
     yield say("privacy_neighbours"), Cell(say(f"privacy_{asked.neighbouring}"))
+    correlated = "noise_bands" in told
     sampling = {"rate": f"{value('sampling_rate'):.3g}", "updates": say.count(value("private_updates"))}
-    yield say("privacy_sampling"), Cell(say("privacy_sampling_said", **sampling))
+    key = "privacy_no_sampling_said" if correlated else "privacy_sampling_said"
+    yield say("privacy_sampling"), Cell(say(key, **sampling))
     key = "privacy_noise_seed" if asked.reproducible_noise else "privacy_noise_said"
     yield say("privacy_noise"), Cell(say(key, noise=f"{value('noise_multiplier'):.4g}"))
-    clipped = say("privacy_clipping_said", norm=f"{value('clipping_norm'):.3g}", kind=asked.clipping.use)
+    if correlated:
+        said = {"before": say.count(value("noise_bands") - 1), "sums": f"{value('noise_in_sums'):.3g}"}
+        yield say("privacy_bands"), Cell(say("privacy_bands_said", **said))
+    kind = f"privacy_clipping_{asked.clipping.use}"
+    kind = say(kind) if say.has(kind) else asked.clipping.use
+    clipped = say("privacy_clipping_said", norm=f"{value('clipping_norm'):.3g}", kind=kind)
     yield say("privacy_clipping"), Cell(clipped)
     yield say("privacy_kept"), Cell(say("privacy_kept_said"))
 

@@ -40,6 +40,20 @@ PRIVACY: Mapping[str, Metric] = {
         "The chance of a row or a person to be read by an update; nobody knows by which ones it was.",
         "一行或一个人被某次更新读取的概率；没有人知道究竟被哪些更新读取。",
     ),
+    "noise_bands": Metric(
+        "Bands of the noise",
+        "噪声的带数",
+        "Over how many updates the noise hangs together: an update takes back part of the noise of those before it.",
+        "噪声在多少次更新之间相互关联：一次更新会收回此前若干次更新的一部分噪声。",
+        share=False,
+    ),
+    "noise_in_sums": Metric(
+        "Noise in the sums of gradients",
+        "梯度之和中的噪声",
+        "What a model is after some updates depends on the sum of their gradients; so much noise is in it, in clipping norms.",
+        "模型在若干次更新之后的状态取决于这些更新的梯度之和；其中的噪声有这么大，以裁剪范数为单位。",
+        share=False,
+    ),
     "clipping_norm": Metric(
         "Clipping norm",
         "裁剪范数",

@@ -9,6 +9,10 @@ PRIVATE: tuple[tuple[str, str], ...] = (
     ),
     ("accountant of Renyi divergences", "Rényi 散度记账法"),
     ("Poisson sampling, each unit drawn by itself", "泊松抽样，每个单位各自独立抽取"),
+    ("no sampling, each unit in one update of every epoch", "不抽样，每个单位在每一轮中进入一次更新"),
+    ("banded inverse square root of the matrix of weights", "权重矩阵的带状逆平方根"),
+    ("root mean square over updates, of the sum of gradients", "对各次更新取均方根，就梯度之和而言"),
+    ("times the clipping norm", "倍裁剪范数"),
     (
         "rows are protected, neighbouring data sets differ by one unit added or removed",
         "保护的是行，相邻数据集相差增加或去掉一个单位",

@@ -57,11 +57,11 @@ VERIFICATION: tuple[tuple[str, str], ...] = (
     ),
     (
         "it says that epsilon {spent} of a budget of {budget#} was spent on '{data}' by {runs#} runs, at delta {delta}",
-        "据其所称，“{data}”的预算 {budget} 中已有 {runs} 次运行花费了 epsilon {spent}，delta 为 {delta}",
+        "据其所称，“{data}”的预算 {budget} 中已有 {runs} 次运行花费了 ε {spent}，δ 为 {delta}",
     ),
     (
         "it says that epsilon {spent} of no budget was spent on '{data}' by {runs#} runs, at delta {delta}",
-        "据其所称，“{data}”未设预算，已有 {runs} 次运行花费了 epsilon {spent}，delta 为 {delta}",
+        "据其所称，“{data}”未设预算，已有 {runs} 次运行花费了 ε {spent}，δ 为 {delta}",
     ),
     # the signature
     ("it is not signed, so it can't be of this key", "它没有签名，因此不可能出自此密钥"),

@@ -12,6 +12,7 @@ from charter.release.report.forms import forms_table
 from charter.release.report.parts import Cell, Heading, Section, Table, Text
 from charter.release.report.pretraining import PretrainingLines, pretraining_lines
 from charter.release.report.privacy import privacy_doubts
+from charter.release.report.reidentification import AREA as REIDENTIFICATION
 from charter.release.report.trials import tried_line
 from charter.release.report.wording import Wording, confidence, interval, number, read_limit
 from charter.release.report.words import Language
@@ -273,11 +274,28 @@ def _limit_row(one: Verdict, say: Wording) -> list[Cell]:
         if limit is not None:
             ends = interval(one.finding) or number(one.finding.value)
             drawing = plots.gauge(say("gauge", ends=ends, bound=f"{limit.bound:g}"), limit, one.finding)
-        measured = Cell(number(one.finding.value), interval(one.finding), "figure", drawing)
+        ends = "" if _is_count(one.finding) else interval(one.finding)
+        measured = Cell(_measured(one.finding, say), ends, "figure", drawing)
     judged = say("by_value") if one.judge == "point" else ""
     written = Cell(say.limit(one.limit), one.limit if limit is not None else "", "limit")
     outcome = Cell(f"{MARKS[one.outcome]} {say(one.outcome)}", judged, OUTCOME_KINDS[one.outcome])
     return [written, outcome, measured, Cell(because, note)]
+
+
+def _is_count(one: Finding) -> bool:
+    """Whether it counts people or rows of the table as it is, which has no interval."""
+    return (
+        one.area == REIDENTIFICATION
+        and bool(one.unit)
+        and one.value is not None
+        and one.value == int(one.value)
+    )
+
+
+def _measured(one: Finding, say: Wording) -> str:
+    if one.value is None:
+        return ""
+    return say.count(one.value) if _is_count(one) else number(one.value)
 
 
 def summary(record: Record, *, language: Language | None = None) -> Summary:
@@ -290,7 +308,7 @@ def summary(record: Record, *, language: Language | None = None) -> Summary:
             because += ("；" if say.language == "zh" else "; ") + say(
                 "unjudged_short", count=len(one.unjudged)
             )
-        measured = "" if one.finding is None or one.finding.value is None else number(one.finding.value)
+        measured = "" if one.finding is None else _measured(one.finding, say)
         outcome = f"{MARKS[one.outcome]} {say(one.outcome)}"
         written = one.limit if read_limit(one.limit) is not None else say.said(one.limit)
         if one.form:
