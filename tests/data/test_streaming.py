@@ -371,3 +371,9 @@ def test_a_time_is_read_as_the_beginning_of_its_file_says(tmp_path, monkeypatch)
             tests.append(prepare_data(run, charter(data), tmp_path).part("test")[ROW].to_list())
     assert tests[0] == tests[1] == tests[2]
     assert min(tests[0]) > 28
+
+
+def test_a_column_that_was_added_can_be_had_without_any_other():
+    rows = Rows.of(pl.DataFrame({ROW: [1, 2, 3], "text": ["a", "b", "c"]}))
+    split = rows.with_column(SPLIT, pl.Series(["train", "test", "train"])).only(np.array([True, True, False]))
+    assert split.collect([SPLIT]).to_dict(as_series=False) == {SPLIT: ["train", "test"]}

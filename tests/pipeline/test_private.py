@@ -260,6 +260,7 @@ def test_a_budget_that_no_noise_keeps_is_refused_with_what_to_do(asked):
         ("learning_rate: 2.0e-3", "learning_rate: 2.0e-3, max_grad_norm: 0.5", "training.max_grad_norm"),
         ("  target: label", "  target: label\n  prepare: [{use: balance}]", "data.prepare[0]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, unit: subject", "privacy.unit"),
+        ("  target: label", "  target: label\n  prepare: [{use: label_noise}]", "data.prepare[0]"),
         ("delta: 1.0e-3", "delta: 1.0e-3, bands: 4", "privacy.bands"),
         (
             "delta: 1.0e-3",

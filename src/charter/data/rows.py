@@ -125,6 +125,8 @@ class Rows:
         start = 0
         told = False
         stored = None if columns is None else [name for name in columns if name in (self.parts.schema or ())]
+        if stored == []:  # a frame of no column would have no row either
+            stored = [ROW]
         own = {name: one for name, one in self.changed.items() if columns is None or name in columns}
         for frame in self.parts.frames(stored):
             end = start + frame.height

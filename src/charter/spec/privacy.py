@@ -18,6 +18,8 @@ OTHERS_TEXT = ("next_sentence_prediction", "sentence_order_prediction", "replace
 """Objectives whose examples hold other documents' text, or that learn two models at once."""
 COPYING = ("balance", "augment")
 """Preparations that make several examples of one row."""
+LEARNING = ("label_noise",)
+"""Preparations that learn from training rows, and tell of others of them by it or leave them out."""
 READING_FORMS = ("openvino-int8",)
 """Forms of release whose ranges are fitted to training rows."""
 SEARCHED = ("learning_rate", "weight_decay", "warmup", "schedule")
@@ -247,6 +249,12 @@ def _of_data(data: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
                 ("data", "prepare", at),
                 f"{_use(one)} makes several examples of one row, whose influence is then more than a row's: remove it, or the section "
                 "privacy",
+            )
+        if _use(one) in LEARNING:
+            yield (
+                ("data", "prepare", at),
+                f"{_use(one)} learns from all training rows without noise, and lists others of them by it or leaves them out, so one "
+                "row may decide over many: remove it, or the section privacy",
             )
 
 
