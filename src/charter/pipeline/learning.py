@@ -42,7 +42,7 @@ from charter.privacy.stream import SecretStream
 from charter.runs.files import write_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.run import Run
-from charter.runs.store import Artifact, Stage
+from charter.runs.store import Artifact, Stage, Took
 from charter.spec.model import Charter
 from charter.spec.training import CONTRASTED, Training
 from charter.spec.use import Use
@@ -135,7 +135,7 @@ def train_model(
     stage = train_stage(charter, settings, base, data, world, taught, name=name)
     charging = Charging(charter, data, spending, stage.key, name, settings.epochs)
 
-    def make(files: Path, work: Path) -> float | None:
+    def make(files: Path, work: Path) -> Took | None:
         lessons = learn_from(charter, base, data, work, taught)
         if lessons.unknown > MANY_UNKNOWN:
             run.note(
@@ -191,7 +191,7 @@ def train_model(
         charging.settle()
         destroy_key(work)
         # how long all trials took would tell how many there were
-        return None if selected is None else fitted.seconds
+        return None if selected is None else Took(fitted.seconds)
 
     artifact = run.step(stage, make)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))

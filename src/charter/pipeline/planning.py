@@ -96,7 +96,7 @@ def plan_of(
         )
     if charter.privacy is not None:
         units = _units(charter, examples, subjects)
-        return _private(charter, settings, units, len(examples), stream or stream_of(charter, work))
+        return _private(charter, settings, units, len(examples), stream or stream_of(charter, settings, work))
     if learned.mixes and settings.micro_batch_size is not None:
         raise DataError(
             f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
@@ -113,11 +113,11 @@ def plan_of(
     )
 
 
-def stream_of(charter: Charter, work: Path) -> SecretStream:
+def stream_of(charter: Charter, settings: Training, work: Path) -> SecretStream:
     """What a private training draws from: the stream of the unfinished one in `work`, or a new one; or one that the seed repeats."""
     asked = charter.privacy
     reproducible = asked is not None and asked.reproducible_noise
-    return SecretStream.reproducible(charter.training.seed) if reproducible else _kept(work)
+    return SecretStream.reproducible(settings.seed) if reproducible else _kept(work)
 
 
 def trials_of(charter: Charter) -> Numbers | None:

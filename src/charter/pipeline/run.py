@@ -20,7 +20,7 @@ from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.leaving import NOTHING, Left, leave
 from charter.pipeline.on_ray import run_on_ray
-from charter.pipeline.planning import outside_budget
+from charter.pipeline.planning import outside_budget, trials_of
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import Begun, begin_base
 from charter.pipeline.progress import OnProgress, Progress
@@ -202,7 +202,8 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
     test = {"test_digest": data.test_digest, "data_id": charter.data_id}
     before: dict[str, Any] = {**judged_before(asked.store, charter_digest=charter.digest, **test)}
     before["charters"] = charters_judged(asked.store, charter_digest=charter.digest, **test)
-    note_judged(asked.store, charter_digest=charter.digest, run_id=going.id, **test)
+    day_only = trials_of(charter) is not None
+    note_judged(asked.store, charter_digest=charter.digest, run_id=going.id, day_only=day_only, **test)
     verdicts = judge(charter, measured.findings, {one.format: one.digest for one in exports})
     kept_all = released(verdicts)
     left = NOTHING

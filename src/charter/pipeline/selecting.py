@@ -74,7 +74,7 @@ def select(
             "training.search needs validation rows, and data.split leaves none; give them, or take it out"
         )
     search, numbers = _search_of(charter)
-    stream = stream_of(charter, work)
+    stream = stream_of(charter, charter.training, work)
     charging.secret = stream.key
     state = _read(work)
 

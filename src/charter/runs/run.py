@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from charter.errors import StoreError
 from charter.runs.files import append_line, parse_json, read_json, write_json
 from charter.runs.locks import is_held, locked
-from charter.runs.store import Artifact, Stage, Store
+from charter.runs.store import Artifact, Stage, Store, Took
 
 Status = Literal["running", "interrupted", "failed", "released", "refused", "draft", "sweep"]
 RUN_ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
@@ -45,14 +45,14 @@ class Run:
     record: dict[str, Any]
     on_event: Callable[[Event], None] | None = None
 
-    def step(self, stage: Stage, make: Callable[[Path, Path], float | None]) -> Artifact:
+    def step(self, stage: Stage, make: Callable[[Path, Path], Took | None]) -> Artifact:
         """The artefact of a stage: reused when its key is known, else made by `make(files, work)`, as `Store.make`."""
         key = stage.key
         entry: dict[str, Any] = {"name": stage.name, "key": key, "state": "started"}
         self.record["stages"].append(entry)
         self._save()
 
-        def begin(files: Path, work: Path) -> float | None:
+        def begin(files: Path, work: Path) -> Took | None:
             self._tell(Event("started", stage.name))
             return make(files, work)
 
@@ -202,9 +202,12 @@ def find_run(store: Store, run_id: str | None = None, name: str | None = None) -
 JUDGED = "judged.jsonl"
 
 
-def note_judged(store: Store, *, charter_digest: str, test_digest: str, data_id: str, run_id: str) -> None:
-    """Put on record that this charter was judged on this test split."""
-    line = {"charter": charter_digest, "test": test_digest, "data": data_id, "run": run_id, "at": _now()}
+def note_judged(
+    store: Store, *, charter_digest: str, test_digest: str, data_id: str, run_id: str, day_only: bool = False
+) -> None:
+    """Put on record that this charter was judged on this test split. day_only: the time of day is not told."""
+    at = f"{_now()[:10]}T00:00:00Z" if day_only else _now()
+    line = {"charter": charter_digest, "test": test_digest, "data": data_id, "run": run_id, "at": at}
     append_line(store.root / JUDGED, json.dumps(line, ensure_ascii=False))
 
 

@@ -77,6 +77,13 @@ class Artifact:
     record: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Took:
+    """What a stage's making gives back where the time that it really took is not to be told: the seconds that go on record."""
+
+    seconds: float
+
+
 class _Record(BaseModel):
     """What a run reads of an artefact's record; the record holds more."""
 
@@ -146,15 +153,14 @@ class Store:
     def make(
         self,
         stage: Stage,
-        make: Callable[[Path, Path], float | None],
+        make: Callable[[Path, Path], Took | None],
         *,
         on_wait: Callable[[], None] | None = None,
     ) -> tuple[Artifact, bool]:
         """The artefact of a stage and whether it was there already; made by `make(files, work)` if not.
 
         `files` is an empty folder to write the content into; `work` survives an interruption. Two processes that want
-        one key take turns, so the second finds what the first made. An artefact that was damaged is made again. What `make`
-        returns goes on record as the seconds that it took; None: as long as it really took.
+        one key take turns, so the second finds what the first made. An artefact that was damaged is made again.
         """
         key = stage.key
         lock = self.lock_file(key)
@@ -167,7 +173,7 @@ class Store:
             return self._find_or_make(stage, key, make)
 
     def _find_or_make(
-        self, stage: Stage, key: str, make: Callable[[Path, Path], float | None]
+        self, stage: Stage, key: str, make: Callable[[Path, Path], Took | None]
     ) -> tuple[Artifact, bool]:
         known = self.find(key)
         if known is not None:
@@ -180,7 +186,7 @@ class Store:
             started = time.monotonic()
             with machine_errors(self.root):
                 said = make(aside / "files", work)
-                seconds = time.monotonic() - started if said is None else said
+                seconds = said.seconds if isinstance(said, Took) else time.monotonic() - started
                 artifact = self._keep(stage, key, aside, seconds)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
