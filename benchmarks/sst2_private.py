@@ -1,7 +1,7 @@
 """SST-2 within a privacy budget: accuracy on GLUE's development set, by what learns and by epsilon, at delta 1/(2n).
 
-head, bias and lora at epsilon 3 and 8, full at 8: the charters `charters/sst2_private_*.yaml`, each a whole `charter run`. It takes about four
-hours of one core; CHARTER_BENCH_ONLY=head, or head@3, makes only these. With --quick: 2,000 rows and one epoch of each.
+head, bias and lora at epsilon 3 and 8, full at 8: the charters `charters/sst2_private_*.yaml`, each a whole `charter run`. It
+takes about four hours of one core; CHARTER_BENCH_ONLY=head, or head@3, makes only these. With --quick: 2,000 rows, one epoch.
 """
 
 import os
