@@ -237,3 +237,8 @@ def test_no_privacy_is_promised_for_rows_that_the_base_learned_without_it(first)
     result = run(again)
     assert result.record.status == "released"
     assert [one["private"] for one in result.record.provenance["ancestors"]] == [True, False]
+    assert "Its base hopeless learned from the same data before, within a budget of its own" in render(
+        result.record
+    )
+    assert "within a budget of its own" not in render(once.record)
+    assert "其基座 hopeless 此前已在自身的预算之内学习过同样的数据" in render(result.record, language="zh")

@@ -1,10 +1,11 @@
 """The section on privacy: what training spent, what that promises, and what else reads people's rows. Pure."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from charter.release.record import Record
+from charter.release.report.lineage import ancestors_of
 from charter.release.report.parts import Cell, Facts, Heading, Section, Table, Text
 from charter.release.report.wording import Wording
 from charter.release.selection import findings_of, first
@@ -37,6 +38,9 @@ def privacy_doubts(record: Record, say: Wording) -> Iterator[str]:
         return
     if asked.reproducible_noise:
         yield say("privacy_void")
+    for one in ancestors_of(record.provenance):
+        if one.get("private") and _same_data(one["data"], record):
+            yield say("privacy_earlier", name=one["name"])
     found = findings_of(record)
     units = first(found, AREA, "privacy_units")
     if units is not None and asked.delta * (units.value or 0) >= 1:
@@ -44,6 +48,11 @@ def privacy_doubts(record: Record, say: Wording) -> Iterator[str]:
         yield say("privacy_delta_large", delta=f"{asked.delta:g}", **counted)
     yield say("privacy_no_baseline")
     yield from _one_answer(found, say)
+
+
+def _same_data(earlier: Mapping[str, Any], record: Record) -> bool:
+    own = record.provenance.get("data", {})
+    return earlier["id"] == record.charter.data_id or earlier["source_digest"] == own.get("source_digest")
 
 
 def _one_answer(found: Sequence[Finding], say: Wording) -> Iterator[str]:
