@@ -52,7 +52,9 @@ def privacy_doubts(record: Record, say: Wording) -> Iterator[str]:
 
 def _same_data(earlier: Mapping[str, Any], record: Record) -> bool:
     own = record.provenance.get("data", {})
-    return earlier["id"] == record.charter.data_id or earlier["source_digest"] == own.get("source_digest")
+    return record.charter.data_id == earlier["id"] or bool(
+        earlier["source_digest"] == own.get("source_digest")
+    )
 
 
 def _one_answer(found: Sequence[Finding], say: Wording) -> Iterator[str]:

@@ -57,8 +57,8 @@ ENGLISH: Mapping[str, str] = {
     "privacy_outside_lead": "These readings have no noise. What they tell, such as a count or a score, is told as it is.",
     "privacy_reading": "Reading",
     "privacy_rows": "Rows",
-    "privacy_earlier": "Its base {name} learned from the same data before, within a budget of its own: the epsilon below is of this training "
-    "alone, and both together are in the data's ledger (charter privacy).",
+    "privacy_earlier": "Its base {name} learned from the same data before, within a budget of its own: the epsilon below is of this "
+    "training alone, and both together are in the data's ledger (charter privacy).",
     "privacy_no_baseline": "No baseline that learns from the training rows was measured: under a privacy budget nothing else does.",
     "privacy_units_row": "rows",
     "privacy_units_subject": "persons",
@@ -126,7 +126,8 @@ CHINESE: Mapping[str, str] = {
     "privacy_outside_lead": "这些读取没有加噪声；其结果（如计数、得分）原样给出。",
     "privacy_reading": "读取",
     "privacy_rows": "行数",
-    "privacy_earlier": "其基座 {name} 此前已在自身的预算之内学习过同样的数据：下文的 ε 只属于本次训练，两者合计见数据的账本（charter privacy）。",
+    "privacy_earlier": "其基座 {name} 此前已在自身的预算之内学习过同样的数据：下文的 ε 只属于本次训练，"
+    "两者合计见数据的账本（charter privacy）。",
     "privacy_no_baseline": "没有测量需要学习训练行的基线：在隐私预算之下，除本模型外没有其他模型学习这些行。",
     "privacy_units_row": "行",
     "privacy_units_subject": "人",
