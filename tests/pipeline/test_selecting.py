@@ -185,6 +185,21 @@ def test_a_killed_search_makes_the_same_trials_again_and_pays_nothing_more(asked
     assert len(account_of(path).charges) == 1
 
 
+def test_a_search_whose_key_is_lost_begins_anew_and_pays_again(asked, trials, monkeypatch):
+    path = asked()
+    monkeypatch.setattr(learning, "selection_findings", lambda *_: 1 / 0)  # after the last trial
+    with pytest.raises(ZeroDivisionError):
+        run(path)
+    first = list(trials)
+    monkeypatch.undo()
+    monkeypatch.setattr(Numbers, "drawn", always(2))
+    (key,) = (path.parent / "runs").rglob(planning.KEY)
+    key.unlink()
+    result = run(path)
+    assert settings_of(result.record).learning_rate not in [rate for rate, *_ in first]
+    assert len(account_of(path).charges) == 2
+
+
 def test_trials_that_fail_are_told_only_where_all_do(asked, monkeypatch):
     monkeypatch.setattr(Numbers, "drawn", always(3))
     original, seen = learning.fit_model, []

@@ -61,13 +61,17 @@ def test_a_private_training_is_charged_before_it_learns_and_once(prepared):
     assert "under the id 'x'" in told[0]
 
 
-def test_a_delta_of_one_over_the_rows_is_told(prepared):
+def test_a_budgets_delta_of_one_over_the_rows_is_told(prepared):
     run, asked, folder, rows = prepared
+    data = asked.data.model_validate(
+        {**asked.data.model_dump(), "privacy_budget": {"epsilon": 4, "delta": 0.02}}
+    )
+    asked = asked.model_copy(update={"data": data})
     told = []
     run.on_event = lambda event: told.append(event.text)
     loose = Spend(epsilon(UPDATES, 0.02), 0.02, (UPDATES,))
     spending_of(run, asked, folder).reserve(rows, loose, secret=b"a", training="key")
-    assert "given away whole" in told[0]
+    assert "given away whole; set data.privacy_budget.delta lower" in told[0]
 
 
 def test_plain_learning_leaves_no_ledger_where_nobody_asked_for_one(prepared):

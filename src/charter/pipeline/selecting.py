@@ -19,6 +19,7 @@ from charter.models.inference import predict_outputs
 from charter.pipeline.planning import Charging, stream_of, trials_of
 from charter.pipeline.preparing import PreparedData
 from charter.privacy.best_of import Numbers
+from charter.privacy.ledger import identity_of
 from charter.privacy.stream import HOW_MANY, SETTINGS, SecretStream
 from charter.runs.digest import frame_digest
 from charter.runs.files import read_json, write_json
@@ -52,8 +53,9 @@ class Selected:
 
 @dataclass(frozen=True)
 class _State:
-    """How far a search is: trials that have ended, the best of them, and why the first that failed did."""
+    """How far a search is: trials that have ended, the best of them, and why the first that failed did. of: the stream they draw from."""
 
+    of: str
     ended: int = 0
     best: int = 0
     score: float = 0.0
@@ -76,7 +78,7 @@ def select(
     search, numbers = _search_of(charter)
     stream = stream_of(charter, charter.training, work)
     charging.secret = stream.key
-    state = _read(work)
+    state = _read(work, identity_of(stream.key, STATE))
 
     def fitted_of(number: int) -> Fitted:
         settings = _with(charter.training, _drawn(search.space, stream, number))
@@ -122,11 +124,16 @@ def _folder(work: Path, number: int) -> Path:
     return work / f"{TRIAL}{number}"
 
 
-def _read(work: Path) -> _State:
+def _read(work: Path, stream: str) -> _State:
+    """How far a search of this stream is; trials of another one, whose key is lost, are none of it."""
     try:
-        return _State(**read_json(work / STATE))
-    except FileNotFoundError:
-        return _State()
+        state = _State(**read_json(work / STATE))
+    except (FileNotFoundError, ValueError, TypeError):
+        state = _State("")
+    if state.of == stream:
+        return state
+    _forget(work, but=())
+    return _State(stream)
 
 
 def _forget(work: Path, *, but: Iterable[int]) -> None:
