@@ -138,10 +138,10 @@ def test_noise_that_hangs_together_needs_no_sampling_and_is_charged_as_one_relea
     (account,) = Ledger(path.parent / "runs" / "ledger").statement().accounts
     assert account.spent == pytest.approx(told(result, "epsilon").value)
     page = render(result.record)
-    assert "takes back part of the noise of the 2 before it" in page
+    assert "hangs together over 3 updates (matrix factorisation)" in page
     assert "by itself for each update (Poisson)" not in page
     page = render(result.record, language="zh")
-    assert "每次更新收回此前 2 次更新的一部分噪声" in page
+    assert "在 3 次更新之间相互关联（矩阵分解）" in page
     assert "no sampling" not in page
 
 

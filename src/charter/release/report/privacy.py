@@ -142,7 +142,7 @@ def _facts(
     key = "privacy_noise_seed" if asked.reproducible_noise else "privacy_noise_said"
     yield say("privacy_noise"), Cell(say(key, noise=f"{value('noise_multiplier'):.4g}"))
     if correlated:
-        said = {"before": say.count(value("noise_bands") - 1), "sums": f"{value('noise_in_sums'):.3g}"}
+        said = {"bands": say.count(value("noise_bands")), "sums": f"{value('noise_in_sums'):.3g}"}
         yield say("privacy_bands"), Cell(say("privacy_bands_said", **said))
     kind = f"privacy_clipping_{asked.clipping.use}"
     kind = say(kind) if say.has(kind) else asked.clipping.use

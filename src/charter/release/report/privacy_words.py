@@ -27,8 +27,9 @@ ENGLISH: Mapping[str, str] = {
     "system gave and that was destroyed when training ended",
     "privacy_noise_seed": "standard deviation {noise} times the largest influence, drawn from the charter's seed",
     "privacy_bands": "Noise over updates",
-    "privacy_bands_said": "each update takes back part of the noise of the {before} before it (matrix factorisation): the sums of "
-    "gradients have noise of {sums} times the largest influence on an update",
+    "privacy_bands_said": "hangs together over {bands} updates (matrix factorisation): an update takes back part of what those before it "
+    "had, so that sums of gradients have noise of {sums} times the largest influence on an update; the standard deviation above is over the "
+    "influence on all updates together",
     "privacy_clipping": "Largest influence",
     "privacy_clipping_said": "a gradient norm of {norm} ({kind})",
     "privacy_clipping_flat": "over all parameters",
@@ -100,7 +101,8 @@ CHINESE: Mapping[str, str] = {
     "privacy_noise_said": "标准差为最大影响的 {noise} 倍，由密码算法（AES-256）生成，密钥取自操作系统，训练结束时已销毁",
     "privacy_noise_seed": "标准差为最大影响的 {noise} 倍，由章程中的种子生成",
     "privacy_bands": "各次更新之间的噪声",
-    "privacy_bands_said": "每次更新收回此前 {before} 次更新的一部分噪声（矩阵分解）：梯度之和中的噪声为对一次更新最大影响的 {sums} 倍",
+    "privacy_bands_said": "在 {bands} 次更新之间相互关联（矩阵分解）：一次更新会收回此前更新的一部分噪声，因此梯度之和中的噪声为"
+    "对一次更新最大影响的 {sums} 倍；上面的标准差是相对于对全部更新的总影响而言",
     "privacy_clipping": "最大影响",
     "privacy_clipping_said": "梯度范数 {norm}（{kind}）",
     "privacy_clipping_flat": "对所有参数",
