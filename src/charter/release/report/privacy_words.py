@@ -28,8 +28,8 @@ ENGLISH: Mapping[str, str] = {
     "privacy_noise_seed": "standard deviation {noise} times the largest influence, drawn from the charter's seed",
     "privacy_bands": "Noise over updates",
     "privacy_bands_said": "hangs together over {bands} updates (matrix factorisation): an update takes back part of what those before it "
-    "had, so that sums of gradients have noise of {sums} times the largest influence on an update; the standard deviation above is over the "
-    "influence on all updates together",
+    "had, so that sums of gradients have noise of {sums} times the largest influence on an update; the standard deviation above is "
+    "over the influence on all updates together",
     "privacy_clipping": "Largest influence",
     "privacy_clipping_said": "a gradient norm of {norm} ({kind})",
     "privacy_clipping_flat": "over all parameters",
