@@ -23,10 +23,8 @@ from charter.pipeline.holding import held, held_options
 from charter.pipeline.learned import training_findings
 from charter.pipeline.planning import LIBRARIES as PRIVATE_LIBRARIES
 from charter.pipeline.planning import (
-    Charging,
     destroy_key,
     plan_of,
-    privacy_findings,
     private_advice,
     settled,
     subjects_of,
@@ -37,6 +35,7 @@ from charter.pipeline.preparing import PreparedData, distributions, resolved
 from charter.pipeline.progress import OnProgress, Progress
 from charter.pipeline.selecting import UNTOLD, chosen_settings, select, selection_findings
 from charter.pipeline.spending import Spending
+from charter.pipeline.spent import Charging, privacy_findings
 from charter.pipeline.teaching import Taught
 from charter.privacy.stream import SecretStream
 from charter.runs.files import write_json

@@ -20,7 +20,7 @@ from charter.pipeline.judging import audit, preparation_facts, provenance
 from charter.pipeline.learning import Trained, train_model
 from charter.pipeline.leaving import NOTHING, Left, leave
 from charter.pipeline.on_ray import run_on_ray
-from charter.pipeline.planning import outside_budget, trials_of
+from charter.pipeline.planning import trials_of
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import Begun, begin_base
 from charter.pipeline.progress import OnProgress, Progress
@@ -29,6 +29,7 @@ from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.result import Result, found
 from charter.pipeline.searching import search_settings
 from charter.pipeline.spending import check_plain, ledger_head, spending_of
+from charter.pipeline.spent import outside_budget
 from charter.pipeline.teaching import Taught, teach
 from charter.pipeline.telling import ending_of, told_trial, tracked
 from charter.pipeline.weighing import weigh_form

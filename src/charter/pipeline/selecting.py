@@ -16,8 +16,9 @@ from typing import Any
 
 from charter.errors import DataError, TrainingError
 from charter.models.inference import predict_outputs
-from charter.pipeline.planning import Charging, stream_of, trials_of
+from charter.pipeline.planning import stream_of, trials_of
 from charter.pipeline.preparing import PreparedData
+from charter.pipeline.spent import Charging
 from charter.privacy.best_of import Numbers
 from charter.privacy.ledger import identity_of
 from charter.privacy.stream import HOW_MANY, SETTINGS, SecretStream
