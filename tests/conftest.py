@@ -2,6 +2,7 @@
 
 import os
 import random
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,26 @@ def review(rng: random.Random, label: str, length: int = 9) -> str:
     for _ in range(3):
         words[rng.randrange(length)] = rng.choice(own if rng.random() < 0.9 else other)
     return " ".join(words)
+
+
+@pytest.fixture
+def broken_off(monkeypatch):
+    """`with broken_off(7):` every fit in it is interrupted after update 7, as by Ctrl-C."""
+    from charter.training import fitting
+
+    @contextmanager
+    def after(updates):
+        def stop(session, step):
+            original(session, step)
+            if step.step == updates:
+                raise KeyboardInterrupt
+
+        original = fitting._Session.add
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(fitting._Session, "add", stop)
+            yield
+
+    return after
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from charter.release.report import render
 from charter.release.report.sentences import translated
 from charter.spec.privacy import READING_FORMS
 from charter.tasks.classification import Classification
-from charter.training import fitting
 
 CHARTER = """\
 name: private
@@ -88,20 +87,13 @@ def test_a_private_run_tells_what_it_spent_and_no_statistic_of_its_training_rows
     assert "privacy loss" not in chinese
 
 
-def test_the_key_is_kept_while_training_is_unfinished_and_gone_when_it_is_done(asked, monkeypatch):
+def test_the_key_is_kept_while_training_is_unfinished_and_gone_when_it_is_done(
+    asked, monkeypatch, broken_off
+):
     path = asked()
     seen = []
-
-    def stop(session, step):
-        original(session, step)
-        if step.step == 3:
-            raise KeyboardInterrupt
-
-    original = fitting._Session.add
-    monkeypatch.setattr(fitting._Session, "add", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(3):
         run(path)
-    monkeypatch.undo()
     keys = list((path.parent / "runs").rglob(planning.KEY))
     assert len(keys) == 1
     assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
@@ -145,22 +137,14 @@ def test_noise_that_hangs_together_needs_no_sampling_and_is_charged_as_one_relea
     assert "no sampling" not in page
 
 
-def test_noise_that_hangs_together_is_the_same_when_it_goes_on(asked, monkeypatch):
+def test_noise_that_hangs_together_is_the_same_when_it_goes_on(asked, broken_off):
     def weights(result):
         return (result.bundle / "model.safetensors").read_bytes()
 
-    def stop(session, step):
-        original(session, step)
-        if step.step == 3:
-            raise KeyboardInterrupt
-
     path = asked(", mechanism: matrix_factorisation, bands: 3, reproducible_noise: true")
     whole = weights(run(path, draft=True, store=path.parent / "other"))
-    original = fitting._Session.add
-    monkeypatch.setattr(fitting._Session, "add", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(3):
         run(path, draft=True)
-    monkeypatch.undo()
     assert weights(run(path, draft=True)) == whole
 
 

@@ -14,21 +14,11 @@ from charter.privacy.stream import SecretStream
 
 
 @pytest.mark.parametrize("name", list(shared_fits.PRIVATE))
-def test_a_private_fit_learns_and_is_the_same_when_it_goes_on(tiny_bert, tmp_path, name, monkeypatch):
+def test_a_private_fit_learns_and_is_the_same_when_it_goes_on(tiny_bert, tmp_path, name, broken_off):
     """Interrupted in the middle, it draws the same examples and the same noise when it goes on."""
     whole = fitted(name, tiny_bert, tmp_path / "whole")
-    from charter.training import fitting
-
-    def stop(session, step):
-        original(session, step)
-        if step.step == 7:
-            raise KeyboardInterrupt
-
-    original = fitting._Session.add
-    monkeypatch.setattr(fitting._Session, "add", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(7):
         fitted(name, tiny_bert, tmp_path / "parts")
-    monkeypatch.undo()
     notes = []
     resumed = fitted(name, tiny_bert, tmp_path / "parts", on_note=notes.append)
     assert "goes on from update 7" in notes[0]

@@ -87,6 +87,17 @@ def test_the_best_checkpoint_without_validation_rows_is_told():
     assert "last checkpoint" in notes_of(parts + limits + "training: {keep: best}\n")["training.keep"][1]
 
 
+def test_keeping_the_best_under_a_privacy_budget_is_said_to_be_ignored():
+    private = VALID + "privacy: {epsilon: 8, delta: 1.0e-5}\n"
+    limits = "limits: [macro_f1 >= 0.8]\n"
+    assert (
+        "would read validation rows"
+        in notes_of(private + limits + "training: {keep: best}\n")["training.keep"][1]
+    )
+    assert "training.keep" not in notes_of(private + limits + "training: {keep: last}\n")
+    assert "training.keep" not in notes_of(private + limits)
+
+
 def test_what_is_not_installed_is_told(monkeypatch):
     from importlib import metadata
 

@@ -20,6 +20,8 @@ from charter.models.adapters import adapted, full, gradual, head, lora
 from charter.models.base import find_base, load_tokenizer
 from charter.models.world import ALONE, joined
 from charter.privacy.clipping import Adaptive, Flat, PerLayer
+from charter.privacy.correlated import Correlated
+from charter.privacy.factorisation import factorisation
 from charter.privacy.plan import plain
 from charter.privacy.private import Private, Units
 from charter.privacy.stream import SecretStream
@@ -38,9 +40,12 @@ FITS = {
     "a part that is never used": (PAIRS, {"weight_decay": 0.9}),
     "a loss in which examples meet": (NEAR, {}),
     "gradual unfreezing": (LABELS, {}),
+    "only the head learns": (LABELS, {}),
     "long": (LABELS, {"epochs": 15}),
     "private": (LABELS, {}),
     "private, by document": (TEXTS, {}),
+    "private, noise taken back": (LABELS, {"optimizer": "sgd"}),
+    "private, only the head learns": (LABELS, {}),
     "private, checkpointed and corrected": (LABELS, {"gradient_checkpointing": True}),
     "split": (LABELS, {"sharding": "full"}),
     "split, checkpointed": (LABELS, {"sharding": "full", "gradient_checkpointing": True}),
@@ -55,6 +60,8 @@ FITS = {
 }
 ADAPTERS = {
     "gradual unfreezing": gradual(decay=0.8),
+    "only the head learns": head(),
+    "private, only the head learns": head(),
     "split, layers at rates of their own": gradual(decay=0.8, over=0.0),
     "split where layers rest": gradual(decay=0.8),
     "split beside what doesn't learn": lora(),
@@ -63,6 +70,8 @@ ADAPTERS = {
 PRIVATE = {
     "private": {"clipping": Adaptive(0.5, 0.5, 0.2, 3.0)},
     "private, by document": {"clipping": PerLayer(0.5)},
+    "private, noise taken back": {"clipping": Flat(0.5), "bands": 3},
+    "private, only the head learns": {"clipping": Flat(0.5)},
     "private, checkpointed and corrected": {"clipping": Flat(0.5), "corrected": True},
 }
 REFUSED = ("split where only the head learns", "split where layers rest")
@@ -118,9 +127,13 @@ def private(options, examples):
     rows, of = np.unique(examples.rows, return_inverse=True)
     units = None if len(rows) == len(of) else Units(of)
     options = {"corrected": False, **options, "clipping": copy.deepcopy(options["clipping"])}
-    return Private(
-        16, 8, noise=1.0, delta=1e-5, stream=SecretStream.reproducible(3), units=units, **options
-    ), examples
+    kind, bands = Private, options.pop("bands", None)
+    if bands is not None:
+        per_epoch = round(len(rows) / 16)
+        factorised = factorisation(2 * per_epoch, apart=per_epoch, momentum=0.9, bands=bands)
+        kind, options = Correlated, {**options, "factorised": factorised, "planned": 2 * per_epoch}
+    stream = SecretStream.reproducible(3)
+    return kind(16, 8, noise=1.0, delta=1e-5, stream=stream, units=units, **options), examples
 
 
 def main(base, folder, names):

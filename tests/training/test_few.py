@@ -26,7 +26,8 @@ from charter.spec.training import Training
 from charter.tasks import restore
 from charter.tasks.classification import classification, text_pair_classification
 from charter.training.contrastive import NEVER, contrastive
-from charter.training.fitting import Validation, fit
+from charter.training.fit_state import Validation
+from charter.training.fitting import fit
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")
 WORDS = {"good": ["great", "lovely", "kind", "warm"], "bad": ["awful", "rude", "cold", "dirty"]}

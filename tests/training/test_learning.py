@@ -26,7 +26,8 @@ from charter.spec.training import Training
 from charter.tasks.classification import classification
 from charter.training import fitting
 from charter.training.energy import Counter, Meter
-from charter.training.fitting import Validation, fit
+from charter.training.fit_state import Validation
+from charter.training.fitting import fit
 from charter.training.loop import schedule
 
 COLUMNS = Columns(inputs={"text": "text"}, target="label")

@@ -10,7 +10,6 @@ from charter.models.resting import resting_base, states_of
 from charter.privacy.clipping import Flat
 from charter.privacy.private import Private
 from charter.privacy.stream import SecretStream
-from charter.training import fitting
 from charter.training.fitting import fit
 
 
@@ -48,20 +47,11 @@ def test_the_base_is_asked_once_for_each_example_whatever_the_epochs(tiny_bert, 
 
 
 def test_a_fit_that_goes_on_ends_with_the_weights_of_one_that_was_not_broken_off(
-    tiny_bert, tmp_path, monkeypatch
+    tiny_bert, tmp_path, broken_off
 ):
     whole = weights(tiny_bert, tmp_path / "whole")
-
-    def stop(session, step):
-        original(session, step)
-        if step.step == 7:
-            raise KeyboardInterrupt
-
-    original = fitting._Session.add
-    monkeypatch.setattr(fitting._Session, "add", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with broken_off(7):
         weights(tiny_bert, tmp_path / "parts")
-    monkeypatch.undo()
     assert_same(whole, weights(tiny_bert, tmp_path / "parts"), rtol=0, atol=0)
 
 

@@ -49,7 +49,8 @@ from charter.tasks import restore
 from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.distillation import Teaching
-from charter.training.fitting import FitProgress, Fitted, Validation, fit
+from charter.training.fit_state import Validation
+from charter.training.fitting import FitProgress, Fitted, fit
 from charter.training.retention import Earlier
 
 VERSION = 11

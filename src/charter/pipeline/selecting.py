@@ -29,7 +29,8 @@ from charter.spec.model import Charter
 from charter.spec.search import Range, Search
 from charter.spec.training import Training
 from charter.tasks.task import Task
-from charter.training.fitting import Fitted, Validation, score_of
+from charter.training.fit_state import Validation, score_of
+from charter.training.fitting import Fitted
 from charter.training.search import Space, at_random
 
 STATE, CHOSEN = "search.json", "chosen.json"

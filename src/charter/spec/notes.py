@@ -109,6 +109,14 @@ def _undemonstrated(risk: str, missing: list[str]) -> str:
 def _training(document: Document) -> list[tuple[Path_, str]]:
     parts = Parts(document.value)
     asked = parts.stands("training", "keep") and parts.one("training", "keep") == "best"
+    if asked and parts.stands("privacy"):
+        return [
+            (
+                ("training", "keep"),
+                "under a privacy budget the last checkpoint is kept, whatever stands here: choosing the best would read validation rows "
+                "outside the budget; write last, or remove the key",
+            )
+        ]
     if asked and lacks_validation(parts):
         return [
             (

@@ -4,19 +4,14 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import polars as pl
-
 from charter.data.batch import Examples
-from charter.data.columns import Columns
 from charter.errors import DataError, TrainingError
 from charter.models.depth import Layerwise
 from charter.models.device import pick_device
-from charter.models.inference import predict_outputs
 from charter.models.world import ALONE, World
 from charter.privacy.plan import StepPlan
 from charter.spec.training import Training
@@ -24,6 +19,7 @@ from charter.tasks.objective import Objective
 from charter.tasks.task import Task
 from charter.training.checkpoint import learned_state, load_checkpoint, load_learned, save_checkpoint
 from charter.training.energy import Consumption, Energy, Meter, meter_of
+from charter.training.fit_state import FitState, Validation, evaluate, evaluation_steps, log_loss
 from charter.training.interrupt import Interrupt, held_back
 from charter.training.loop import Step
 from charter.training.optimizers import optimizers_of
@@ -33,7 +29,6 @@ from charter.training.sharing import Job, updates
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from charter.tasks.task import Outputs
 
 LEARNING_PER_SAVING = 50
 """Checkpoints are so far apart that saving takes a fiftieth of the time at most ..."""
@@ -41,15 +36,6 @@ MOST_APART = 900.0
 """... but no further than so many seconds."""
 LOGGED_POINTS = 200
 """About so many points of the training loss are kept."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The validation split: encoded, and as rows for scoring."""
-
-    examples: Examples
-    rows: pl.DataFrame
-    columns: Columns
 
 
 @dataclass(frozen=True)
@@ -85,38 +71,6 @@ class Fitted:
     trainable_parameters: int
     energy: Energy
     plan: StepPlan
-
-
-@dataclass
-class _Progress:
-    """What changes while fitting; it is saved with each checkpoint as it stands."""
-
-    step: int = 0
-    evaluated: int = -1
-    seconds: float = 0.0
-    processor_seconds: float = 0.0
-    best_step: int = 0
-    best_score: float = float("-inf")
-    without_gain: int = 0
-    loss_sum: float = 0.0
-    loss_count: int = 0
-    since_evaluation: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    stopped: bool = False
-    energy: dict[str, Any] = field(default_factory=dict)
-    plan: dict[str, float] = field(default_factory=dict)
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, step: Step) -> None:
-        """One update more."""
-        self.step = step.step
-        if math.isnan(step.loss):
-            return
-        self.loss_sum += step.loss
-        self.loss_count += 1
-        self.since_evaluation = [
-            self.since_evaluation[0] + step.loss * step.examples,
-            self.since_evaluation[1] + step.examples,
-        ]
 
 
 def fit(
@@ -244,9 +198,9 @@ class _Session:
         self.work, self.interrupt = work, interrupt
         self.optimizer = optimizers_of(model, settings, learned.layerwise, noise=plan.correction)
         self.writer = _writer(logs)
-        self.progress = _Progress()
+        self.progress = FitState()
         self.best: dict[str, Tensor] | None = None
-        self.evaluations = _evaluation_steps(per_epoch, settings)
+        self.evaluations = evaluation_steps(per_epoch, settings)
         self.scores_start = not self.steps or bool(task.head.descriptions) or learned.objective.fits_head
         self.keep_best = settings.keep == "best" and validation is not None
         self.began = self.saved_at = time.monotonic()
@@ -262,7 +216,7 @@ class _Session:
             return
         load_learned(self.model, saved.weights)
         self.optimizer.load_state_dict(saved.optimizer)
-        self.progress, self.best = _Progress(**saved.facts), saved.best
+        self.progress, self.best = FitState(**saved.facts), saved.best
         self.plan.restore(self.progress.plan)
         self.energy.go_on(self.progress.energy)
         self.began = time.monotonic() - self.progress.seconds
@@ -323,7 +277,7 @@ class _Session:
         self.progress.add(step)
         self.energy.note()
         if step.step % max(self.steps // LOGGED_POINTS, 1) == 0 or step.step == self.steps:
-            _log_loss(self.progress, step, self.writer)
+            log_loss(self.progress, step, self.writer)
 
     def tell(self, on_record: Callable[[Mapping[str, Any]], None] | None) -> None:
         """Tell the entries of the history that were not told yet."""
@@ -341,7 +295,7 @@ class _Session:
         epoch, check = step / max(self.per_epoch, 1), self.interrupt.check
         with self.whole(moments=False):
             self.learned.objective.conclude(self.model, self.learned.examples)
-            gained = _evaluate(
+            gained = evaluate(
                 self.model, self.task, self.validation, self.progress, epoch, self.writer, check
             )
             if gained and self.keep_best:
@@ -393,75 +347,6 @@ def _check_finite(model: "nn.Module") -> None:
             f"after the last update {len(ruined)} weights are no numbers any more, such as {ruined[0]}: "
             "lower training.learning_rate, or set training.max_grad_norm"
         )
-
-
-def _evaluation_steps(per_epoch: int, settings: Training) -> Callable[[int], set[int]]:
-    """The updates of the same epoch after which validation is scored: evenly spread, the epoch's last one included."""
-    each = settings.evaluations_per_epoch
-    within = {max(round(per_epoch * part / each), 1) for part in range(1, each + 1)}
-
-    def of(step: int) -> set[int]:
-        before = (step - 1) // per_epoch * per_epoch
-        return {before + one for one in within}
-
-    return of
-
-
-def _evaluate(
-    model: Any,
-    task: Task,
-    validation: Validation | None,
-    progress: _Progress,
-    epoch: float,
-    writer: Any,
-    check: Callable[[], None],
-) -> bool:
-    """Score validation, put it on record; whether it is the best so far. Until it is whole, nothing is on record."""
-    loss_sum, examples = progress.since_evaluation
-    entry: dict[str, Any] = {"kind": "evaluation", "step": progress.step, "epoch": epoch}
-    if examples:
-        entry["train_loss"] = loss_sum / examples
-    score = merit = 0.0
-    if validation is not None:
-        outputs = predict_outputs(model, task, validation.examples, on_batch=lambda *_: check())
-        score = score_of(task, outputs, validation)
-        loss = task.mean_loss(outputs, validation.rows, validation.columns)
-        if not np.isfinite(loss):
-            raise TrainingError(
-                f"the validation loss is no number any more after update {progress.step}: "
-                "lower training.learning_rate, or set training.max_grad_norm"
-            )
-        merit = -loss if task.chosen_by_loss else score
-        entry.update(validation_loss=loss, validation_score=score, score=task.headline)
-        writer.add_scalar("validation/loss", loss, progress.step)
-        writer.add_scalar(f"validation/{task.headline}", score, progress.step)
-    progress.since_evaluation, progress.evaluated = [0.0, 0.0], progress.step
-    progress.history.append(entry)
-    if validation is None:
-        return False
-    if merit > progress.best_score:
-        progress.best_score, progress.best_step, progress.without_gain = merit, progress.step, 0
-        return True
-    progress.without_gain += 1
-    return False
-
-
-def score_of(task: Task, outputs: "Outputs", validation: Validation) -> float:
-    """The headline score of what a model says to the validation rows."""
-    totals = task.tally(outputs, validation.rows, validation.columns).sum(axis=0).astype(np.float64)
-    return float(np.nan_to_num(task.scores(totals)[task.headline, ""]))
-
-
-def _log_loss(progress: _Progress, step: Step, writer: Any) -> None:
-    entry: dict[str, Any] = {"kind": "update", "step": step.step, "learning_rate": step.learning_rate}
-    if progress.loss_count:
-        loss = progress.loss_sum / progress.loss_count
-        progress.loss_sum, progress.loss_count = 0.0, 0
-        entry |= {"kind": "loss", "loss": loss}
-        writer.add_scalar("train/loss", loss, step.step)
-    by_depth = {"rates": list(step.rates)} if step.rates else {}
-    progress.history.append({**entry, **by_depth})
-    writer.add_scalar("train/learning_rate", step.learning_rate, step.step)
 
 
 def _writer(logs: Path) -> Any:

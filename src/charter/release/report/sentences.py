@@ -386,49 +386,6 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "is judged on, and scores may be too high; split both alike (data.split)",
         "教师模型“{name}”从同一来源学习，但划分不同：它可能学过用来评判本模型的行，得分可能偏高；请让两者划分一致（data.split）",
     ),
-    (
-        "the privacy ledger has an account of data '{id}', or of rows in it; learning without privacy is on record there, at "
-        "infinite cost",
-        "隐私账本中有数据“{id}”（或其中某些行）的账户；不带隐私保护的学习已记入其中，代价为无穷大",
-    ),
-    (
-        "{n} of the rows that are learned from were learned from under the id '{name}' before; each of the two data sets is "
-        "charged in full",
-        "所学的行中有 {n} 行此前曾以标识“{name}”被学习过；两个数据集各自全额计费",
-    ),
-    (
-        "delta {delta#} is no less than one over the {n} rows: it allows that somebody's row is given away whole; set "
-        "data.privacy_budget.delta lower",
-        "δ {delta} 不小于行数 {n} 的倒数：它允许某个人的行被完整泄露；请把 data.privacy_budget.delta 设得更低",
-    ),
-    (
-        "privacy.delta {delta#} is no less than one over the {n} rows: a training that gives somebody's data away whole could keep it; set "
-        "it well below {most#}",
-        "privacy.delta {delta} 不小于 {n} 行的倒数：即使训练完整泄露某个人的数据也可能符合它；请设为远低于 {most}",
-    ),
-    (
-        "privacy.delta {delta#} is no less than one over the {n} persons: a training that gives somebody's data away whole could keep it; "
-        "set it well below {most#}",
-        "privacy.delta {delta} 不小于 {n} 人的倒数：即使训练完整泄露某个人的数据也可能符合它；请设为远低于 {most}",
-    ),
-    (
-        "batch_size {size#} is small for private training: an update gets the same noise whatever its size, so fewer and larger ones say "
-        "more; try batch_size {low#} to {high#} (memory does not grow with it)",
-        "batch_size {size} 对私有训练来说偏小：无论批量多大，每次更新的噪声都一样，因此次数少而批量大的更新更有用；"
-        "可试 batch_size {low} 至 {high}（内存不会随之增加）",
-    ),
-    (
-        "learning_rate {rate#} is small for private training: with few large updates 5e-4 to 2e-3 are usual for adamw",
-        "learning_rate {rate} 对私有训练来说偏小：更新次数少而批量大时，adamw 通常取 5e-4 至 2e-3",
-    ),
-    (
-        "only {steps} updates: batch_size counts rows here, {batch#} of {n}; lower training.batch_size or raise training.epochs",
-        "只有 {steps} 次更新：此处 batch_size 按行计，每次 {batch} 行，共 {n} 行；请减小 training.batch_size 或增大 training.epochs",
-    ),
-    (
-        "only {steps} updates: batch_size counts persons here, {batch#} of {n}; lower training.batch_size or raise training.epochs",
-        "只有 {steps} 次更新：此处 batch_size 按人计，每次 {batch} 人，共 {n} 人；请减小 training.batch_size 或增大 training.epochs",
-    ),
     # comparisons of runs
     ("their tasks or their classes differ", "任务或类别不同"),
     ("their tasks differ", "任务不同"),
