@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -252,6 +253,8 @@ def test_the_report_says_what_was_chosen_and_that_nothing_is_told_of_the_rest(as
     assert "how many there were is told nobody" in english
     assert "平均 3 次" in chinese
     assert "so it is too high" in english
+    assert result.record.created[:10] in english
+    assert re.findall(r".* 00:00|.*UTC", english) == []
     said = {text for one in result.record.findings for text in (one.method, one.unit) if text}
     assert [text for text in said if translated(text) is None] == []
     assert translated(selecting.UNTOLD) is not None

@@ -24,7 +24,7 @@ from charter.privacy.plan import plain
 from charter.runs.findings import Finding
 from charter.spec.training import Training
 from charter.tasks.classification import classification
-from charter.training import fitting
+from charter.training import fit_state, fitting
 from charter.training.energy import Counter, Meter
 from charter.training.fit_state import Validation
 from charter.training.fitting import fit
@@ -99,13 +99,13 @@ class Stop:
     def __init__(self, monkeypatch, update, inside_evaluation):
         self.update, self.inside, self.seen, self.sent = update, inside_evaluation, 0, False
         if inside_evaluation:
-            batch = fitting.predict_outputs
+            batch = fit_state.predict_outputs
 
             def watched(*args, **options):
                 self.send_at(self.seen)
                 return batch(*args, **options)
 
-            monkeypatch.setattr(fitting, "predict_outputs", watched)
+            monkeypatch.setattr(fit_state, "predict_outputs", watched)
 
     def send_at(self, update):
         if update >= self.update and not self.sent:

@@ -22,7 +22,7 @@ from charter.runs.digest import value_digest
 from charter.runs.files import read_json
 from charter.runs.findings import Finding, read_findings, write_findings
 from charter.runs.machine import machine
-from charter.runs.run import Run
+from charter.runs.run import Run, without_time
 from charter.runs.store import Stage
 from charter.spec.metrics import CLAIMS
 from charter.spec.model import Charter
@@ -177,7 +177,7 @@ def provenance(
 
 def _at(charter: Charter, time_: str) -> str:
     """A time as it goes on record: after a private search the day alone, since how long it took tells how many trials there were."""
-    return time_ if trials_of(charter) is None else f"{time_[:10]}T00:00:00Z"
+    return time_ if trials_of(charter) is None else without_time(time_)
 
 
 def _tokenizer_digest(path: Path) -> str:

@@ -22,6 +22,8 @@ from charter.runs.store import Artifact, Stage, Store, Took
 Status = Literal["running", "interrupted", "failed", "released", "refused", "draft", "sweep"]
 RUN_ID = re.compile(r"\d{8}-\d{6}-.+-[0-9a-f]{4}")
 """The form of a run's id; its folder is called so."""
+UNTOLD = "T00:00:00Z"
+"""How a time on record ends whose time of day is not told: how long a private search took would tell how many trials there were."""
 EventKind = Literal["started", "reused", "made", "waiting", "note"]
 
 
@@ -206,7 +208,7 @@ def note_judged(
     store: Store, *, charter_digest: str, test_digest: str, data_id: str, run_id: str, day_only: bool = False
 ) -> None:
     """Put on record that this charter was judged on this test split. day_only: the time of day is not told."""
-    at = f"{_now()[:10]}T00:00:00Z" if day_only else _now()
+    at = without_time(_now()) if day_only else _now()
     line = {"charter": charter_digest, "test": test_digest, "data": data_id, "run": run_id, "at": at}
     append_line(store.root / JUDGED, json.dumps(line, ensure_ascii=False))
 
@@ -279,3 +281,8 @@ def run_name(text: str) -> str:
 
 def _now(precision: str = "seconds") -> str:
     return datetime.now(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def without_time(stamp: str) -> str:
+    """The day of a time on record such as 2026-12-01T14:58:03Z, its time of day not told."""
+    return stamp[:10] + UNTOLD

@@ -13,6 +13,7 @@ from charter.release.report.parts import Cell, Facts, Figure, Fold, Heading, Sec
 from charter.release.report.performance import value_cell
 from charter.release.report.svg import dot, line, named, svg, text, width_of
 from charter.release.report.view import MARKS, OUTCOME_KINDS, Fact, Opening
+from charter.release.report.when import when
 from charter.release.report.wording import Wording, interval, number
 from charter.release.report.words import Language
 from charter.runs.findings import Finding
@@ -30,7 +31,7 @@ def render_comparison(comparison: Comparison, *, language: Language | None = Non
         say=say,
         opening=comparison_opening(comparison, say),
         sections=comparison_sections(comparison, say),
-        created=created[:16].replace("T", " ") + " UTC",
+        created=when(created),
     )
 
 
@@ -366,7 +367,6 @@ def _methods(comparison: Comparison, say: Wording) -> Section:
     if level is not None:
         items.append((say("cmp_level"), Cell(say("cmp_level_said", level=f"{level:.3g}"))))
     items += [
-        (run.label, Cell(run.record.run_id, f"{run.record.created[:16].replace('T', ' ')} UTC", "code"))
-        for run in comparison.runs
+        (run.label, Cell(run.record.run_id, when(run.record.created), "code")) for run in comparison.runs
     ]
     return Section("methods", say("cmp_methods"), [Facts(items)])

@@ -24,6 +24,7 @@ from charter.release.report.parts import (
 from charter.release.report.performance import finding_table
 from charter.release.report.privacy import private_batch
 from charter.release.report.trials import settings_of
+from charter.release.report.when import when
 from charter.release.report.wording import Wording
 from charter.release.selection import findings_of, headline
 from charter.runs.findings import Finding
@@ -214,7 +215,7 @@ def _origin(record: Record, say: Wording) -> Iterator[tuple[str, Cell]]:
     yield say("run"), Cell(record.run_id, kind="code")
     yield (
         say("ended"),
-        Cell(record.created.removesuffix("T00:00:00Z").replace("T", " ").replace("Z", " UTC"), kind="own"),
+        Cell(when(record.created, seconds=True), kind="own"),
     )
     yield say("charter"), Cell(charter.name, digest(charter.digest), "own")
     data: Mapping[str, Any] = origin.get("data", {})
@@ -266,7 +267,7 @@ def _earlier(record: Record, say: Wording) -> Iterator[Table]:
         status = f"status_{one.get('status', '')}"
         rows.append(
             [
-                Cell(str(one["at"]).replace("T", " ").replace("Z", "")),
+                Cell(when(str(one["at"]), seconds=True)),
                 Cell(str(one["charter"])[:DIGEST], kind="code"),
                 Cell(str(one["run"]), kind="code"),
                 Cell(say(status if say.has(status) else "status_")),

@@ -24,6 +24,7 @@ from charter.release.report.reidentification import reidentification_sections
 from charter.release.report.rows import data_section
 from charter.release.report.trials import search_sections
 from charter.release.report.view import limits_section, opening
+from charter.release.report.when import when
 from charter.release.report.wording import Wording
 from charter.release.report.words import Language
 
@@ -57,6 +58,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         "report.html",
         say=say,
         record=record,
+        created=when(record.created),
         opening=opening(record, say),
         sections=sections,
     )

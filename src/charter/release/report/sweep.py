@@ -12,6 +12,7 @@ from charter.release.report.parts import Cell, Facts, Figure, Heading, Pair, Sec
 from charter.release.report.performance import value_cell
 from charter.release.report.sweep_plot import Drawn, course, scale_of
 from charter.release.report.view import Opening
+from charter.release.report.when import when
 from charter.release.report.wording import Wording, number
 from charter.release.report.words import Language
 from charter.release.sweep import Point, Swept
@@ -27,7 +28,7 @@ def render_sweep(swept: Swept, *, language: Language | None = None) -> str:
         say=say,
         opening=sweep_opening(swept, say),
         sections=[*sweep_sections(swept, say), *comparison_sections(swept.comparison, say)],
-        created=created[:16].replace("T", " ") + " UTC",
+        created=when(created),
     )
 
 
