@@ -31,7 +31,7 @@ SAME = {"CN_MOBILE": "PHONE", "LANDLINE": "PHONE"}
 WHERE = {"ADDRESS": "PLACE", "LOCATION": "PLACE"}
 """Where an address ends and a place begins is a matter of taste: characters of both are counted together too."""
 MSRA = {"PER": "PERSON", "LOC": "LOCATION", "ORG": "ORGANIZATION"}
-PRETRAINED_ON = 4_000
+PRETRAINED_ON = 50_000
 TIMED = 500
 
 Span = tuple[int, int, str]
