@@ -157,7 +157,6 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "clipping": (),
         "task": (),
         "audit": (
-            "fairness",
             "counterfactual_fairness",
             "explanations",
             "robustness",

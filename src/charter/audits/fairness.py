@@ -110,6 +110,11 @@ class _Told:
         return int(self.unit.max(initial=-1)) + 1 == len(self.unit)
 
     @cached_property
+    def units(self) -> str:
+        """What is resampled, in words."""
+        return "rows" if self.alone else f"{int(self.unit.max()) + 1} {TOGETHER}"
+
+    @cached_property
     def cells(self) -> Mapping[str, Cells]:
         """The decisions on each class, counted; one table for all classes where a row has one."""
         told = self.decided
@@ -162,10 +167,12 @@ class _Told:
             )
             return self._finding(rate.name, None, n=count, slice=where, because=because)
         value = float(rate.values[group])
-        unit = "rows" if self.alone else TOGETHER
-        found = percentile(value, rate.resampled[:, group], self.how, unit)
-        if rate.share:
-            found = widened(found, worth, self.how.confidence)
+        found = percentile(value, rate.resampled[:, group], self.how, self.units)
+        found = (
+            widened(found, worth, self.how.confidence)
+            if rate.share
+            else replace(found, method=f"normal interval over {self.units}")
+        )
         return self._finding(
             rate.name, value, low=found.low, high=found.high, n=count, slice=where, method=found.method
         )
@@ -216,8 +223,7 @@ class _Told:
             )
 
     def _method(self, compared: int, left_out: int) -> str:
-        unit = "rows" if self.alone else TOGETHER
-        said = f"simultaneous bootstrap interval over {unit} (max-t), {compared} groups, {self.how.resamples} resamples"
+        said = f"simultaneous bootstrap interval over {self.units} (max-t), {compared} groups, {self.how.resamples} resamples"
         return said + (
             f"; {left_out} groups with fewer than {self.minimum_n} decisions left out" if left_out else ""
         )
@@ -286,7 +292,7 @@ class _Told:
         ends = []
         for group in groups:
             value = float(rate.values[group])
-            found = percentile(value, rate.resampled[:, group], each, "rows")
+            found = percentile(value, rate.resampled[:, group], each, self.units)
             ends.append(widened(found, float(rate.worth[group]), each.confidence))
         worst = int(np.argmin([one.value for one in ends]))
         return self._finding(

@@ -84,7 +84,7 @@ def why_not_fair(limit: Limit, task: str, groups: tuple[str, ...]) -> str:
         return f"{metric} compares groups, and data.groups names no column"
     listed = ", ".join(groups)
     if metric in across_groups(task):
-        if set(slices) == {ACROSS} and (slices[ACROSS] == "*" or _is_grouping(slices[ACROSS], groups)):
+        if set(slices) == {ACROSS} and (slices[ACROSS] == "*" or is_grouping(slices[ACROSS], groups)):
             return ""
         return (
             f"{metric} compares groups: write {metric}[{ACROSS}={groups[0]}], where the columns are: {listed}"
@@ -102,6 +102,7 @@ def why_not_fair(limit: Limit, task: str, groups: tuple[str, ...]) -> str:
     return f"{metric} is measured in each group: write {metric}[{named}]"
 
 
-def _is_grouping(text: str, groups: tuple[str, ...]) -> bool:
+def is_grouping(text: str, groups: tuple[str, ...]) -> bool:
+    """Whether it is a column of groups, or several in their order."""
     parts = text.split(JOINED)
-    return parts == [one for one in groups if one in parts]
+    return bool(parts) and parts == [one for one in groups if one in parts]

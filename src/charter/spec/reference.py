@@ -82,12 +82,13 @@ def _limits() -> Iterator[str]:
     )
     yield "How groups are treated, by the audit `fairness`:\n"
     yield "| task | `[across=GROUP COLUMN]` | of each group: `[class=NAME, GROUP=VALUE]` |\n|---|---|---|"
+    told: dict[tuple[str, str], list[str]] = {}
     for task in metrics.HEADLINES:
-        cells = [
-            ", ".join(f"`{name}`" for name in names) or "-"
-            for names in (fairness.across_groups(task), fairness.of_groups(task))
-        ]
-        yield f"| {task} | {cells[0]} | {cells[1]} |"
+        both = fairness.across_groups(task), fairness.of_groups(task)
+        across, each = (", ".join(f"`{name}`" for name in some) or "-" for some in both)
+        told.setdefault((across, each), []).append(task)
+    for (across, each), tasks_of in told.items():
+        yield f"| {', '.join(tasks_of)} | {across} | {each} |"
     yield (
         "\n`overconfidence` and `mean_error` have no class. Two columns together are `[across=sex & race]` and `[class=NAME, sex=female, "
         "race=black]`. `[class=NAME, sex=female, reference=male]` of a contrast is held against the audit's `reference`. Of differences "
