@@ -9,7 +9,7 @@ import time
 import numpy as np
 from harness import Figures, main
 
-GROUPS, RESAMPLES, FEW = 60, 1_000, 5
+GROUPS, RESAMPLES, PERMUTATIONS, FEW = 60, 1_000, 9_999, 5
 RATES = ("selection_rate", "true_positive_rate", "false_positive_rate", "false_negative_rate")
 
 
@@ -30,12 +30,15 @@ def ours(truth: np.ndarray, answer: np.ndarray, group: np.ndarray) -> dict[str, 
 
     how = Resampling(RESAMPLES, 0.95, 0)
     found = cells(Decisions(("no", "yes"), tuple(map(str, range(GROUPS))), truth, answer, group), how)
-    everyone = np.arange(GROUPS)
+    everyone, lots = np.arange(GROUPS), {}
     for names in CRITERIA.values():
         rates = [found.rate(name, "yes") for name in names]
         difference(rates, everyone, how)
         ratio(rates, everyone, how)
-        drawn = permuted(found, given_of(names[0]), everyone, RESAMPLES, 0)
+        given = given_of(names[0])
+        if given not in lots:
+            lots[given] = permuted(found, given, everyone, PERMUTATIONS, 0)
+        drawn = lots[given]
         assert drawn is not None
         p_value(drawn, [(name, "yes") for name in names])
     return {name: found.rate(name, "yes").values for name in RATES}

@@ -227,7 +227,7 @@ def test_every_group_and_every_criterion_is_told():
     assert apart.low < apart.value < apart.high
     assert apart.attachment["groups"] == ["man", "woman"]
     assert apart.attachment["left_out"] == ["other"]
-    assert "1 groups with fewer than 30 decisions left out" in apart.method
+    assert "left out for fewer than 30 decisions: 1" in apart.method
     assert apart.attachment["p"] < 0.01 <= 1.0
     assert apart.attachment["p_adjusted"] >= apart.attachment["p"]
     assert (

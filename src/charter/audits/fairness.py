@@ -14,7 +14,7 @@ from charter.audits.gaps import gap
 from charter.audits.groups import Grouping, groupings
 from charter.audits.measuring import TOGETHER
 from charter.audits.pairing import Answered
-from charter.audits.permutation import corrected, given_of, p_value, permuted
+from charter.audits.permutation import Given, corrected, given_of, p_value, permuted
 from charter.audits.rates import Cells, Decisions, Rate, cells, mean
 from charter.audits.resampling import Resampling, clusters, percentile, widened
 from charter.audits.spread import Spread, contrast, difference, ratio
@@ -42,9 +42,11 @@ def fairness(
         dict[str, str] | None,
         Field(description="column -> the group that each other one is held against, such as {sex: male}"),
     ] = None,
-    resamples: Annotated[
-        int, Field(ge=200, le=100_000, description="bootstrap resamples, and permutations")
-    ] = 1000,
+    resamples: Annotated[int, Field(ge=200, le=100_000, description="bootstrap resamples")] = 1000,
+    permutations: Annotated[
+        int,
+        Field(ge=199, le=1_000_000, description="permutations of each test; no p is below one in so many"),
+    ] = 9_999,
     confidence: Annotated[float, Field(gt=0.5, lt=1, description="confidence of the intervals")] = 0.95,
     minimum_n: Annotated[int, Field(ge=10, description="fewer decisions of a group are no evidence")] = 30,
 ) -> Audit:
@@ -56,7 +58,7 @@ def fairness(
         labels = _measured(case, classes)
         found: list[Finding] = []
         for grouping in groupings(test.rows, case.columns.groups, together=intersections):
-            told = _Told(case, test, grouping, labels, how, minimum_n)
+            told = _Told(case, test, grouping, labels, how, minimum_n, permutations)
             found += [*told.rates(), *told.apart(), *told.means(), *told.headline()]
             found += told.against((reference or {}).get(grouping.name))
         return _with_corrected(found)
@@ -91,6 +93,7 @@ class _Told:
     labels: tuple[str, ...]
     how: Resampling
     minimum_n: int
+    permutations: int
 
     @cached_property
     def decided(self) -> Confidences | None:
@@ -103,6 +106,11 @@ class _Told:
     def unit(self) -> NDArray[np.int64]:
         """(rows,) what belongs together."""
         return clusters(self.test.rows, self.case.columns.subject)
+
+    @cached_property
+    def lots(self) -> dict[tuple[int, Given, tuple[int, ...]], Cells | None]:
+        """Permutations made so far, which several criteria read."""
+        return {}
 
     @cached_property
     def alone(self) -> bool:
@@ -222,10 +230,16 @@ class _Told:
                 attachment=shown,
             )
 
+    def _permuted(self, counted: Cells, given: Given, groups: NDArray[np.int64]) -> Cells | None:
+        key = (id(counted), given, tuple(groups.tolist()))
+        if key not in self.lots:
+            self.lots[key] = permuted(counted, given, groups, self.permutations, self.how.seed)
+        return self.lots[key]
+
     def _method(self, compared: int, left_out: int) -> str:
         said = f"simultaneous bootstrap interval over {self.units} (max-t), {compared} groups, {self.how.resamples} resamples"
         return said + (
-            f"; {left_out} groups with fewer than {self.minimum_n} decisions left out" if left_out else ""
+            f"; left out for fewer than {self.minimum_n} decisions: {left_out}" if left_out else ""
         )
 
     def _tested(self, criterion: str, rates: Sequence[Rate], groups: NDArray[np.int64]) -> dict[str, Any]:
@@ -238,7 +252,7 @@ class _Told:
             by_table.setdefault(id(self.cells[rate.label]), []).append(rate)
         for own in by_table.values():
             counted = self.cells[own[0].label]
-            drawn = permuted(counted, given_of(own[0].name), groups, self.how.resamples, self.how.seed)
+            drawn = self._permuted(counted, given_of(own[0].name), groups)
             if drawn is None:
                 return {}
             values.append(p_value(drawn, [(rate.name, rate.label) for rate in own]))

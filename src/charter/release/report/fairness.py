@@ -29,6 +29,9 @@ def fairness_sections(record: Record, say: Wording) -> Iterator[Section]:
         parts += _apart([one for one in found if one.slice.get(ACROSS) == across], across, say)
         parts += _each(found, tuple(across.split(" & ")), say)
     parts += _contrasts(found, say)
+    whole = next((one for one in found if ACROSS in one.slice and one.value is not None), None)
+    if whole is not None:
+        parts.append(Text(say("fairness_read", confidence=confidence(whole)), soft=True))
     parts.append(Text(say("fairness_no_proof"), soft=True))
     yield Section("fairness", say("fairness"), parts)
 
@@ -58,7 +61,6 @@ def _apart(found: Sequence[Finding], across: str, say: Wording) -> Iterator[Any]
     )
     whole = next((one for one in told if one.value is not None), None)
     if whole is not None:
-        yield Text(say("fairness_read", confidence=confidence(whole)), soft=True)
         yield Text(say("method_of", method=say.said(whole.method)), soft=True)
     parity = ratios.get("demographic_parity")
     if parity is not None and parity.value is not None and parity.attachment is not None:

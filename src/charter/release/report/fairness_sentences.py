@@ -9,7 +9,7 @@ FAIR: tuple[tuple[str, str], ...] = (
         "simultaneous bootstrap interval over {u#} units of one person's or of like rows (max-t), {g#} groups, {n#} resamples",
         "按 {u} 个单元（同一人的行或相似的行合为一个）的同时自助区间（max-t），{g} 个群体，重抽样 {n} 次",
     ),
-    ("{g#} groups with fewer than {n#} decisions left out", "另有 {g} 个群体的决定少于 {n} 个，未列入"),
+    ("left out for fewer than {n#} decisions: {g#}", "因决定少于 {n} 个而未列入的群体：{g} 个"),
     ("bootstrap interval of the difference, {n#} resamples", "差值的自助区间，重抽样 {n} 次"),
     (
         "insufficient evidence: fewer than two groups have enough decisions",
