@@ -122,6 +122,7 @@ BUILT_IN: Mapping[Kind, Mapping[str, str]] = MappingProxyType(
         "audit": {
             "performance": "charter.audits.performance:performance",
             "calibration": "charter.audits.calibration:calibration",
+            "fairness": "charter.audits.fairness:fairness",
             "reidentification": "charter.audits.reidentification:reidentification",
             "membership_inference": "charter.audits.membership_inference:membership_inference",
             "privacy_lower_bound": "charter.audits.privacy_lower_bound:privacy_lower_bound",
@@ -156,7 +157,6 @@ PLANNED: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         "clipping": (),
         "task": (),
         "audit": (
-            "fairness",
             "counterfactual_fairness",
             "explanations",
             "robustness",

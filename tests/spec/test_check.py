@@ -30,7 +30,7 @@ model: {base: "sample:minilm", adapt: {use: lorra}}
 task: {use: classification}
 training: {learning_rate: 1e-5, search: {}}
 federation: {parties: 3}
-audits: [{use: performance, confidense: 0.9}, {use: fairness}]
+audits: [{use: performance, confidense: 0.9}, {use: robustness}]
 limits: [macro_f1 > = 0.3]
 """
 

@@ -11,6 +11,7 @@ from charter.spec.claims import claim_problems
 from charter.spec.distillation import distillation_problems
 from charter.spec.document import Path_
 from charter.spec.forms import form_problems
+from charter.spec.group_audits import fairness_problems
 from charter.spec.limits import Limit
 from charter.spec.messages import told
 from charter.spec.metrics import (
@@ -395,7 +396,7 @@ def _audits(parts: Parts, say: Say) -> None:
         seen.add(audit.use)
         if audit.use == "reidentification":
             _reidentification(parts, path, audit, say)
-    for path, because in claim_problems(parts):
+    for path, because in (*claim_problems(parts), *fairness_problems(parts)):
         say(path, because)
     trackers: list[Use] = []
     for path, tracker in parts.each("tracking").items():

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from charter.spec import fairness
 from charter.spec.limits import Limit
 from charter.spec.messages import near
 
@@ -116,6 +117,7 @@ OVERALL: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(WITHOUT_CLASSES, ()),
         "regression": ("interval_coverage", "interval_width"),
     },
+    "fairness": {task: (*fairness.across_groups(task), *fairness.of_groups(task)) for task in HEADLINES},
     "reidentification": dict.fromkeys(HEADLINES, OF_THE_TABLE),
     "membership_inference": {task: (*RATES.values(), AUC) if task in JUDGED_BY_ROW else () for task in HEADLINES},
     "privacy_lower_bound": {task: (LOWER_BOUND,) if task in JUDGED_BY_ROW else () for task in HEADLINES},
@@ -176,6 +178,7 @@ TRIVIAL = ("majority", "training_mean", "no_answer", "random_order")
 OWN_SLICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "performance": {},
     "calibration": {"temperature": ("before",)},
+    "fairness": {fairness.ACROSS: (), fairness.REFERENCE: ()},
     "reidentification": {},
     "membership_inference": {"attack": ("loss", "lira", "lira_offline", "rmia", "rmia_offline", "blind")},
     "privacy_lower_bound": {},
@@ -192,6 +195,8 @@ SLICES = (
     EARLIER_TASK,
     "attack",
     "repeated",
+    fairness.ACROSS,
+    fairness.REFERENCE,
 )
 """Names of slices that findings have already: a group column called so could not be told from them."""
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -218,6 +223,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     LOWER_BOUND: (0.0, inf),
     EXPOSURE: (0.0, inf),
     **dict.fromkeys(CONTINUAL, (-1.0, 1.0)),
+    **fairness.RANGES,
     **dict.fromkeys(("k_anonymity", "class_size", "distinct_l_diversity", "entropy_l_diversity"), (1.0, inf)),
 }
 """Metric -> its lowest and highest value; the others are shares, within 0 and 1."""
@@ -244,6 +250,7 @@ COSTS = (
     "rows_alone",
     "t_closeness",
     *OF_CLAIMS,
+    *fairness.LESS,
 )
 """Costs: of these less is better, too."""
 
@@ -307,7 +314,7 @@ def why_pointless(limit: Limit) -> str:
     low, high = RANGES.get(limit.metric, (0.0, 1.0))
     upward = limit.comparison in (">=", ">")
     downward = limit.metric in (*ERRORS, *COSTS)
-    if upward == downward:
+    if upward == downward and limit.metric not in fairness.NEUTRAL:
         better, write = ("less", "<=") if downward else ("more", ">=")
         return (
             f"{limit.metric} {limit.comparison} {limit.bound:g} asks for a bad model: of {limit.metric} {better} is better. "
@@ -363,6 +370,8 @@ def why_never(limit: Limit, measuring: Measuring) -> str:
         return f"no audit measures '{metric}'{other}.{hint} Measured: {', '.join(known) or 'nothing'}."
     if metric in OF_CLAIMS:
         return _why_not_of_claim(limit, audit)
+    if audit == "fairness":
+        return fairness.why_not_fair(limit, task, measuring.groups)
     if metric in BESIDE_BASELINES:
         return _why_no_gain(limit, (*BASELINES[task], *((NEAREST,) if measuring.described else ())))
     return _why_not_so_sliced(limit, audit, measuring)

@@ -12,7 +12,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 
 from charter import plugins
-from charter.spec import metrics
+from charter.spec import fairness, metrics
 from charter.spec.model import Charter
 from charter.spec.parts import section_of
 from charter.spec.use import Use
@@ -69,6 +69,8 @@ def _limits() -> Iterator[str]:
         if audit in metrics.CLAIMS:
             yield from _of_claim(audit, tasks)
             continue
+        if audit == "fairness":
+            continue
         for task, names in tasks.items():
             by_class = metrics.per_class(audit, task)
             cells = [", ".join(f"`{name}`" for name in some) or "-" for some in (names, by_class)]
@@ -77,6 +79,20 @@ def _limits() -> Iterator[str]:
         "\nAll lie within 0 and 1 but for "
         + ", ".join(f"`{name}` ({low:g} to {high:g})" for name, (low, high) in metrics.RANGES.items())
         + f". Errors are {', '.join(f'`{name}`' for name in metrics.ERRORS)}; before the temperature, `[temperature=before]`.\n"
+    )
+    yield "How groups are treated, by the audit `fairness`:\n"
+    yield "| task | `[across=GROUP COLUMN]` | of each group: `[class=NAME, GROUP=VALUE]` |\n|---|---|---|"
+    told: dict[tuple[str, str], list[str]] = {}
+    for task in metrics.HEADLINES:
+        both = fairness.across_groups(task), fairness.of_groups(task)
+        across, each = (", ".join(f"`{name}`" for name in some) or "-" for some in both)
+        told.setdefault((across, each), []).append(task)
+    for (across, each), tasks_of in told.items():
+        yield f"| {', '.join(tasks_of)} | {across} | {each} |"
+    yield (
+        "\n`overconfidence` and `mean_error` have no class. Two columns together are `[across=sex & race]` and `[class=NAME, sex=female, "
+        "race=black]`. `[class=NAME, sex=female, reference=male]` of a contrast is held against the audit's `reference`. Of differences "
+        "less is better; of a group's rates neither is.\n"
     )
     yield (
         f"Of every released format, whatever the audits: {', '.join(f'`{name}`' for name in metrics.OF_FORMATS)} (the share of "

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from charter.release.report.fairness_metrics import FAIRNESS
 from charter.release.report.metric import Metric
 from charter.release.report.privacy_metrics import PRIVACY
 
@@ -568,6 +569,7 @@ METRICS: Mapping[str, Metric] = {
         share=False,
     ),
     **PRIVACY,
+    **FAIRNESS,
 }
 
 TERMS: tuple[tuple[str, str, str, str], ...] = (

@@ -7,6 +7,7 @@ from importlib import resources
 from charter.release.record import Record
 from charter.release.report.claims import claims_sections
 from charter.release.report.continual import continual_sections
+from charter.release.report.fairness import fairness_sections
 from charter.release.report.forms import forms_section
 from charter.release.report.misjudged import marked
 from charter.release.report.origin import (
@@ -41,6 +42,7 @@ def render(record: Record, *, language: Language | None = None) -> str:
         *forms_section(record, say),
         purpose_section(record, say),
         *performance_sections(record, say),
+        *fairness_sections(record, say),
         data_section(record, say),
         *reidentification_sections(record, say),
         *pretraining_sections(record, say),

@@ -39,6 +39,7 @@ KNOWN_AREAS = (
     "privacy",
     "reidentification",
     "privacy_audit",
+    "fairness",
 )
 
 

@@ -11,6 +11,7 @@ import re
 from functools import cache
 
 from charter.release.report.claims_sentences import CLAIMS
+from charter.release.report.fairness_sentences import FAIR
 from charter.release.report.privacy_sentences import PRIVATE
 from charter.release.report.row_sentences import ROWS
 
@@ -422,6 +423,7 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
     ("widened by Bonett and Price's interval", "以 Bonett 与 Price 的区间加宽"),
     ("only {d#} of {u#} units were answered differently", "{u} 个单元中只有 {d} 个的回答不同"),
     *CLAIMS,
+    *FAIR,
     *ROWS,
     *PRIVATE,
 )

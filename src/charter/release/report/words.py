@@ -7,6 +7,7 @@ from charter.release.report import (
     claims_words,
     comparison_words,
     continual_words,
+    fairness_words,
     ledger_words,
     privacy_words,
     sweep_words,
@@ -24,6 +25,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         **ledger_words.ENGLISH,
         **privacy_words.ENGLISH,
         **claims_words.ENGLISH,
+        **fairness_words.ENGLISH,
         **sweep_words.ENGLISH,
     },
     "zh": {
@@ -33,6 +35,7 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         **ledger_words.CHINESE,
         **privacy_words.CHINESE,
         **claims_words.CHINESE,
+        **fairness_words.CHINESE,
         **sweep_words.CHINESE,
     },
 }
