@@ -65,12 +65,21 @@ def test_a_count_is_compared_by_its_value_and_an_estimate_by_the_end_of_its_inte
 
     def because(limit, **ends):
         counted = Finding("reidentification", "k_anonymity", 1.0, n=59, **ends)
-        (verdict,) = [one for one in judge(Charter.model_validate({**text, "limits": [limit]}), [counted]) if one.limit == limit]
+        (verdict,) = [
+            one
+            for one in judge(Charter.model_validate({**text, "limits": [limit]}), [counted])
+            if one.limit == limit
+        ]
         return verdict.because
 
     assert because("k_anonymity >= 2", low=1.0, high=1.0) == "its value is 1"
     assert because("k_anonymity <= 2", low=1.0, high=1.0) == "its value is 1"
-    assert because("k_anonymity >= 2", low=1.0, high=1.0, confidence=0.95).startswith("the low end of its 95%")
+    assert because("k_anonymity >= 2", low=1.0, high=1.0, confidence=0.95).startswith(
+        "the low end of its 95%"
+    )
     assert because("k_anonymity >= 2", low=0.0, high=1.0).startswith("the low end of its interval")
-    assert because("k_anonymity >= 2") == "it was measured without an interval; say judge: point to judge its value"
+    assert (
+        because("k_anonymity >= 2")
+        == "it was measured without an interval; say judge: point to judge its value"
+    )
     assert interval(Finding("reidentification", "k_anonymity", 1.0, low=1.0, high=1.0)) == ""

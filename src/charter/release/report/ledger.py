@@ -89,7 +89,7 @@ def ledger_sections(statement: "Statement", states: Mapping[int, str], say: Word
 
 def accounts_table(statement: "Statement", say: Wording) -> Table:
     """A line for each data set and unit."""
-    headings = [Heading(say("ledger_data")), Heading(say("ledger_unit"))]
+    headings = [Heading(say("ledger_data"), again=True), Heading(say("ledger_unit"), again=True)]
     headings += [Heading(say(f"ledger_{name}"), number=True) for name in ("spent", "budget", "left", "runs")]
     rows = [
         [
@@ -109,11 +109,11 @@ def charges_table(account: "Account", states: Mapping[int, str], say: Wording) -
     """A line for each run that is charged to a data set."""
     headings = [
         Heading(say("ledger_number"), number=True),
-        Heading(say("ledger_when")),
-        Heading(say("ledger_run")),
+        Heading(say("ledger_when"), again=True),
+        Heading(say("ledger_run"), again=True),
     ]
     headings += [Heading(say("ledger_alone"), number=True), Heading(say("ledger_after"), number=True)]
-    headings += [Heading(say("ledger_mechanism")), Heading(say("ledger_state"))]
+    headings += [Heading(say("ledger_mechanism")), Heading(say("ledger_state"), again=True)]
     rows = []
     for charge, after in zip(account.charges, account.course, strict=True):
         state = states.get(charge.number, "reserved")
@@ -343,10 +343,10 @@ def _budgets(statement: "Statement", say: Wording) -> Iterator[Section]:
         return
     headings = [
         Heading(say("ledger_number"), number=True),
-        Heading(say("ledger_when")),
-        Heading(say("ledger_data")),
+        Heading(say("ledger_when"), again=True),
+        Heading(say("ledger_data"), again=True),
     ]
-    headings += [Heading(say("ledger_epsilon"), number=True), Heading(say("ledger_run"))]
+    headings += [Heading(say("ledger_epsilon"), number=True), Heading(say("ledger_run"), again=True)]
     rows = [
         [
             Cell(str(one.number), kind="number"),
