@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HASH = 16
 """Characters of a hash that are shown."""
+BROKEN_OFF = ("interrupted", "failed", "killed", "unfinished")
+"""States of a training that broke off: what it had reserved stays spent."""
 NEARLY = 0.9
 """A budget of which so much is spent is shown as running out."""
 
@@ -255,7 +257,7 @@ def _budget_cell(account: "Account", say: Wording) -> Cell:
 
 def _remarks(account: "Account", charge: "Charge", state: str, say: Wording) -> str:
     """What is to be known of a run beside its state."""
-    stays = say("ledger_stays") if state == "crashed" else ""
+    stays = say("ledger_stays") if state in BROKEN_OFF else ""
     return " · ".join(part for part in (stays, _shared(account, charge, say)) if part)
 
 
