@@ -104,8 +104,9 @@ def test_a_run_without_privacy_ends_before_it_learns(reviews_csv, tiny_bert, tmp
 
     kept = Asked("x", "row", "add_or_remove", SPEND, identity_of(b"s", "k"), Held("r", "", ""))
     shared.reserve(kept, Budget(4, 1e-5))
-    with pytest.raises(BudgetError, match="nothing was learned"):
+    with pytest.raises(BudgetError, match="nothing was learned") as refused:
         charter.run(tmp_path / "x.yaml")
+    assert str(refused.value).startswith(f"{tmp_path / 'x.yaml'}:1  data: data 'x' has a privacy budget")
     (run,) = (tmp_path / "runs").glob("*/run.json")
     record = json.loads(run.read_text())
     assert [stage["name"] for stage in record["stages"]] == ["prepare"] and record["status"] == "failed"
