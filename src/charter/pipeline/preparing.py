@@ -20,7 +20,7 @@ from charter.data.engines import engine_of
 from charter.data.leakage import random_split_leakage
 from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
 from charter.data.preparation import Preparation, made_preparations, no_drops, prepare_again
-from charter.data.preparations.pii import check_key_outside, personal_kinds
+from charter.data.preparations.pii import check_key_outside, personal_kinds, unread_notes
 from charter.data.profile import Tally, profile
 from charter.data.reading import (
     ReadAccount,
@@ -239,6 +239,8 @@ def _prepare(
         )
     after = prepare_divided(divided.rows, columns, data.prepare, folder=folder)
     prepared = _both(prepared, after)
+    for note in unread_notes(prepared.counts, reading.account.records):
+        on_note(note)
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)
     tally = Tally(columns)
     state = FrameDigest(prepared.rows.schema)
