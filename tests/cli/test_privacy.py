@@ -102,7 +102,10 @@ def test_a_run_and_its_time_stand_in_one_line_and_what_it_was_made_of_below(here
     assert run_command(["privacy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(held.run in line and line.split()[2].count(":") == 1 for line in lines)
-    assert any("line 1: 50 updates, each person drawn with probability 0.1" in line for line in lines)
+    (below,) = [
+        line for line in lines if "line 1: 50 updates, each person drawn with probability 0.1" in line
+    ]
+    assert f"by itself {spend.epsilon:.2f} at delta 1e-05" in below
 
 
 def end_by(ending, store, seed):

@@ -160,4 +160,7 @@ def test_a_bundle_carries_the_ledgers_head_and_verify_shows_it(reviews_csv, tiny
         (ledger.folder / name).unlink()
     ledger.reserve(asked, None)
     assert run_command(look) == 4
-    assert "not the ledger" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not the ledger" in said and "of data x: name it with --ledger" in said
+    assert run_command([*look, "--lang", "zh"]) == 4
+    assert "不是发布" in capsys.readouterr().out

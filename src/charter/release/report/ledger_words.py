@@ -69,6 +69,11 @@ ENGLISH: Mapping[str, str] = {
     "ledger_not_said": (
         "Copies of the data used outside Charter, rows worded otherwise under another id, and whatever was learned before it began."
     ),
+    "ledger_holds": "this ledger holds what it held when {bundle} was released (line {line}, {hash})",
+    "ledger_holds_not": (
+        "this is not the ledger, or no longer all of it, with which {bundle} was released (line {line}, {hash}); that is of data "
+        "{data}: name it with --ledger, or its charter with --charter"
+    ),
     "ledger_page": "Page",
     "ledger_place": "Ledger",
 }
@@ -138,6 +143,10 @@ CHINESE: Mapping[str, str] = {
     ),
     "ledger_not": "它不知道什么",
     "ledger_not_said": "在 Charter 之外使用的数据副本、以另一标识出现且措辞不同的行，以及账本开始之前学到的一切。",
+    "ledger_holds": "这个账本仍保有发布 {bundle} 时的全部记录（第 {line} 行，{hash}）",
+    "ledger_holds_not": (
+        "这不是发布 {bundle} 时的账本，或者已不完整（第 {line} 行，{hash}）；要找的是数据 {data} 的账本：请用 --ledger 指明它，或用 --charter 指明其章程"
+    ),
     "ledger_page": "页面",
     "ledger_place": "账本",
 }
