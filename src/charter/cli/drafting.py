@@ -292,7 +292,8 @@ def privacy_note(charter: Charter, look: Look, out: Path) -> Mapping[str, str]:
     except CharterFileError:
         return {}
     said = (
-        "nothing bounds what the model gives away of the people in these rows; this section, uncommented, trains with differential privacy\n"
+        "nothing bounds what the model gives away of the people in these rows; this section, uncommented, trains with differential "
+        "privacy\n"
         f"(smaller is more private and costs accuracy; delta below 1 / {look.read:,}, the rows read; docs/privacy.md):\n"
         f"{section}\n"
         f"and under data, what all runs on these rows may cost together: privacy_budget: {{epsilon: {TOGETHER}}}"

@@ -92,7 +92,8 @@ def plan_of(
         return _private(charter, settings, units, len(examples), stream or stream_of(charter, settings, work))
     if learned.mixes and settings.micro_batch_size is not None:
         raise DataError(
-            f"{learned.name} compares each example with the others of its whole batch; remove it, and lower batch_size where memory is short"
+            f"{learned.name} compares each example with the others of its whole batch; remove it, and lower batch_size where memory is "
+            "short"
         ).about("training", "micro_batch_size")
     return plain(
         batch_size=batch_size,

@@ -229,7 +229,7 @@ def _prepare(
         before_drops=lambda rows: naive.extend(random_split_leakage(rows, columns, data.split, test)),
     )
     divided = divide(prepared.rows, columns, data.split)
-    for note in divided.notes:
+    for note in (*divided.notes, *unread_notes(prepared.counts, reading.account.records)):
         on_note(note)
     unread = int((divided.rows.collect([SPLIT])[SPLIT] == "calibration").sum())
     if unread and charter.task.use in WITHOUT_CLASSES:
@@ -239,8 +239,6 @@ def _prepare(
         )
     after = prepare_divided(divided.rows, columns, data.prepare, folder=folder)
     prepared = _both(prepared, after)
-    for note in unread_notes(prepared.counts, reading.account.records):
-        on_note(note)
     dropped = pl.concat([dropped, prepared.dropped]).sort(ROW)
     tally = Tally(columns)
     state = FrameDigest(prepared.rows.schema)

@@ -145,7 +145,8 @@ CHINESE: Mapping[str, str] = {
     "ledger_not_said": "在 Charter 之外使用的数据副本、以另一标识出现且措辞不同的行，以及账本开始之前学到的一切。",
     "ledger_holds": "这个账本仍保有发布 {bundle} 时的全部记录（第 {line} 行，{hash}）",
     "ledger_holds_not": (
-        "这不是发布 {bundle} 时的账本，或者已不完整（第 {line} 行，{hash}）；要找的是数据 {data} 的账本：请用 --ledger 指明它，或用 --charter 指明其章程"
+        "这不是发布 {bundle} 时的账本，或者已不完整（第 {line} 行，{hash}）；"
+        "要找的是数据 {data} 的账本：请用 --ledger 指明它，或用 --charter 指明其章程"
     ),
     "ledger_page": "页面",
     "ledger_place": "账本",
