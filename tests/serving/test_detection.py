@@ -195,7 +195,9 @@ def test_a_masking_model_of_another_language_is_told_with_how_many_texts_it_can_
     assert dict(out.counts)["mask_pii"][UNREAD] == 2
     (note,) = unread_notes(out.counts, 3)
     assert "hardly read 2 texts of 3 rows" in note
-    for said in (note, UNREAD):
+    (many,) = unread_notes([("mask_pii", {UNREAD: 1234})], 5000)
+    assert "1,234 texts of 5,000 rows" in many
+    for said in (note, many, UNREAD):
         assert not any(word in Wording("zh").said(said) for word in ("text", "model"))
     assert not list(unread_notes(out.counts, 41))
     assert (

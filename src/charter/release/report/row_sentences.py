@@ -110,7 +110,7 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("left: undecodable characters", "保留：无法解码的字符"),
     ("left: texts that the masking model can hardly read", "保留：遮蔽模型几乎读不懂的文本"),
     (
-        "mask_pii: its model can hardly read {count#} texts of {rows#} rows, "
+        "mask_pii: its model can hardly read {count} texts of {rows} rows, "
         "since it learned from another language or script: names and addresses in them mostly stay; "
         "mask them by a model of their language as well",
         "mask_pii：在 {rows} 行中，其模型几乎读不懂 {count} 条文本，因为它是从另一种语言或文字学来的："
