@@ -6,6 +6,7 @@ accepted and what to do; it never holds a data value (only its place, reason, ty
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 EXIT_USER_ERROR = 2
 EXIT_NOT_RELEASED = 3
@@ -14,9 +15,23 @@ EXIT_INTERRUPTED = 130
 
 
 class CharterError(Exception):
-    """A problem that the user can mend; its text is the whole message, `exit_code` what the shell gets."""
+    """A problem that the user can mend; its text is the whole message, `exit_code` what the shell gets.
+
+    key: the path of the charter's key that it is about, where it is about one. place: `file:line` of that key, once it is known.
+    """
 
     exit_code = EXIT_USER_ERROR
+    key: tuple[str, ...] = ()
+    place = ""
+
+    def about(self, *key: str) -> Self:
+        """The same error, of a key of the charter."""
+        self.key = key
+        return self
+
+    def __str__(self) -> str:
+        named = f"{'.'.join(self.key)}: {super().__str__()}" if self.key else super().__str__()
+        return f"{self.place}  {named}" if self.place else named
 
 
 @dataclass(frozen=True, order=True)

@@ -374,3 +374,23 @@ def test_few_rows_per_class_are_said_with_how_to_learn_from_them(here):
     assert "are few" not in Path("charter.yaml").read_text(encoding="utf-8"), (
         "an ordinal task has no such head"
     )
+
+
+def test_how_a_privacy_budget_is_asked_for_is_said_and_right_as_it_stands(here):
+    write_csv(here / "reviews.csv", rows())
+    assert init("reviews.csv").privacy is None
+    text = (here / "charter.yaml").read_text()
+    (section,) = [line for line in text.splitlines() if line.startswith("# privacy: {")]
+    assert section == "# privacy: {epsilon: 8, delta: 1.0e-03}"
+    (here / "charter.yaml").write_text(text.replace(section, section[2:]))
+    assert spec.read(here / "charter.yaml").privacy.epsilon == 8
+    (here / "charter.yaml").write_text(
+        text.replace(section, section[2:]).replace("\ndata:", "\ndata:\n  privacy_budget: {epsilon: 10} #", 1)
+    )
+    assert spec.read(here / "charter.yaml").data.privacy_budget.epsilon == 10
+
+
+def test_no_privacy_budget_is_spoken_of_where_the_charter_can_not_have_one(here):
+    write_csv(here / "reviews.csv", rows())
+    init("reviews.csv", "--target", "age")  # a number, whose scale would be read from people's rows
+    assert "privacy: {" not in (here / "charter.yaml").read_text()

@@ -1,6 +1,9 @@
 """`charter privacy`: the table, the page, the JSON, and what it finds wrong."""
 
+import contextlib
 import json
+import platform
+import shutil
 
 import pytest
 
@@ -10,6 +13,9 @@ from charter.privacy.entries import Held
 from charter.privacy.filters import Budget
 from charter.privacy.ledger import Asked, Ledger, identity_of
 from charter.privacy.plan import Spend
+from charter.runs.files import write_json
+from charter.runs.run import begin_run
+from charter.runs.store import Store
 
 
 @pytest.fixture
@@ -96,7 +102,49 @@ def test_a_run_and_its_time_stand_in_one_line_and_what_it_was_made_of_below(here
     assert run_command(["privacy"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(held.run in line and line.split()[2].count(":") == 1 for line in lines)
-    assert any("line 1: 50 updates, each person drawn with probability 0.1" in line for line in lines)
+    (below,) = [
+        line for line in lines if "line 1: 50 updates, each person drawn with probability 0.1" in line
+    ]
+    assert f"by itself {spend.epsilon:.2f} at delta 1e-05" in below
+
+
+def end_by(ending, store, seed):
+    """A run that reserves, and is ended so before it has settled."""
+    spend = Spend(epsilon(Gaussian(5.0), 1e-5), 1e-5, (Gaussian(5.0),))
+    with contextlib.suppress(KeyboardInterrupt, ValueError), begin_run(store, "r", "digest") as run:
+        held = Held(run.id, str(store.root), platform.node())
+        asked = Asked("messages", "row", "add_or_remove", spend, identity_of(seed, "k"), held)
+        Ledger(store.root / "ledger").reserve(asked, None)
+        raise ending
+    return run
+
+
+@pytest.mark.parametrize(
+    ("ending", "state", "said", "chinese"),
+    [
+        (KeyboardInterrupt(), "interrupted", "interrupted", "已中断"),
+        (ValueError(), "failed", "failed with an error", "因错误而失败"),
+        (None, "killed", "killed", "被强行终止"),
+        ("gone", "unfinished", "not finished", "没有完成"),
+    ],
+)
+def test_a_private_run_that_broke_off_says_how_and_that_it_stays_spent(
+    here, capsys, ending, state, said, chinese
+):
+    store = Store(here / "runs")
+    run = end_by(ending if isinstance(ending, BaseException) else KeyboardInterrupt(), store, b"1")
+    if ending is None:  # what a process that was killed leaves behind
+        write_json(run.folder / "run.json", {**run.record, "status": "running"})
+    elif ending == "gone":
+        shutil.rmtree(run.folder)
+    assert run_command(["privacy", "--json"]) == 0
+    (account,) = json.loads(capsys.readouterr().out)["accounts"]
+    assert account["runs"][0]["state"] == state and account["spent"] > 0
+    assert run_command(["privacy"]) == 0
+    shown = capsys.readouterr().out
+    assert said in " ".join(shown.split()) and "stays spent" in shown and "crashed" not in shown
+    assert run_command(["privacy", "--lang", "zh"]) == 0
+    assert chinese in capsys.readouterr().out.replace("\n", "")
 
 
 def test_a_ledger_that_was_rolled_back_is_not_the_one_of_the_bundle(ledger):

@@ -229,8 +229,16 @@ def test_a_private_model_that_tells_no_row_from_another_is_said_to(asked):
 
 
 def test_a_budget_that_no_noise_keeps_is_refused_with_what_to_do(asked):
-    with pytest.raises(DataError, match=r"within epsilon 0.0001 at delta 1e-09; allow a larger epsilon"):
-        run(asked(**{"epsilon: 4": "epsilon: 0.0001", "delta: 1.0e-3": "delta: 1.0e-9"}))
+    path = asked(**{"epsilon: 4": "epsilon: 0.0001", "delta: 1.0e-3": "delta: 1.0e-9"})
+    with pytest.raises(
+        DataError, match=r"within epsilon 0.0001 at delta 1e-09; allow a larger epsilon"
+    ) as refused:
+        run(path)
+    assert str(refused.value).startswith(f"{path}:{line_of(path, 'privacy:')}  privacy.epsilon: no noise")
+
+
+def line_of(path, word):
+    return next(place for place, one in enumerate(path.read_text().splitlines(), 1) if one.startswith(word))
 
 
 @pytest.mark.parametrize(

@@ -104,8 +104,9 @@ def test_a_run_without_privacy_ends_before_it_learns(reviews_csv, tiny_bert, tmp
 
     kept = Asked("x", "row", "add_or_remove", SPEND, identity_of(b"s", "k"), Held("r", "", ""))
     shared.reserve(kept, Budget(4, 1e-5))
-    with pytest.raises(BudgetError, match="nothing was learned"):
+    with pytest.raises(BudgetError, match="nothing was learned") as refused:
         charter.run(tmp_path / "x.yaml")
+    assert str(refused.value).startswith(f"{tmp_path / 'x.yaml'}:1  data: data 'x' has a privacy budget")
     (run,) = (tmp_path / "runs").glob("*/run.json")
     record = json.loads(run.read_text())
     assert [stage["name"] for stage in record["stages"]] == ["prepare"] and record["status"] == "failed"
@@ -159,4 +160,7 @@ def test_a_bundle_carries_the_ledgers_head_and_verify_shows_it(reviews_csv, tiny
         (ledger.folder / name).unlink()
     ledger.reserve(asked, None)
     assert run_command(look) == 4
-    assert "not the ledger" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not the ledger" in said and "of data x: name it with --ledger" in said
+    assert run_command([*look, "--lang", "zh"]) == 4
+    assert "不是发布" in capsys.readouterr().out

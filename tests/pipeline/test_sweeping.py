@@ -56,6 +56,7 @@ def test_a_sweep_that_the_budget_does_not_hold_is_refused_whole_with_the_figures
         sweep(path, "privacy.epsilon=0.5,1,1.5")
     said = str(refused.value)
     assert "nothing was run and nothing charged" in said
+    assert said.startswith(f"{path}:") and "  data.privacy_budget: --sweep" in said
     assert "the budget is epsilon 2 at delta 1e-05; spent before 0; all 3 points would make " in said
     assert "In this order 0.5, 1 would fit" in said
     assert "Of the point 1.5: " in said

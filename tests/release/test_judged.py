@@ -2,6 +2,7 @@
 
 from charter.release.judge import judge
 from charter.release.report.sentences import translated
+from charter.release.report.wording import interval
 from charter.runs.findings import Finding
 from charter.runs.run import begin_run, charters_judged, note_judged
 from charter.runs.store import Store
@@ -56,3 +57,29 @@ def test_what_was_not_measured_is_said_of_the_rows_it_would_have_been_measured_o
     assert said["k_anonymity >= 5"].startswith("no audit measured k_anonymity of the training rows; ")
     assert said["accuracy >= 0.5"].startswith("no audit measured accuracy on the test split; ")
     assert all("没有审计" in translated(one) for one in said.values())
+
+
+def test_a_count_is_compared_by_its_value_and_an_estimate_by_the_end_of_its_interval():
+    data = {"source": "sample:tweets", "inputs": {"text": "text"}, "target": "sentiment"}
+    text = {"name": "a", "data": data, "model": {"base": "sample:minilm"}, "task": {"use": "classification"}}
+
+    def because(limit, **ends):
+        counted = Finding("reidentification", "k_anonymity", 1.0, n=59, **ends)
+        (verdict,) = [
+            one
+            for one in judge(Charter.model_validate({**text, "limits": [limit]}), [counted])
+            if one.limit == limit
+        ]
+        return verdict.because
+
+    assert because("k_anonymity >= 2", low=1.0, high=1.0) == "its value is 1"
+    assert because("k_anonymity <= 2", low=1.0, high=1.0) == "its value is 1"
+    assert because("k_anonymity >= 2", low=1.0, high=1.0, confidence=0.95).startswith(
+        "the low end of its 95%"
+    )
+    assert because("k_anonymity >= 2", low=0.0, high=1.0).startswith("the low end of its interval")
+    assert (
+        because("k_anonymity >= 2")
+        == "it was measured without an interval; say judge: point to judge its value"
+    )
+    assert interval(Finding("reidentification", "k_anonymity", 1.0, low=1.0, high=1.0)) == ""

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ pytest.importorskip("dp_accounting")
 from charter.cli import run_command
 from charter.pipeline.sweeping import sweep
 from charter.privacy import accounting
-from charter.release.report.sweep import points_table, render_sweep
+from charter.release.report.sweep import points_table, render_sweep, sweep_opening
 from charter.release.report.sweep_plot import Drawn, course, scale_of
 from charter.release.report.wording import Wording
 
@@ -79,6 +80,55 @@ def test_the_page_tells_every_point_in_both_languages(swept):
     rows = points_table(swept, Wording("en")).rows
     assert [row[0].text for row in rows] == ["4", "inf"]
     assert [row[-1].text for row in rows] == ["2 of 2 kept", "1 of 1 kept"]
+
+
+def with_answers(swept, *given):
+    """The same sweep, but of points whose models answer so many rows with the first class and with the second."""
+    runs = list(swept.comparison.runs)
+    for point, (first, second) in zip(swept.points, given, strict=True):
+        record = runs[point.place].record
+        found = tuple(
+            replace(
+                one, attachment={**one.attachment, "labels": ["bad", "good"], "counts": [[first, second]]}
+            )
+            if one.metric == "confusion"
+            else one
+            for one in record.findings
+        )
+        runs[point.place] = replace(runs[point.place], record=replace(record, findings=found))
+    return replace(swept, comparison=replace(swept.comparison, runs=tuple(runs)))
+
+
+def test_values_at_which_one_answer_is_given_to_all_rows_are_told(swept):
+    lines = {
+        say: sweep_opening(with_answers(swept, (9, 0), (4, 5)), Wording(say)).lines for say in ("en", "zh")
+    }
+    (said,) = [one for one in lines["en"] if "One answer" in one]
+    assert said.startswith("One answer for all test rows at epsilon=4 (bad): ")
+    assert "epsilon=inf" not in said
+    assert any("epsilon=4（bad）" in one for one in lines["zh"])
+    rows = points_table(with_answers(swept, (9, 0), (4, 5)), Wording("en")).rows
+    assert [row[0].note for row in rows] == ["always bad", "no privacy"]
+    (said,) = [
+        one
+        for one in sweep_opening(with_answers(swept, (9, 0), (0, 9)), Wording("en")).lines
+        if "one answer" in one
+    ]
+    assert said.startswith(
+        "At every value the model gives one answer for all test rows: epsilon=4 (bad), epsilon=inf (good)."
+    )
+    assert not any(
+        "ne answer" in one for one in sweep_opening(with_answers(swept, (4, 5), (5, 4)), Wording("en")).lines
+    )
+    assert [one["one_answer"] for one in with_answers(swept, (9, 0), (4, 5)).as_json()["points"]] == [
+        "bad",
+        None,
+    ]
+
+
+def test_a_point_stacked_on_a_phone_keeps_the_name_of_its_value(swept):
+    page = render_sweep(swept)
+    assert 'class="own" data-heading="epsilon"' in page
 
 
 def test_the_command_prints_json_and_refuses_what_a_sweep_has_no_use_for(swept, path, tmp_path, capsys):

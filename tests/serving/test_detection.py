@@ -158,3 +158,48 @@ def test_a_detector_without_evidence_leaves_no_estimate():
     assert told({"PERSON": Recall(1.0, 0.9, 1.0, 0.95)}).value is None
     half = told({"PERSON": Recall(0.9, 0.75, 0.95, 0.95)})
     assert (half.value, half.high) == (pytest.approx(10.0), pytest.approx(30.0)) and half.low > 0
+
+
+CHINESE = "酒店房间很好，服务态度很差，一二三不了的是。"
+
+
+@pytest.fixture(scope="module")
+def english(released):
+    from charter.plugins import make
+
+    return make("detector", "bundle", {"path": str(released), "labels": {"TOWN": "ADDRESS"}})
+
+
+def test_texts_of_another_script_than_a_model_learned_from_are_counted(english):
+    # its tokenizer knows these characters, but it never learned from any
+    assert english.unread([CHINESE]) == 1
+    assert english.unread(["the crew was kind and found cold meal", "好的", "12 34"]) == 0
+    # unknown tokens: of the first text 6 letters of 31, less than a fifth
+    assert english.unread(["the crew Ж was Щ very Ю kind Я and Д found Ц", "ЖЩЮЯД ЦЖЩЮ"]) == 1
+
+
+def test_a_model_that_learned_chinese_can_hardly_read_english(released):
+    from charter.serving.detection import _Reader, open_answerer, read_bundle
+
+    answerer = open_answerer(read_bundle(released))
+    assert _Reader(answerer, {}, 0.5, 0.95).unread([CHINESE, "the crew was kind and found cold meal"]) == 1
+    assert _Reader(answerer, {}, 0.5, 0.5).unread([CHINESE, "the crew was kind and found cold meal"]) == 0
+    assert _Reader(answerer, {}, 0.5, None).unread([CHINESE, "the crew was kind and found cold meal"]) == 0
+
+
+def test_a_masking_model_of_another_language_is_told_with_how_many_texts_it_can_not_read(released):
+    from charter.data.preparations.pii import UNREAD, unread_notes
+    from charter.release.report.wording import Wording
+
+    out = prepared([CHINESE, CHINESE + "好", "the crew was kind and found cold meal"], released)
+    assert dict(out.counts)["mask_pii"][UNREAD] == 2
+    (note,) = unread_notes(out.counts, 3)
+    assert "hardly read 2 texts of 3 rows" in note
+    (many,) = unread_notes([("mask_pii", {UNREAD: 1234})], 5000)
+    assert "1,234 texts of 5,000 rows" in many
+    for said in (note, many, UNREAD):
+        assert not any(word in Wording("zh").said(said) for word in ("text", "model"))
+    assert not list(unread_notes(out.counts, 41))
+    assert (
+        UNREAD not in dict(prepared(["the crew was kind and found cold meal"], released).counts)["mask_pii"]
+    )

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charter.errors import CharterFileError
-from charter.spec import check, parse_document, read, written
+from charter.errors import CharterFileError, DataError
+from charter.spec import at_its_line, check, parse_document, read, written
 
 VALID = """\
 name: a
@@ -97,3 +97,18 @@ def test_no_damage_to_a_valid_charter_ends_in_a_traceback(data):
 def test_the_valid_charter_is_valid_and_written_reads_back_equal():
     charter = check(parse_document(VALID, HERE))
     assert check(parse_document(written(charter), HERE)) == charter
+
+
+def test_an_error_about_a_key_is_said_with_its_line_and_without_where_the_file_is_gone(tmp_path):
+    path = tmp_path / "charter.yaml"
+    path.write_text("name: a\nprivacy:\n  epsilon: 8\n", encoding="utf-8")
+    for key, line in ((("privacy", "epsilon"), 3), (("privacy", "bands"), 2), (("data",), 1)):
+        with pytest.raises(DataError) as refused, at_its_line(path):
+            raise DataError("too much").about(*key)
+        assert str(refused.value) == f"{path}:{line}  {'.'.join(key)}: too much"
+    with pytest.raises(DataError) as refused, at_its_line(path):
+        raise DataError("of no key")
+    assert str(refused.value) == "of no key"
+    with pytest.raises(DataError) as refused, at_its_line(tmp_path / "gone.yaml"):
+        raise DataError("too much").about("privacy", "epsilon")
+    assert str(refused.value) == "privacy.epsilon: too much"

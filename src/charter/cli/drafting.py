@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from charter.data.guess import Roles
 from charter.data.look import Look, TextLook
 from charter.data.split import DEFAULTS
-from charter.errors import CharterError
+from charter.errors import CharterError, CharterFileError
 from charter.models.base import SAMPLES
+from charter.spec import check, parse_document, written
 from charter.spec.limits import Limit
 from charter.spec.metrics import EMBEDDINGS, GAIN, HEADLINES, LANGUAGE_MODELS, UNIGRAM, WITHOUT_CLASSES
 from charter.spec.model import Charter
@@ -276,6 +277,28 @@ def notes_of(draft: Draft, roles: Roles, look: Look, about: TextLook, fit: Fit) 
     if not fit.reads_well:
         notes["model.base"] = f"{draft.base} {unfit(fit)}: name a base of the texts' language"
     return {key: _printable(note) for key, note in notes.items() if note}
+
+
+EPSILON, TOGETHER = 8, 10
+"""An epsilon to begin with, and what all runs on the rows may cost together."""
+
+
+def privacy_note(charter: Charter, look: Look, out: Path) -> Mapping[str, str]:
+    """How a privacy budget is asked for; nothing where this charter can't have one as it stands. out: where it is written."""
+    delta = 10.0 ** math.floor(math.log10(1 / (2 * max(look.read, 1))))
+    section = f"privacy: {{epsilon: {EPSILON}, delta: {delta:.1e}}}"
+    try:
+        check(parse_document(written(charter).replace("\nprivacy: null\n", f"\n{section}\n"), out))
+    except CharterFileError:
+        return {}
+    said = (
+        "nothing bounds what the model gives away of the people in these rows; this section, uncommented, trains with differential "
+        "privacy\n"
+        f"(smaller is more private and costs accuracy; delta below 1 / {look.read:,}, the rows read; docs/privacy.md):\n"
+        f"{section}\n"
+        f"and under data, what all runs on these rows may cost together: privacy_budget: {{epsilon: {TOGETHER}}}"
+    )
+    return {"audits": said}
 
 
 def _printable(note: str) -> str:

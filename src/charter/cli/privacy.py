@@ -68,7 +68,7 @@ def privacy(
         typer.echo(json.dumps(ledger_json(statement, states), ensure_ascii=False, indent=1))
     else:
         show_statement(statement, states, language, page=html)
-    if bundle is not None and not _holds(kept, bundle):
+    if bundle is not None and not _holds(kept, bundle, language):
         raise typer.Exit(EXIT_NOT_VERIFIED)
 
 
@@ -139,9 +139,10 @@ def _write_page(path: Path, statement: "Statement", states: Mapping[int, str], l
     write_text(path, render_ledger(statement, states, language=language, created=created))
 
 
-def _holds(ledger: "Ledger", bundle: Path) -> bool:
+def _holds(ledger: "Ledger", bundle: Path, language: "Language") -> bool:
     """Say whether a bundle was released with this ledger."""
     from charter.release.record import RECORD, read_record
+    from charter.release.report.wording import Wording
 
     origin = read_record(bundle / "charter" / RECORD).provenance
     head = (origin.get("privacy") or {}).get("ledger")
@@ -150,13 +151,14 @@ def _holds(ledger: "Ledger", bundle: Path) -> bool:
             f"{bundle} carries no head of a privacy ledger: it was trained without differential privacy"
         )
     found = ledger.holds(int(head["lines"]), str(head["hash"]))
-    mark = "✓" if found else "✗"
-    gone_on = (
-        "this ledger holds what it held when"
-        if found
-        else "this is not the ledger, or no longer all of it, with which"
-    )
-    typer.echo(f"{mark} {gone_on} {bundle} was released (line {head['lines']}, {str(head['hash'])[:16]})")
+    told = {
+        "bundle": bundle,
+        "line": head["lines"],
+        "hash": str(head["hash"])[:16],
+        "data": head.get("data", "?"),
+    }
+    say = Wording(language)
+    typer.echo(f"✓ {say('ledger_holds', **told)}" if found else f"✗ {say('ledger_holds_not', **told)}")
     return found
 
 
@@ -230,7 +232,8 @@ def _show_charges(account: "Account", states: Mapping[int, str], say: "Wording")
     out.print(grid)
     colon = "：" if say.language == "zh" else ": "
     for (number, *_, alone, _, consisted, ended), charge in zip(table.rows, account.charges, strict=True):
-        told = [consisted.text, alone.note, ended.note] if charge.mechanisms else [ended.note]
+        cost = f"{say('ledger_alone')} {alone.text} {alone.note}"
+        told = [consisted.text, cost, ended.note] if charge.mechanisms else [ended.note]
         if any(told):
             line = f"{say('ledger_number')} {number.text}{colon}{' · '.join(one for one in told if one)}"
             out.print(f"[dim]{escape(line)}[/]", soft_wrap=True)

@@ -11,7 +11,17 @@ import polars as pl
 import typer
 
 from charter import plugins
-from charter.cli.drafting import Draft, Fit, charter_of, fit_of, notes_of, personal, test_rows, unfit
+from charter.cli.drafting import (
+    Draft,
+    Fit,
+    charter_of,
+    fit_of,
+    notes_of,
+    personal,
+    privacy_note,
+    test_rows,
+    unfit,
+)
 from charter.cli.origins import Origin, find_origin
 from charter.cli.showing import bar, console
 from charter.data.columns import Columns
@@ -73,7 +83,8 @@ def start(data: str, out: Path, wishes: Wishes, *, ask: bool, force: bool) -> No
     about = text_look(look, draft.texts)
     fit = Fit() if draft.new else fit_of(draft.base, out.resolve().parent, _some_texts(look, draft))
     charter = charter_of(draft, look, about, fit)
-    write_text(out, commented(charter, notes_of(draft, roles, look, about, fit)))
+    notes = {**notes_of(draft, roles, look, about, fit), **privacy_note(charter, look, out)}
+    write_text(out, commented(charter, notes))
     _say_choices(charter, roles, draft, look)
     _say_texts(charter, about, fit)
     console().print(

@@ -24,6 +24,11 @@ class Recall:
     confidence: float
 
 
+def _all_read(texts: Sequence[str]) -> int:
+    del texts
+    return 0
+
+
 def _nothing() -> Mapping[str, Recall]:
     return MappingProxyType({})
 
@@ -35,7 +40,8 @@ class Detector:
     detect: texts -> what was found in each, in order of their places, none overlapping. It reads every text to its end.
     kinds: every kind that it may tell. digest: names what it finds things with, for the keys of artefacts. None of the three is
     called before rows are prepared, so that a charter can be checked on a machine that lacks it. recalls: of the kinds whose recall
-    was measured; name: of what finds them, for people.
+    was measured; name: of what finds them, for people. unread: texts -> how many of them it can hardly read, such as those of a language
+    that it never learned; what it misses in these nobody has measured.
     """
 
     detect: Callable[[Sequence[str]], list[list[Detected]]]
@@ -43,6 +49,7 @@ class Detector:
     digest: Callable[[], str]
     recalls: Callable[[], Mapping[str, Recall]] = _nothing
     name: str = ""
+    unread: Callable[[Sequence[str]], int] = _all_read
 
 
 Labels = Mapping[str, str | None]

@@ -12,7 +12,9 @@ from charter.data.passes import PreparedRows
 from charter.runs.findings import Finding
 
 QUANTILES = (("minimum", 0.0), ("median", 0.5), ("95 %", 0.95), ("maximum", 1.0))
-OF_KEPT = ("rows", "label_share", "target", "answered_share", "missing_share", "characters")
+HAN_SHARE = "han_share"
+"""Of rows in which a model learns to find things: which texts it can be used on later depends on it."""
+OF_KEPT = ("rows", "label_share", "target", "answered_share", "missing_share", "characters", HAN_SHARE)
 """The metrics that are of the rows that stayed, not of those that were read."""
 
 
@@ -22,7 +24,7 @@ class Tally:
 
     labels: by split, how often each class stands there (for tags and spans: the entities' tags). numbers: by split, how many
     the target has, their sum and that of their squares, both less the first number that was seen.
-    answered: by split, how many questions have an answer.
+    answered: by split, how many questions have an answer. letters, han: of texts with tags or spans, and how many are Chinese.
     """
 
     columns: Columns
@@ -34,6 +36,8 @@ class Tally:
     missing: Counter[str] = field(default_factory=Counter)
     groups: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     lengths: list[pl.Series] = field(default_factory=list)
+    letters: int = 0
+    han: int = 0
 
     def add(self, chunk: pl.DataFrame) -> None:
         """Count the next rows, with SPLIT."""
@@ -49,6 +53,13 @@ class Tally:
         if isinstance(texts.dtype, pl.List):
             texts = texts.list.join(" ")
         self.lengths.append(texts.str.len_chars())
+        if self.columns.form.target == "as_found" and self._has_spans(chunk):
+            self.letters += int(texts.str.count_matches(r"\p{L}").sum() or 0)
+            self.han += int(texts.str.count_matches(r"\p{Han}").sum() or 0)
+
+    def _has_spans(self, chunk: pl.DataFrame) -> bool:
+        target = self.columns.target
+        return target is not None and isinstance(chunk[target].dtype, pl.List)
 
     def _count(self, split: str, targets: pl.Series) -> None:
         if self.columns.form.target == "answers":
@@ -147,6 +158,8 @@ def _kept(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:
     for name, quantile in QUANTILES:
         length = lengths.quantile(quantile, interpolation="nearest")
         yield finding("characters", length or 0.0, rows, {"quantile": name}, "characters")
+    if tally.letters:
+        yield finding(HAN_SHARE, tally.han / tally.letters, tally.letters, unit="share")
 
 
 def _shares(tally: Tally, finding: Callable[..., Finding]) -> Iterator[Finding]:

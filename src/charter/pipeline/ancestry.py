@@ -129,10 +129,10 @@ def check_private_base(charter: Charter, data: PreparedData, ancestor: Ancestor 
         same = own["id"] == charter.data_id or own["source_digest"] == source
         if same and not about.get("private"):
             raise ModelError(
-                f"privacy: the base descends from '{about['name']}', which learned from data '{own['id']}' without privacy, so no "
+                f"the base descends from '{about['name']}', which learned from data '{own['id']}' without privacy, so no "
                 "noise now bounds what the model tells of these rows. Begin from a base that has not learned from them; or, where "
                 "nobody's privacy is at stake, say data: {public: true}"
-            )
+            ).about("privacy")
 
 
 def bundles_at_hand(ancestor: Ancestor, folder: Path) -> tuple[Ancestor | None, ...]:

@@ -42,7 +42,7 @@ def check_plain_points(sweep: Sweep, points: Sequence[Point]) -> None:
                 f"--sweep {sweep.key}={one.said}: data '{point.charter.data_id}' has a privacy budget of epsilon {budget:g}, and a point "
                 "without privacy costs more than any: refused, nothing was run. Leave that point out; or, where nobody's privacy is at "
                 "stake, say data: {public: true} and take the budget out"
-            )
+            ).about("data", "privacy_budget")
 
 
 def check_budgets(run: Run, sweep: Sweep, points: Sequence[Point], tell: OnProgress) -> tuple[Foreseen, ...]:
@@ -149,4 +149,4 @@ def _account(sweep: Sweep, together: Sequence[_Planned]) -> Foreseen:
     raise BudgetError(
         f"--sweep {sweep.key}: refused, nothing was run and nothing charged. Each point is charged to data '{comes_to.data}': {limit}{fits}"
         f"Of the point {together[place].said}: {because}"
-    )
+    ).about("data", *([] if spending.budget is None else ["privacy_budget"]))

@@ -48,7 +48,7 @@ def check_private(charter: Charter) -> None:
     from importlib.util import find_spec
 
     if charter.privacy is not None and not (find_spec("dp_accounting") and find_spec("cryptography")):
-        raise MissingExtraError("the section privacy", "privacy")
+        raise MissingExtraError("the section privacy", "privacy").about("privacy")
 
 
 def settled(charter: Charter, settings: Training) -> Training:
@@ -84,17 +84,17 @@ def plan_of(
     """
     if charter.privacy is not None and learned.mixes:
         raise DataError(
-            f"privacy: {learned.name} compares each example with the others of its batch, so no example's influence can be bounded alone; "
+            f"{learned.name} compares each example with the others of its batch, so no example's influence can be bounded alone; "
             "take one of the two out"
-        )
+        ).about("privacy")
     if charter.privacy is not None:
         units = _units(charter, examples, subjects)
         return _private(charter, settings, units, len(examples), stream or stream_of(charter, settings, work))
     if learned.mixes and settings.micro_batch_size is not None:
         raise DataError(
-            f"training.micro_batch_size: {learned.name} compares each example with the others of its whole batch; "
-            "remove it, and lower batch_size where memory is short"
-        )
+            f"{learned.name} compares each example with the others of its whole batch; remove it, and lower batch_size where memory is "
+            "short"
+        ).about("training", "micro_batch_size")
     return plain(
         batch_size=batch_size,
         micro_batch_size=settings.micro_batch_size,
@@ -143,9 +143,11 @@ def _private(
     if not steps:
         return unlimited
     correlated = asked.mechanism == "matrix_factorisation"
+    key = "bands"
     try:
         if correlated:
             unlimited = _correlated(unlimited, asked, settings, n)
+        key = "epsilon"
         noise = noise_for(
             asked.epsilon,
             asked.delta,
@@ -155,11 +157,12 @@ def _private(
             distribution=None if trials is None else trials.distribution,
             mean=1.0 if trials is None else trials.mean,
         )
+        key = "clipping"
         clipping.noise(noise)
     except ValueError as error:
         raise DataError(
-            f"privacy: {error} (batch_size {settings.batch_size}, {unlimited.count(n):,} units, {settings.epochs} epochs)"
-        ) from None
+            f"{error} (batch_size {settings.batch_size}, {unlimited.count(n):,} units, {settings.epochs} epochs)"
+        ).about("privacy", key) from None
     return replace(unlimited, noise=noise)
 
 

@@ -20,7 +20,7 @@ from charter.data.engines import engine_of
 from charter.data.leakage import random_split_leakage
 from charter.data.passes import PreparedRows, prepare_divided, prepare_rows
 from charter.data.preparation import Preparation, made_preparations, no_drops, prepare_again
-from charter.data.preparations.pii import check_key_outside, personal_kinds
+from charter.data.preparations.pii import check_key_outside, personal_kinds, unread_notes
 from charter.data.profile import Tally, profile
 from charter.data.reading import (
     ReadAccount,
@@ -229,7 +229,7 @@ def _prepare(
         before_drops=lambda rows: naive.extend(random_split_leakage(rows, columns, data.split, test)),
     )
     divided = divide(prepared.rows, columns, data.split)
-    for note in divided.notes:
+    for note in (*divided.notes, *unread_notes(prepared.counts, reading.account.records)):
         on_note(note)
     unread = int((divided.rows.collect([SPLIT])[SPLIT] == "calibration").sum())
     if unread and charter.task.use in WITHOUT_CLASSES:

@@ -76,18 +76,19 @@ def run(
         CharterError: the signing key, what stands where the bundle goes, the data, the base model or the store stopped
             it; the message says what to do.
     """
-    asked = ask(charter_file, store, release_to, draft=draft, continue_from=continue_from)
-    charter, tell = asked.charter, on_progress or _silent
-    if world is ALONE and charter.training.engine == "ray":
-        ancestor_at = None if continue_from is None else continue_from.absolute()
-        told = {
-            "store": asked.store.root,
-            "release_to": asked.release_to,
-            "draft": draft,
-            "continue_from": ancestor_at,
-        }
-        return found(run_on_ray(charter_file, charter.training.workers, **told))
-    return follow(asked, on_event, tell, world)
+    with spec.at_its_line(charter_file):
+        asked = ask(charter_file, store, release_to, draft=draft, continue_from=continue_from)
+        charter, tell = asked.charter, on_progress or _silent
+        if world is ALONE and charter.training.engine == "ray":
+            ancestor_at = None if continue_from is None else continue_from.absolute()
+            told = {
+                "store": asked.store.root,
+                "release_to": asked.release_to,
+                "draft": draft,
+                "continue_from": ancestor_at,
+            }
+            return found(run_on_ray(charter_file, charter.training.workers, **told))
+        return follow(asked, on_event, tell, world)
 
 
 def follow(

@@ -85,8 +85,8 @@ def search_settings(
         return Searched(charter.training)
     if data.part("validation").is_empty():
         raise DataError(
-            "training.search needs validation rows, and data.split leaves none; give them, or take it out"
-        )
+            "it needs validation rows, and data.split leaves none; give them, or take it out"
+        ).about("training", "search")
     searching = _Searching(run, charter, asked, base, data, on_progress, world, taught)
     trials: list[Trial] = []
     while len(trials) < asked.trials:

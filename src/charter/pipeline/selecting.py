@@ -75,8 +75,8 @@ def select(
     """
     if validation is None:
         raise DataError(
-            "training.search needs validation rows, and data.split leaves none; give them, or take it out"
-        )
+            "it needs validation rows, and data.split leaves none; give them, or take it out"
+        ).about("training", "search")
     search, numbers = _search_of(charter)
     stream = stream_of(charter, charter.training, work)
     charging.secret = stream.key

@@ -17,6 +17,7 @@ from typing import Any
 
 import polars as pl
 
+from charter.errors import BudgetError
 from charter.pipeline.preparing import PreparedData
 from charter.privacy.accounting import Mechanism, Neighbouring
 from charter.privacy.charging import Asked
@@ -54,6 +55,11 @@ class Spending:
         said = self.charter.data.privacy_budget
         return None if said is None or said.epsilon is None else Budget(said.epsilon, said.delta)
 
+    @property
+    def _limit_key(self) -> tuple[str, ...]:
+        """The key that sets the limit on plain learning; the data's own where another charter set it."""
+        return ("data",) if self.budget is None else ("data", "privacy_budget")
+
     def check_plain(self, data: PreparedData, *, stage: str = "train") -> None:
         """Learning without privacy: refused where the data, or others with the same rows, have a budget.
 
@@ -64,9 +70,12 @@ class Spending:
             LedgerError: the ledger was changed or can't be read.
         """
         fingerprints = self.fingerprints(data) if self.ledger.exists else None
-        told = self.ledger.plain(
-            self.charter.data_id, self.held(), budget=self.budget, fingerprints=fingerprints, stage=stage
-        )
+        try:
+            told = self.ledger.plain(
+                self.charter.data_id, self.held(), budget=self.budget, fingerprints=fingerprints, stage=stage
+            )
+        except BudgetError as error:
+            raise error.about(*self._limit_key) from None
         if told:
             self.run.note(
                 stage,
@@ -107,7 +116,10 @@ class Spending:
             fingerprints=self.fingerprints(data),
             epochs=epochs,
         )
-        reservation = self.ledger.reserve(asked, self.budget)
+        try:
+            reservation = self.ledger.reserve(asked, self.budget)
+        except BudgetError as error:
+            raise error.about("privacy", "epsilon") from None
         self._tell(reservation, stage)
         return reservation
 

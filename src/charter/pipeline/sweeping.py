@@ -18,6 +18,7 @@ from charter.release.comparison import Comparison
 from charter.release.selection import findings_of
 from charter.release.sweep import Point, Swept
 from charter.runs.run import Event, begin_run, run_name
+from charter.spec.document import at_its_line
 from charter.spec.sweep import Sweep, read_sweep
 
 
@@ -41,23 +42,24 @@ def sweep(
         BudgetError: not all points fit the privacy budget of their data; nothing was run and nothing charged.
         CharterError: a key or a value that can't be swept; else as `charter.pipeline.run`.
     """
-    found = read_sweep(charter_file, asked)
-    asks = [
-        ask(charter_file, store, None, draft=False, continue_from=None, point=one.charter)
-        for one in found.points
-    ]
-    for one in asks:
-        if one.charter.training.engine == "ray":
-            raise CharterError("--sweep: training.engine ray is not built for sweeps yet; take torch")
-    check_plain_points(found, asks)
-    if any(is_limited(one) for one in asks):
-        _check_budgets(found, asks, on_event, on_progress or _silent)
-    results = []
-    for point, one in zip(found.points, asks, strict=True):
-        if on_point is not None:
-            on_point(f"{found.key}={point.said}")
-        results.append(follow(one, on_event, on_progress))
-    return _beside(found, asks[0], results)
+    with at_its_line(charter_file):
+        found = read_sweep(charter_file, asked)
+        asks = [
+            ask(charter_file, store, None, draft=False, continue_from=None, point=one.charter)
+            for one in found.points
+        ]
+        for one in asks:
+            if one.charter.training.engine == "ray":
+                raise CharterError("--sweep: training.engine ray is not built for sweeps yet; take torch")
+        check_plain_points(found, asks)
+        if any(is_limited(one) for one in asks):
+            _check_budgets(found, asks, on_event, on_progress or _silent)
+        results = []
+        for point, one in zip(found.points, asks, strict=True):
+            if on_point is not None:
+                on_point(f"{found.key}={point.said}")
+            results.append(follow(one, on_event, on_progress))
+        return _beside(found, asks[0], results)
 
 
 def _check_budgets(

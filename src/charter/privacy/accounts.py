@@ -16,7 +16,7 @@ import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from charter.privacy.accounting import Mechanism, Neighbouring, changed, epsilon
 from charter.privacy.entries import BudgetSet, Charge, Record, Unit
 from charter.privacy.filters import NOTHING, ORDERS, Budget, curve, epsilon_of
 from charter.runs.locks import is_held
+from charter.runs.run import status_of
 from charter.runs.store import Store
 
 Why = str
@@ -138,13 +139,18 @@ def spent_by(charges: Sequence[Charge], unit: Unit, neighbouring: Neighbouring, 
     return several
 
 
-State = Literal["settled", "running", "crashed", "reserved", "plain", "exceeded"]
+Broken = Literal["interrupted", "failed", "killed", "unfinished"]
+"""How a training broke off. It stays spent; the same training that goes on pays nothing more."""
+BROKEN: tuple[Broken, ...] = get_args(Broken)
+State = Literal["settled", "running", "reserved", "plain", "exceeded"] | Broken
 
 
 def state_of(charge: Charge) -> State:
-    """What became of a training: settled; running; crashed (it stays spent, unless the same run goes on); or plain.
+    """What became of a training, by the record of its run.
 
-    reserved: it runs or crashed on another machine, which can't be seen from here. exceeded: it did more than it had reserved.
+    settled: it came to its end. interrupted: by whoever ran it (Ctrl-C, SIGTERM). failed: by an error. killed: its process ended without a
+    word. unfinished: it runs no more, and nothing on record says why. reserved: it is another machine's, which can't be seen from here.
+    plain: without privacy. exceeded: it did more than it had reserved.
     """
     if charge.plain:
         return "plain"
@@ -155,7 +161,11 @@ def state_of(charge: Charge) -> State:
     held = charge.held
     if not held.store or held.host != platform.node():
         return "reserved"
-    return "running" if is_held(Store(Path(held.store)).lock_file(f"run-{held.run}")) else "crashed"
+    store = Store(Path(held.store))
+    if is_held(store.lock_file(f"run-{held.run}")):
+        return "running"
+    ended = status_of(store, held.run)
+    return next((one for one in BROKEN if one == ended), "unfinished")
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,9 @@ def _recorded(
         one.grad = None
     if leaked:
         raise ModelError(
-            f"privacy: parameter '{leaked[0]}' ({len(leaked)} such) is used by an operation for which no rule of example gradients is "
+            f"parameter '{leaked[0]}' ({len(leaked)} such) is used by an operation for which no rule of example gradients is "
             "known, so its influence can't be bounded; freeze it (model.adapt: lora, bias or head), or take another base (docs/privacy.md)"
-        )
+        ).about("privacy")
     return tape
 
 
@@ -124,14 +124,14 @@ def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) 
     found = [name for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
     if found:
         raise ModelError(
-            f"privacy: '{found[0]}' is batch normalisation ({len(found)} such layers), which mixes the examples of a batch, so that "
+            f"'{found[0]}' is batch normalisation ({len(found)} such layers), which mixes the examples of a batch, so that "
             "no example's influence is bounded; take a base with group or layer normalisation"
-        )
+        ).about("privacy")
     small = {name: one for name, one in learning(model).items() if one.dtype.itemsize < FEWEST_BYTES}
     for name, one in small.items():
         raise ModelError(
-            f"privacy: parameter '{name}' ({len(small)} such) has numbers of {one.dtype}, too coarse for noise: load the base in float32"
-        )
+            f"parameter '{name}' ({len(small)} such) has numbers of {one.dtype}, too coarse for noise: load the base in float32"
+        ).about("privacy")
     trained = model.training
     _check_buffers(model, index, losses)
     model.eval()
@@ -144,9 +144,9 @@ def check_bounded(model: "nn.Module", index: NDArray[np.int64], losses: Losses) 
             alone = _alone(model, together[:1], losses)
             if abs(one_pass - alone) > AGREE * max(alone, 1e-6):
                 raise ModelError(
-                    f"privacy: the gradient of an example has norm {alone:.6g} alone and {one_pass:.6g} beside others, so the examples "
+                    f"the gradient of an example has norm {alone:.6g} alone and {one_pass:.6g} beside others, so the examples "
                     "of a batch meet in this model, or a layer is one that Charter misreads; take another base (docs/privacy.md)"
-                )
+                ).about("privacy")
     finally:
         model.train(trained)
 
@@ -169,9 +169,9 @@ def _check_buffers(model: "nn.Module", index: NDArray[np.int64], losses: Losses)
                 one.copy_(before[name])
     if changed:
         raise ModelError(
-            f"privacy: buffer '{changed[0]}' ({len(changed)} such) follows the rows that pass, without noise; take a base whose passes "
+            f"buffer '{changed[0]}' ({len(changed)} such) follows the rows that pass, without noise; take a base whose passes "
             "leave it as it is"
-        )
+        ).about("privacy")
 
 
 def _with_grad(model: "nn.Module", index: NDArray[np.int64], losses: Losses) -> Tape:

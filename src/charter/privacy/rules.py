@@ -73,10 +73,10 @@ class Recording(TorchFunctionMode):
         found = self.owners.of(rows)
         if found is None:
             raise ModelError(
-                f"privacy: parameter '{self.tape.names.get(id(parameter), '?')}' is applied to {rows} rows, and which example each is "
+                f"parameter '{self.tape.names.get(id(parameter), '?')}' is applied to {rows} rows, and which example each is "
                 "of is not known (a batch's examples must stand in its first dimension; give position_ids of shape (batch, length)); "
                 "freeze it, or take a model that Charter runs padding-free (docs/privacy.md)"
-            )
+            ).about("privacy")
         return found
 
 

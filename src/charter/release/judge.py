@@ -155,7 +155,7 @@ def _worst(limit: Limit, measured: Sequence[Finding]) -> Finding:
 def _reason(limit: Limit, worst: Finding, kept: bool) -> str:
     end = _worse_end(limit, worst)
     where = f" for {_slice_text(worst)}" if "*" in [value for _, value in limit.slices] else ""
-    if limit.judge == "point":
+    if limit.judge == "point" or worst.exact:
         return f"its value{where} is {end:.4g}"
     name = "low" if limit.comparison in (">=", ">") else "high"
     share = f"{worst.confidence:.0%} " if worst.confidence else ""

@@ -1,6 +1,7 @@
 """Reading a record's findings: which of them a part of a page, a card or a comparison is about. Pure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from charter.release.record import Record
 from charter.runs.findings import Finding
@@ -66,6 +67,24 @@ def weakest_first(findings: Sequence[Finding]) -> list[Finding]:
         findings,
         key=lambda one: (one.value is None, one.value if one.value is not None else -(one.n or 0)),
     )
+
+
+@dataclass(frozen=True)
+class OneAnswer:
+    """The class that a model gives to every test row, and how many rows these are."""
+
+    answer: str
+    rows: int
+
+
+def one_answer(found: Iterable[Finding]) -> OneAnswer | None:
+    """The one answer of a model of several classes that tells no rows apart; None of every other, or where it isn't known."""
+    matrix = next((one for one in found if one.metric == "confusion" and one.attachment), None)
+    if matrix is None or matrix.attachment is None:
+        return None
+    answered = [sum(column) for column in zip(*matrix.attachment["counts"], strict=True)]
+    given = [label for label, count in zip(matrix.attachment["labels"], answered, strict=True) if count]
+    return OneAnswer(given[0], sum(answered)) if len(given) == 1 and len(answered) > 1 else None
 
 
 def main_scores(record: Record) -> Sequence[Finding]:

@@ -9,7 +9,7 @@ from charter.audits.gaps import Gap
 from charter.audits.pairing import Difference
 from charter.release.comparison import Comparison
 from charter.release.record import Record
-from charter.release.selection import findings_of, first, main_scores
+from charter.release.selection import findings_of, first, main_scores, one_answer
 from charter.runs.findings import Finding
 
 
@@ -70,6 +70,11 @@ class Swept:
         found = first(self.record(point).findings, "training", "seconds")
         return None if found is None else found.value
 
+    def one_answer(self, point: Point) -> str | None:
+        """The class that a point's model gives to every test row; None where it tells rows apart."""
+        found = one_answer(findings_of(self.record(point)))
+        return None if found is None else found.answer
+
     def kept(self, point: Point) -> tuple[int, int]:
         """How many of its limits were kept, and of how many."""
         outcomes = [one.outcome for one in self.record(point).verdicts]
@@ -96,6 +101,7 @@ class Swept:
             "run": self.record(point).run_id,
             "noise_multiplier": self.noise(point),
             "score": _ends(self.score(point)),
+            "one_answer": self.one_answer(point),
             "groups": {
                 column: {group: _ends(self.of_group(point, column, group)) for group in groups}
                 for column, groups in self.groups.items()

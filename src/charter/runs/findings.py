@@ -50,6 +50,11 @@ class Finding:
         if self.value is None and not self.because:
             raise ValueError(f"finding {self.metric}: without a value it must say why (because)")
 
+    @property
+    def exact(self) -> bool:
+        """Whether it was counted, not estimated: both ends are its value, with no confidence, so that limits can be judged on it."""
+        return self.confidence is None and self.value is not None and self.low == self.value == self.high
+
     def as_json(self) -> dict[str, Any]:
         """A JSON object with every field that is set."""
         return {name: value for name, value in asdict(self).items() if value not in (None, "", {})}

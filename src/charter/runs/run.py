@@ -177,6 +177,11 @@ def _past_run(store: Store, path: Path) -> PastRun:
     return PastRun(run_id, known.name, status, known.created, path.parent, record)
 
 
+def status_of(store: Store, run_id: str) -> str:
+    """How a run stands, as `PastRun.status` says it; "unreadable" where it is on record no more."""
+    return _past_run(store, store.root / run_id / "run.json").status
+
+
 def find_run(store: Store, run_id: str | None = None, name: str | None = None) -> PastRun:
     """The run of this id (or a beginning of it that only one run has), or the newest one (of this charter's name).
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from charter.spec.check import Checked, check, check_with_notes
-from charter.spec.document import parse_document, read_document
+from charter.spec.document import at_its_line, parse_document, read_document
 from charter.spec.model import Charter
 from charter.spec.schema import json_schema
 from charter.spec.writing import written
@@ -11,6 +11,7 @@ from charter.spec.writing import written
 __all__ = [
     "Charter",
     "Checked",
+    "at_its_line",
     "check",
     "check_with_notes",
     "json_schema",

@@ -6,14 +6,15 @@ YAML 1.2's core rules for plain scalars: only true and false are truth values (`
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from charter.errors import CharterFileError, Problem
+from charter.errors import CharterError, CharterFileError, Problem
 
 MOST_BYTES = 1_000_000
 MOST_NODES = 20_000
@@ -84,6 +85,19 @@ def read_document(path: Path) -> Document:
         line = content[: error.start].count(b"\n") + 1
         raise _refused(path, line, "is not UTF-8 text; save it as UTF-8") from None
     return parse_document(text, path)
+
+
+@contextmanager
+def at_its_line(path: Path) -> Iterator[None]:
+    """An error about a key of this charter file, which arises while the charter is followed, is said with the key's line."""
+    try:
+        yield
+    except CharterError as error:
+        if error.key and not error.place:
+            with suppress(CharterFileError):  # the file was changed meanwhile
+                document = read_document(path)
+                error.place = f"{document.file}:{document.line(error.key)}"
+        raise
 
 
 def parse_document(

@@ -58,6 +58,15 @@ class Masker:
         told = {text: edits for text, edits in zip(texts, changes, strict=True) if edits}
         return cells.scatter(asked.arg_true(), pl.Series(masked, dtype=pl.String)), told
 
+    def unread(self, cells: pl.Series) -> int:
+        """How many of the texts, or lists of words, the detector can hardly read."""
+        if self.detector is None:
+            return 0
+        texts = cells.drop_nulls()
+        return self.detector.unread(
+            (texts.list.join(" ") if isinstance(texts.dtype, pl.List) else texts).to_list()
+        )
+
     def masked_words(self, cells: pl.Series, counts: Counter[str]) -> pl.Series:
         """A column of lists of words masked; what runs over several words makes each of them its placeholder.
 

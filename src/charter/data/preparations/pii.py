@@ -5,7 +5,7 @@ Without a detector names, street addresses and organisations are not found, and 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,9 @@ from charter.runs.digest import value_digest
 from charter.runs.findings import Finding
 
 FORMS = "forms"
+UNREAD = "left: texts that the masking model can hardly read"
+"""What texts are counted as in which names and addresses mostly stay, since the model is of another language."""
+MANY_UNREAD = 20
 Names = Annotated[str, Field(min_length=1)]
 
 
@@ -246,8 +249,10 @@ def _applying(masker: Callable[[], Masker]) -> Callable[[pl.DataFrame, Columns],
     def apply(frame: pl.DataFrame, columns: Columns) -> Outcome:
         counts: Counter[str] = Counter()
         made: dict[str, Edits] = {}
+        unread = 0
         for column in columns.inputs:
             cells = frame[column]
+            unread += masker().unread(cells)
             if isinstance(cells.dtype, pl.List):
                 frame = frame.with_columns(masker().masked_words(cells, counts))
             else:
@@ -255,6 +260,7 @@ def _applying(masker: Callable[[], Masker]) -> Callable[[pl.DataFrame, Columns],
                 frame = frame.with_columns(masked)
                 made |= done
         told = {f"masked.{name}": count for name, count in sorted(counts.items())}
+        told |= {UNREAD: unread} if unread else {}
         return Outcome(frame, nothing_dropped(), told, lambda text: (made.get(text, ()),))
 
     return apply
@@ -271,6 +277,16 @@ def check_key_outside(place: str, folder: Path, store: Path) -> None:
         raise DataError(
             f"data.prepare, mask_pii: the key {path} lies in the store {store}; keep it elsewhere"
         )
+
+
+def unread_notes(counts: Iterable[tuple[str, Mapping[str, int]]], rows: int) -> Iterator[str]:
+    """What is said at once of texts that a masking model can hardly read, where there are many: one in `MANY_UNREAD` rows or more."""
+    for _, each in counts:
+        if each.get(UNREAD, 0) * MANY_UNREAD >= max(rows, 1):
+            yield (
+                f"mask_pii: its model can hardly read {each[UNREAD]:,} texts of {rows:,} rows, since it learned from another language or "
+                "script: names and addresses in them mostly stay; mask them by a model of their language as well"
+            )
 
 
 def count_pii(texts: pl.Series) -> Counter[str]:

@@ -33,7 +33,9 @@ def _membership(found: Sequence[Finding], say: Wording) -> Iterator[Any]:
         return
     names = list(dict.fromkeys(one.slice["attack"] for one in told if "attack" in one.slice))
     names.sort(key=lambda name: name == CONTROL)
-    headings = [Heading(say("attack"))] + [Heading(say.metric(one), number=True) for one in MEMBERSHIP]
+    headings = [Heading(say("attack"), again=True)] + [
+        Heading(say.metric(one), number=True) for one in MEMBERSHIP
+    ]
     rows = []
     for name in ("", *names):
         where = {"attack": name} if name else {}

@@ -74,7 +74,7 @@ def _tasks(found: Sequence[Finding], say: Wording) -> Iterator[Table]:
     """The earlier tasks, a row each, and their means."""
     names = list(dict.fromkeys(one.slice[EARLIER_TASK] for one in found if EARLIER_TASK in one.slice))
     columns = ("score_then", "score_now", "backward_transfer", "forgetting")
-    headings = [Heading(say("continual_task")), Heading(say("rows"), number=True)]
+    headings = [Heading(say("continual_task"), again=True), Heading(say("rows"), number=True)]
     headings += [Heading(say.metric(name), number=True) for name in columns]
     rows = []
     for name in (*names, *([""] if len(names) != 1 else [])):  # the mean of one says the same again

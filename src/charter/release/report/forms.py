@@ -40,7 +40,10 @@ def forms_table(record: Record, say: Wording, *, short: bool = False) -> Table |
     if len(known) < 2:
         return None
     metrics = [one for one in _metrics(record) if not (short and one == BESIDE)]
-    headings = [Heading(say("format")), *(Heading(say.metric(one), number=True) for one in metrics)]
+    headings = [
+        Heading(say("format"), again=True),
+        *(Heading(say.metric(one), number=True) for one in metrics),
+    ]
     headings.append(Heading(say("limits")))
     rows = []
     for name, digest in known.items():

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HASH = 16
 """Characters of a hash that are shown."""
+BROKEN_OFF = ("interrupted", "failed", "killed", "unfinished")
+"""States of a training that broke off: what it had reserved stays spent."""
 NEARLY = 0.9
 """A budget of which so much is spent is shown as running out."""
 
@@ -89,7 +91,7 @@ def ledger_sections(statement: "Statement", states: Mapping[int, str], say: Word
 
 def accounts_table(statement: "Statement", say: Wording) -> Table:
     """A line for each data set and unit."""
-    headings = [Heading(say("ledger_data")), Heading(say("ledger_unit"))]
+    headings = [Heading(say("ledger_data"), again=True), Heading(say("ledger_unit"), again=True)]
     headings += [Heading(say(f"ledger_{name}"), number=True) for name in ("spent", "budget", "left", "runs")]
     rows = [
         [
@@ -109,11 +111,11 @@ def charges_table(account: "Account", states: Mapping[int, str], say: Wording) -
     """A line for each run that is charged to a data set."""
     headings = [
         Heading(say("ledger_number"), number=True),
-        Heading(say("ledger_when")),
-        Heading(say("ledger_run")),
+        Heading(say("ledger_when"), again=True),
+        Heading(say("ledger_run"), again=True),
     ]
     headings += [Heading(say("ledger_alone"), number=True), Heading(say("ledger_after"), number=True)]
-    headings += [Heading(say("ledger_mechanism")), Heading(say("ledger_state"))]
+    headings += [Heading(say("ledger_mechanism")), Heading(say("ledger_state"), again=True)]
     rows = []
     for charge, after in zip(account.charges, account.course, strict=True):
         state = states.get(charge.number, "reserved")
@@ -255,7 +257,7 @@ def _budget_cell(account: "Account", say: Wording) -> Cell:
 
 def _remarks(account: "Account", charge: "Charge", state: str, say: Wording) -> str:
     """What is to be known of a run beside its state."""
-    stays = say("ledger_stays") if state == "crashed" else ""
+    stays = say("ledger_stays") if state in BROKEN_OFF else ""
     return " · ".join(part for part in (stays, _shared(account, charge, say)) if part)
 
 
@@ -343,10 +345,10 @@ def _budgets(statement: "Statement", say: Wording) -> Iterator[Section]:
         return
     headings = [
         Heading(say("ledger_number"), number=True),
-        Heading(say("ledger_when")),
-        Heading(say("ledger_data")),
+        Heading(say("ledger_when"), again=True),
+        Heading(say("ledger_data"), again=True),
     ]
-    headings += [Heading(say("ledger_epsilon"), number=True), Heading(say("ledger_run"))]
+    headings += [Heading(say("ledger_epsilon"), number=True), Heading(say("ledger_run"), again=True)]
     rows = [
         [
             Cell(str(one.number), kind="number"),

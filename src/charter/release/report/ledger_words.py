@@ -41,8 +41,11 @@ ENGLISH: Mapping[str, str] = {
     "ledger_state": "state",
     "ledger_state_settled": "done",
     "ledger_state_running": "running",
-    "ledger_state_crashed": "crashed",
-    "ledger_stays": "stays spent, unless the same run goes on",
+    "ledger_state_interrupted": "interrupted",
+    "ledger_state_failed": "failed with an error",
+    "ledger_state_killed": "killed",
+    "ledger_state_unfinished": "not finished",
+    "ledger_stays": "stays spent; the same command goes on with it and pays nothing more, as long as its work folder is kept",
     "ledger_state_reserved": "reserved on another machine",
     "ledger_state_plain": "without privacy",
     "ledger_state_exceeded": "did more than it had reserved",
@@ -65,6 +68,11 @@ ENGLISH: Mapping[str, str] = {
     "ledger_not": "What it does not know",
     "ledger_not_said": (
         "Copies of the data used outside Charter, rows worded otherwise under another id, and whatever was learned before it began."
+    ),
+    "ledger_holds": "this ledger holds what it held when {bundle} was released (line {line}, {hash})",
+    "ledger_holds_not": (
+        "this is not the ledger, or no longer all of it, with which {bundle} was released (line {line}, {hash}); that is of data "
+        "{data}: name it with --ledger, or its charter with --charter"
     ),
     "ledger_page": "Page",
     "ledger_place": "Ledger",
@@ -108,8 +116,11 @@ CHINESE: Mapping[str, str] = {
     "ledger_state": "状态",
     "ledger_state_settled": "已完成",
     "ledger_state_running": "进行中",
-    "ledger_state_crashed": "已中断",
-    "ledger_stays": "仍算已花费，除非同一运行继续",
+    "ledger_state_interrupted": "已中断",
+    "ledger_state_failed": "因错误而失败",
+    "ledger_state_killed": "被强行终止",
+    "ledger_state_unfinished": "没有完成",
+    "ledger_stays": "仍算已花费；只要其工作文件夹还在，用同样的命令继续就不再花费",
     "ledger_state_reserved": "在另一台机器上预留",
     "ledger_state_plain": "没有隐私保护",
     "ledger_state_exceeded": "所做超过了预留",
@@ -132,6 +143,11 @@ CHINESE: Mapping[str, str] = {
     ),
     "ledger_not": "它不知道什么",
     "ledger_not_said": "在 Charter 之外使用的数据副本、以另一标识出现且措辞不同的行，以及账本开始之前学到的一切。",
+    "ledger_holds": "这个账本仍保有发布 {bundle} 时的全部记录（第 {line} 行，{hash}）",
+    "ledger_holds_not": (
+        "这不是发布 {bundle} 时的账本，或者已不完整（第 {line} 行，{hash}）；"
+        "要找的是数据 {data} 的账本：请用 --ledger 指明它，或用 --charter 指明其章程"
+    ),
     "ledger_page": "页面",
     "ledger_place": "账本",
 }

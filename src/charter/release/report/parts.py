@@ -24,12 +24,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
-    """The head of a column. own: it is a word of the charter or the data."""
+    """The head of a column. own: it is a word of the charter or the data.
+
+    again: said once more before each of its cells where rows are stacked, as that of a number always is: they mean nothing without it.
+    """
 
     text: str
     note: str = ""
     number: bool = False
     own: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from charter.release.record import Record
 from charter.release.report.lineage import ancestors_of
 from charter.release.report.parts import Cell, Facts, Heading, Section, Table, Text
 from charter.release.report.wording import Wording
-from charter.release.selection import findings_of, first
+from charter.release.selection import findings_of, first, one_answer
 from charter.runs.findings import Finding
 from charter.spec.privacy import Privacy
 
@@ -59,13 +59,9 @@ def _same_data(earlier: Mapping[str, Any], record: Record) -> bool:
 
 def _one_answer(found: Sequence[Finding], say: Wording) -> Iterator[str]:
     """That every row got the same answer, which no baseline beside the model would show."""
-    matrix = next((one for one in found if one.metric == "confusion" and one.attachment), None)
-    if matrix is None or matrix.attachment is None:
-        return
-    answered = [sum(column) for column in zip(*matrix.attachment["counts"], strict=True)]
-    given = [label for label, count in zip(matrix.attachment["labels"], answered, strict=True) if count]
-    if len(given) == 1 and len(answered) > 1:
-        yield say("privacy_one_answer", answer=given[0], count=say.count(sum(answered)))
+    one = one_answer(found)
+    if one is not None:
+        yield say("privacy_one_answer", answer=one.answer, count=say.count(one.rows))
 
 
 def _by_person(record: Record) -> bool:

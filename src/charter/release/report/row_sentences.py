@@ -108,6 +108,14 @@ ROWS: tuple[tuple[str, str], ...] = (
     ("carriage returns", "回车符"),
     ("control characters", "控制字符"),
     ("left: undecodable characters", "保留：无法解码的字符"),
+    ("left: texts that the masking model can hardly read", "保留：遮蔽模型几乎读不懂的文本"),
+    (
+        "mask_pii: its model can hardly read {count} texts of {rows} rows, "
+        "since it learned from another language or script: names and addresses in them mostly stay; "
+        "mask them by a model of their language as well",
+        "mask_pii：在 {rows} 行中，其模型几乎读不懂 {count} 条文本，因为它是从另一种语言或文字学来的："
+        "其中的姓名与地址大多会保留；请再用相应语言的模型遮蔽",
+    ),
     ("labels changed", "标签改写"),
     # units
     ("rows", "行"),

@@ -37,7 +37,7 @@ def sweep_opening(swept: Swept, say: Wording) -> Opening:
     told = comparison_opening(swept.comparison, say)
     charters = [run.record.charter for run in swept.comparison.runs]
     charged = [one for one in charters if one.privacy is not None and not one.data.public]
-    lines = list(told.lines)
+    lines = [*told.lines, *_one_answers(swept, say)]
     if charged:
         lines.append(say("sweep_charged", data=charged[0].data_id))
     elif any(one.privacy is not None for one in charters):
@@ -51,6 +51,20 @@ def sweep_opening(swept: Swept, say: Wording) -> Opening:
     )
 
 
+def _one_answers(swept: Swept, say: Wording) -> Iterator[str]:
+    """At which values the model tells no rows apart: its score is then one of the classes' sizes, not of anything learned."""
+    told = [one for one in swept.points if swept.one_answer(one) is not None]
+    if not told:
+        return
+    comma, opened, closed = ("、", "（", "）") if say.language == "zh" else (", ", " (", ")")
+    named = (
+        f"{swept.comparison.runs[one.place].label}{opened}{swept.one_answer(one)}{closed}" for one in told
+    )
+    key = "sweep_one_answer_all" if len(told) == len(swept.points) else "sweep_one_answer"
+    said = say(key, points=comma.join(named))
+    yield said + (say("sweep_one_answer_gap") if swept.groups else "")
+
+
 def sweep_sections(swept: Swept, say: Wording) -> list[Section]:
     """What a sweep has beyond the comparison of its runs."""
     points = Section(
@@ -62,15 +76,15 @@ def sweep_sections(swept: Swept, say: Wording) -> list[Section]:
 def points_table(swept: Swept, say: Wording) -> Table:
     """A row for each value."""
     private = any(swept.noise(one) is not None for one in swept.points)
-    headings = [Heading(swept.key.rpartition(".")[2], own=True)]
+    headings = [Heading(swept.key.rpartition(".")[2], own=True, again=True)]
     headings += [Heading(say("sweep_noise"), number=True)] if private else []
     headings.append(Heading(say.metric(swept.headline), number=True))
     headings += [Heading(say("sweep_gap", column=column), number=True) for column in swept.groups]
-    headings += [Heading(say("sweep_seconds"), number=True), Heading(say("sweep_limits"))]
+    headings += [Heading(say("sweep_seconds"), number=True), Heading(say("sweep_limits"), again=True)]
     rows = []
     for point in swept.points:
         noise, seconds = swept.noise(point), swept.seconds(point)
-        cells = [_named(point, say)]
+        cells = [_named(swept, point, say)]
         if private:
             cells.append(Cell(say("dash") if noise is None else f"{noise:.3g}", kind="number"))
         cells.append(value_cell(swept.score(point), say))
@@ -93,9 +107,12 @@ def gap_cell(gap: Gap, say: Wording) -> Cell:
     return Cell(number(gap.value), " · ".join(part for part in (ends, whose) if part), "number")
 
 
-def _named(point: Point, say: Wording) -> Cell:
+def _named(swept: Swept, point: Point, say: Wording) -> Cell:
     without = point.number is not None and math.isinf(point.number)
-    return Cell(point.said, say("sweep_no_privacy") if without else "", "own")
+    notes = [say("sweep_no_privacy")] if without else []
+    answer = swept.one_answer(point)
+    notes += [] if answer is None else [say("sweep_answers_one", answer=answer)]
+    return Cell(point.said, " · ".join(notes), "own")
 
 
 def _limits(swept: Swept, point: Point, say: Wording) -> Cell:

@@ -11,6 +11,16 @@ ENGLISH: Mapping[str, str] = {
     ),
     "sweep_public": "The data are declared public, so no point was charged to a privacy ledger.",
     "sweep_charged": "Each private point is charged to the privacy ledger of data {data}: all of them together are what the sweep cost.",
+    "sweep_one_answer": (
+        "One answer for all test rows at {points}: such a model has learned nothing that tells them apart, and its score says only "
+        "how common that answer is."
+    ),
+    "sweep_one_answer_all": (
+        "At every value the model gives one answer for all test rows: {points}. None has learned anything that tells them apart, and the "
+        "scores say only how common those answers are."
+    ),
+    "sweep_one_answer_gap": " A gap between groups then says only how much more common it is in one of them.",
+    "sweep_answers_one": "always {answer}",
     "sweep_points": "Against {swept}",
     "sweep_score_plot": "{metric} against {swept}, with its interval",
     "sweep_gap_plot": "Largest minus smallest {metric} among the groups of {column}, with its interval",
@@ -60,6 +70,12 @@ CHINESE: Mapping[str, str] = {
     "sweep_why": "每个取值各运行一次，照常评判，但绝不发布。其余各点以{metric} 为准，在同样的测试行上与 {first} 相比。",
     "sweep_public": "数据已声明为公开，因此没有任何一点记入隐私账本。",
     "sweep_charged": "每个采用隐私保护的点都记入数据 {data} 的隐私账本：所有点合起来才是这次扫描的花费。",
+    "sweep_one_answer": "{points}：对全部测试行给出同一个回答。这样的模型没有学到任何能区分它们的东西，得分只说明这个回答有多常见。",
+    "sweep_one_answer_all": (
+        "在每个取值下，模型都对全部测试行给出同一个回答：{points}。没有一个学到任何能区分它们的东西，得分只说明这些回答有多常见。"
+    ),
+    "sweep_one_answer_gap": "此时群体差距也只说明它在某个群体中更常见多少。",
+    "sweep_answers_one": "总是 {answer}",
     "sweep_points": "随 {swept} 的变化",
     "sweep_score_plot": "{metric} 随 {swept} 的变化及其区间",
     "sweep_gap_plot": "{column} 各群体之间{metric} 的最大值减最小值及其区间",

@@ -274,8 +274,7 @@ def _limit_row(one: Verdict, say: Wording) -> list[Cell]:
         if limit is not None:
             ends = interval(one.finding) or number(one.finding.value)
             drawing = plots.gauge(say("gauge", ends=ends, bound=f"{limit.bound:g}"), limit, one.finding)
-        ends = "" if _is_count(one.finding) else interval(one.finding)
-        measured = Cell(_measured(one.finding, say), ends, "figure", drawing)
+        measured = Cell(_measured(one.finding, say), interval(one.finding), "figure", drawing)
     judged = say("by_value") if one.judge == "point" else ""
     written = Cell(say.limit(one.limit), one.limit if limit is not None else "", "limit")
     outcome = Cell(f"{MARKS[one.outcome]} {say(one.outcome)}", judged, OUTCOME_KINDS[one.outcome])

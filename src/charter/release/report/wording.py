@@ -175,8 +175,8 @@ def _true_minus(sentence: str) -> str:
 
 
 def interval(finding: Finding, *, signed: bool = False) -> str:
-    """The ends of a finding's interval, or nothing where it has none."""
-    if finding.low is None or finding.high is None:
+    """The ends of a finding's interval, or nothing where it has none: a count has not."""
+    if finding.low is None or finding.high is None or finding.exact:
         return ""
     low, high = number(finding.low, signed=signed), number(finding.high, signed=signed)
     return f"{low} … {high}" if signed or "−" in low else f"{low}–{high}"
