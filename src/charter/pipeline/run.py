@@ -200,6 +200,7 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
     """What the bundle leaves to later models, and the record of the run with its verdicts."""
     charter, learned, exports = asked.charter, measured.learned, measured.exports
     data = learned.data
+    check_plain(going, charter, asked.folder, data)  # a budget may have been set while it learned
     test = {"test_digest": data.test_digest, "data_id": charter.data_id}
     before: dict[str, Any] = {**judged_before(asked.store, charter_digest=charter.digest, **test)}
     before["charters"] = charters_judged(asked.store, charter_digest=charter.digest, **test)

@@ -17,8 +17,10 @@ from typing import Any
 
 import polars as pl
 
+from charter.errors import LedgerError
 from charter.pipeline.preparing import PreparedData
 from charter.privacy.accounting import Mechanism, Neighbouring
+from charter.privacy.accounts import budget_of
 from charter.privacy.charging import Asked
 from charter.privacy.entries import Held, Unit
 from charter.privacy.filters import Budget
@@ -40,6 +42,32 @@ def ledger_folder(charter: Charter, folder: Path, store: Store) -> Path:
     return store.root / LEDGER if named is None else (folder / named).absolute()
 
 
+def ledger_of(charter: Charter, folder: Path, store: Store) -> Ledger:
+    """The ledger of a charter's data. folder: the charter's own.
+
+    Raises:
+        LedgerError: it would be that of another store than the charter's own, whose ledger has these data with a budget.
+    """
+    ledger, home = Ledger(ledger_folder(charter, folder, store)), Ledger(folder / "runs" / LEDGER)
+    budget = charter.data.privacy_budget
+    named = budget is not None and budget.ledger is not None
+    if charter.data.public or named or _same(ledger, home) or not home.exists:
+        return ledger
+    record = home.statement().record
+    limited = {one.data for one in record.budgets}
+    known = limited | {one.data for one in record.charges}
+    if charter.data_id in (limited if budget is None else known):
+        raise LedgerError(
+            f"data '{charter.data_id}' have an account in the ledger {home.folder}, and in the store {store.root} their budget would "
+            "begin anew. Name the ledger, data: {privacy_budget: {ledger: runs/ledger}}, or leave out --store"
+        )
+    return ledger
+
+
+def _same(one: Ledger, other: Ledger) -> bool:
+    return one.folder.resolve() == other.folder.resolve()
+
+
 @dataclass(frozen=True)
 class Spending:
     """What a run spends of its data's privacy."""
@@ -55,7 +83,7 @@ class Spending:
         return None if said is None or said.epsilon is None else Budget(said.epsilon, said.delta)
 
     def check_plain(self, data: PreparedData, *, stage: str = "train") -> None:
-        """Learning without privacy: refused where the data, or others with the same rows, have a budget.
+        """Learning without privacy: refused where the data, or others with the same rows, have a budget, unless they are said to be public.
 
         Else it is put on record where they have an account. Nothing is read and nothing written where there is no ledger.
 
@@ -65,7 +93,12 @@ class Spending:
         """
         fingerprints = self.fingerprints(data) if self.ledger.exists else None
         told = self.ledger.plain(
-            self.charter.data_id, self.held(), budget=self.budget, fingerprints=fingerprints, stage=stage
+            self.charter.data_id,
+            self.held(),
+            budget=self.budget,
+            fingerprints=fingerprints,
+            stage=stage,
+            public=self.charter.data.public,
         )
         if told:
             self.run.note(
@@ -96,18 +129,61 @@ class Spending:
             LedgerError: the ledger was changed or can't be read; or the spend promises nothing.
             MissingExtraError: dp-accounting is not installed.
         """
+        return self._ask(
+            Asked(
+                data=self.charter.data_id,
+                unit=unit,
+                neighbouring=neighbouring,
+                spend=spend,
+                identity=identity_of(secret, training),
+                held=self.held(),
+                stage=stage,
+                fingerprints=self.fingerprints(data),
+                epochs=epochs,
+            ),
+            stage,
+        )
+
+    def charge_made(
+        self,
+        data: PreparedData,
+        spend: Spend,
+        *,
+        identity: str,
+        stage: str = "train",
+        unit: Unit = "row",
+        neighbouring: Neighbouring = "add_or_remove",
+    ) -> None:
+        """Charge a private training that has ended before and whose model is used again; nothing where this ledger has it on record.
+
+        It may have been made while the data were public, or was charged in another ledger or to another id.
+
+        Raises:
+            BudgetError, LedgerError, MissingExtraError: as `reserve`.
+        """
         asked = Asked(
             data=self.charter.data_id,
             unit=unit,
             neighbouring=neighbouring,
             spend=spend,
-            identity=identity_of(secret, training),
+            identity=identity,
             held=self.held(),
             stage=stage,
             fingerprints=self.fingerprints(data),
-            epochs=epochs,
+            made=True,
         )
-        reservation = self.ledger.reserve(asked, self.budget)
+        self.ledger.settle(self._ask(asked, stage))
+
+    def _ask(self, asked: Asked, stage: str) -> Reservation:
+        said = self.budget
+        before = budget_of(self.ledger.statement().record, asked.data)
+        reservation = self.ledger.reserve(asked, said)
+        if before is not None and said is not None and Budget(before.epsilon, before.delta) != said:
+            self.run.note(
+                stage,
+                f"the privacy budget of data '{asked.data}' was epsilon {before.epsilon:g} at delta {before.delta:g} on record; this "
+                f"charter sets it to epsilon {said.epsilon:g} at delta {said.delta:g}, and both stay on record",
+            )
         self._tell(reservation, stage)
         return reservation
 
@@ -186,16 +262,20 @@ class Spending:
 
 
 def spending_of(run: Run, charter: Charter, folder: Path) -> Spending | None:
-    """What a run spends, and where that is kept; None where the charter says that nobody's privacy is at stake."""
+    """What a run spends, and where that is kept; None where the charter says that nobody's privacy is at stake.
+
+    Raises:
+        LedgerError: as `ledger_of`.
+    """
     if charter.data.public:
         return None
-    return Spending(run, charter, Ledger(ledger_folder(charter, folder, run.store)))
+    return Spending(run, charter, ledger_of(charter, folder, run.store))
 
 
 def check_plain(
     run: Run, charter: Charter, folder: Path, data: PreparedData, *, stage: str = "train"
 ) -> None:
-    """As `Spending.check_plain`, of a charter that learns without privacy; nothing where it learns with it, or nothing.
+    """As `Spending.check_plain`, of a charter that learns without privacy, of public data too; nothing where it learns with it, or nothing.
 
     Raises:
         BudgetError, LedgerError: as there.
@@ -203,11 +283,11 @@ def check_plain(
     learns = (
         charter.training.epochs > 0
         or charter.training.objective is not None
+        or charter.model.tokenizer is not None  # whose vocabulary shows words of the rows
         or charter.pretraining is not None
     )
-    spending = spending_of(run, charter, folder)
-    if charter.privacy is None and learns and spending is not None:
-        spending.check_plain(data, stage=stage)
+    if charter.privacy is None and learns:
+        Spending(run, charter, ledger_of(charter, folder, run.store)).check_plain(data, stage=stage)
 
 
 def ledger_head(run: Run, charter: Charter, folder: Path) -> dict[str, Any]:
