@@ -149,6 +149,13 @@ def test_a_training_that_did_more_than_it_reserved_is_charged_for_it_and_told(le
     ledger.settle(ledger.reserve(ask(ledger, secret="2"), None), (ONE,))
 
 
+def test_a_budget_at_a_delta_below_what_the_exact_accountant_tells_is_held_by_divergences(ledger):
+    ledger.reserve(ask(ledger, made=(Sampled(0.1, 3.0, 30),)), Budget(50, 1e-20))
+    (charge,) = ledger.statement().record.charges
+    assert charge.alone == (math.inf, 1e-20)
+    assert 0 < spent(ledger) <= 50
+
+
 def test_nothing_is_reserved_for_a_training_that_promises_nothing(ledger):
     asked = replace(ask(ledger), spend=Spend(math.inf, 0.0))
     with pytest.raises(LedgerError, match="can't be reserved"):

@@ -28,7 +28,7 @@ from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.result import Result, found
 from charter.pipeline.searching import search_settings
-from charter.pipeline.spending import check_plain, ledger_head, spending_of
+from charter.pipeline.spending import check_charged_base, check_plain, ledger_head, spending_of
 from charter.pipeline.spent import outside_budget
 from charter.pipeline.teaching import Taught, teach
 from charter.pipeline.telling import ending_of, told_trial, tracked
@@ -149,6 +149,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), asked.ancestor)
     data = went_on.data
     check_private_base(charter, data, asked.ancestor)
+    check_charged_base(going, charter, folder, data, asked.ancestor)
     check_plain(going, charter, folder, data)
     begun = begin_base(going, charter, folder, data, tell, world, ancestor=asked.ancestor)
     check_forms(charter, begun.base)

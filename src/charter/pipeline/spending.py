@@ -13,11 +13,11 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from charter.errors import LedgerError
+from charter.errors import LedgerError, ModelError
 from charter.pipeline.preparing import PreparedData
 from charter.privacy.accounting import Mechanism, Neighbouring
 from charter.privacy.accounts import budget_of
@@ -30,6 +30,9 @@ from charter.privacy.plan import Spend
 from charter.runs.run import Run
 from charter.runs.store import Store
 from charter.spec.model import Charter
+
+if TYPE_CHECKING:
+    from charter.pipeline.ancestry import Ancestor
 
 LEDGER = "ledger"
 """The ledger's folder in a store, unless the charter names another: no cleaning touches it."""
@@ -288,6 +291,31 @@ def check_plain(
     )
     if charter.privacy is None and learns:
         Spending(run, charter, ledger_of(charter, folder, run.store)).check_plain(data, stage=stage)
+
+
+def check_charged_base(
+    run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor: "Ancestor | None"
+) -> None:
+    """Refuse a base that learned from these data within a budget that the ledger does not have on record: nobody would add both up.
+
+    Raises:
+        ModelError: it did.
+        LedgerError: as `ledger_of`.
+    """
+    spending = spending_of(run, charter, folder)
+    if ancestor is None or charter.privacy is None or spending is None:
+        return
+    own, about = ancestor.lineage[0]["data"], ancestor.lineage[0]
+    same = own["id"] == charter.data_id or own["source_digest"] == data.artifact.record["inputs"]["source"]
+    told = (ancestor.record.provenance.get("privacy") or {}).get("ledger")
+    if not same or not about["private"]:
+        return
+    if not told or not spending.ledger.holds(int(told["lines"]), str(told["hash"])):
+        raise ModelError(
+            f"privacy: the base '{ancestor.name}' learned from data '{own['id']}' within a budget that the ledger "
+            f"{spending.ledger.folder} does not have on record, so what both trainings tell together would not be counted. Name the ledger "
+            "that it was charged in, data: {privacy_budget: {ledger: FOLDER}}; or begin from another base"
+        )
 
 
 def ledger_head(run: Run, charter: Charter, folder: Path) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class _Reserved(_Charged):
     mechanisms: list[dict[str, Any]]
     epsilon: float
     delta: float
-    alone: tuple[float, float]
+    alone: tuple[float | None, float]
     accountant: str
     renyi: dict[Neighbouring, list[float | None]]
     favoured: tuple[float, float]
@@ -211,7 +211,7 @@ def _reserved(number: int, said: _Reserved) -> Charge:
         mechanisms=tuple(mechanism_of(one) for one in said.mechanisms),
         epsilon=said.epsilon,
         delta=said.delta,
-        alone=said.alone,
+        alone=(math.inf if said.alone[0] is None else said.alone[0], said.alone[1]),
         accountant=said.accountant,
         renyi={name: curve_of(one) for name, one in said.renyi.items()},
         favoured=Favoured(*said.favoured),
@@ -326,7 +326,7 @@ def reserved_entry(charge: Charge) -> dict[str, Any]:
         "mechanisms": [mechanism_json(one) for one in charge.mechanisms],
         "epsilon": charge.epsilon,
         "delta": charge.delta,
-        "alone": list(charge.alone),
+        "alone": [charge.alone[0] if math.isfinite(charge.alone[0]) else None, charge.alone[1]],
         "accountant": charge.accountant,
         "renyi": {name: curve_json(one) for name, one in curves.items()},
         "favoured": [charge.favoured.most_runs, charge.favoured.first_run],
