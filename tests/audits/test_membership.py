@@ -173,3 +173,9 @@ def test_the_curve_goes_from_the_first_false_positive_to_everybody():
     assert drawn["false"][-1] == 1.0
     assert drawn["true"][-1] == pytest.approx(1.0, abs=0.01)
     assert drawn["true"] == sorted(drawn["true"])
+
+
+def test_scores_that_many_have_are_no_point_of_the_curve_that_nobody_can_reach():
+    others, members = np.r_[np.zeros(900), np.ones(100)], np.r_[np.zeros(50), np.ones(50)]
+    drawn = curve(scored(members), scored(others))
+    assert drawn == {"false": [0.1, 1.0], "true": [0.5, 1.0]}

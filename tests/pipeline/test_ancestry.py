@@ -234,6 +234,8 @@ def test_no_privacy_is_promised_for_rows_that_the_base_learned_without_it(first)
     assert once.record.status == "released"
     again = write(first, "again", "release/hopeless", epochs=1, data="same.csv")
     again.write_text(again.read_text(encoding="utf-8") + PRIVATE, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"'hopeless' learned from data 'others' .* does not have on record"):
+        run(again, store=again.parent / "elsewhere")
     result = run(again)
     assert result.record.status == "released"
     assert [one["private"] for one in result.record.provenance["ancestors"]] == [True, False]

@@ -111,6 +111,24 @@ def test_the_key_is_kept_while_training_is_unfinished_and_gone_when_it_is_done(
     assert result.record.status == "released"
 
 
+def test_a_key_whose_destruction_was_broken_off_is_never_drawn_from_again(tmp_path, monkeypatch):
+    key = planning._kept(tmp_path).key
+    assert planning._kept(tmp_path).key == key
+
+    def stop(*args, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr("pathlib.Path.unlink", stop)
+        with pytest.raises(KeyboardInterrupt):
+            planning.destroy_key(tmp_path)
+    assert (tmp_path / planning.KEY).exists()
+    assert planning.kept_key(tmp_path) is None
+    again = planning._kept(tmp_path).key
+    assert again not in (key, bytes(32))
+    assert planning.kept_key(tmp_path) == again
+
+
 def test_noise_from_the_seed_is_no_evidence_and_stops_the_release(asked):
     result = run(asked(", reproducible_noise: true"))
     assert result.record.status == "refused"

@@ -1,11 +1,12 @@
 """A run asks the ledger of its data's privacy before it learns, and a bundle carries how far the ledger went."""
 
 import json
+import sys
 
 import pytest
 
 import charter
-from charter.errors import BudgetError, CharterFileError
+from charter.errors import BudgetError, CharterFileError, LedgerError
 from charter.pipeline.preparing import prepare_data
 from charter.pipeline.spending import check_plain, ledger_folder, ledger_head, ledger_told, spending_of
 from charter.privacy.accounting import Sampled, epsilon
@@ -16,6 +17,7 @@ from charter.release.report.verification_sentences import verification_said
 from charter.runs.run import begin_run
 from charter.runs.store import Store
 from charter.spec import read
+from charter.spec.use import Use
 
 UPDATES = Sampled(0.1, 3.0, 30)
 SPEND = Spend(epsilon(UPDATES, 1e-5), 1e-5, (UPDATES,))
@@ -92,6 +94,56 @@ def test_plain_learning_from_rows_with_a_budget_is_refused_under_any_id(prepared
         check_plain(run, asked.model_copy(update={"name": "renamed"}), folder, rows)
     public = asked.model_copy(update={"data": asked.data.model_copy(update={"public": True})})
     check_plain(run, public, folder, rows)
+    assert Ledger(folder / "runs" / "ledger").statement().record.charges[-1].plain  # though nobody was asked
+
+
+def test_words_that_are_learned_from_rows_are_learning_too(prepared):
+    run, asked, folder, rows = prepared
+    data = asked.data.model_validate({**asked.data.model_dump(), "privacy_budget": {"epsilon": 4}})
+    training = asked.training.model_copy(update={"epochs": 0})
+    model = asked.model.model_copy(update={"tokenizer": Use(use="extend")})
+    still = asked.model_copy(update={"data": data, "training": training})
+    check_plain(run, still, folder, rows)
+    with pytest.raises(BudgetError, match="without privacy costs more than any"):
+        check_plain(run, still.model_copy(update={"model": model}), folder, rows)
+
+
+def test_a_budget_that_a_charter_sets_anew_is_told(prepared):
+    run, asked, folder, rows = prepared
+    told = []
+    run.on_event = lambda event: told.append(event.text)
+
+    def reserved(secret, epsilon):
+        given = {**asked.data.model_dump(), "privacy_budget": {"epsilon": epsilon}}
+        one = asked.model_copy(update={"data": asked.data.model_validate(given)})
+        spending_of(run, one, folder).reserve(rows, SPEND, secret=secret, training="key")
+
+    reserved(b"a", 4)
+    reserved(b"b", 4)
+    assert not told
+    reserved(b"c", 9)
+    assert "epsilon 4 at delta 1e-05 on record; this charter sets it to epsilon 9 at delta 1e-05" in told[0]
+
+
+def test_a_budget_does_not_begin_anew_in_another_store(prepared):
+    run, asked, folder, rows = prepared
+
+    def limited(**said):
+        given = {**asked.data.model_dump(), "privacy_budget": said}
+        return asked.model_copy(update={"data": asked.data.model_validate(given)})
+
+    spending_of(run, limited(epsilon=4), folder).reserve(rows, SPEND, secret=b"a", training="key")
+    with begin_run(Store(folder / "elsewhere"), "x", "d") as other:
+        for one in (limited(epsilon=4), asked):  # though this charter says no budget
+            with pytest.raises(LedgerError, match="would begin anew"):
+                spending_of(other, one, folder)
+        with pytest.raises(LedgerError, match="would begin anew"):
+            check_plain(other, asked, folder, rows)
+        shared = spending_of(other, limited(ledger="runs/ledger"), folder)
+        assert shared.ledger.folder == folder / "runs" / "ledger"
+        unknown = asked.model_copy(update={"name": "another"})
+        assert spending_of(other, unknown, folder).ledger.folder == folder / "elsewhere" / "ledger"
+        other.finish("refused")
 
 
 def test_a_run_without_privacy_ends_before_it_learns(reviews_csv, tiny_bert, tmp_path):
@@ -110,6 +162,27 @@ def test_a_run_without_privacy_ends_before_it_learns(reviews_csv, tiny_bert, tmp
     (run,) = (tmp_path / "runs").glob("*/run.json")
     record = json.loads(run.read_text())
     assert [stage["name"] for stage in record["stages"]] == ["prepare"] and record["status"] == "failed"
+
+
+def test_a_budget_that_is_set_while_something_learns_without_privacy_stops_its_release(
+    reviews_csv, tiny_bert, tmp_path, monkeypatch
+):
+    from charter.privacy.entries import Held
+    from charter.privacy.filters import Budget
+    from charter.privacy.ledger import Asked, identity_of
+
+    running = sys.modules["charter.pipeline.run"]
+    export = running.export_model
+
+    def meanwhile(*args):
+        asked = Asked("x", "row", "add_or_remove", SPEND, identity_of(b"s", "k"), Held("r", "", ""))
+        Ledger(tmp_path / "runs" / "ledger").reserve(asked, Budget(4, 1e-5))
+        return export(*args)
+
+    monkeypatch.setattr(running, "export_model", meanwhile)
+    with pytest.raises(BudgetError, match="without privacy costs more than any"):
+        charter.run(written(tmp_path, tiny_bert), draft=True)
+    assert not (tmp_path / "release").exists()
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,13 @@ def test_a_training_that_did_more_than_it_reserved_is_charged_for_it_and_told(le
     ledger.settle(ledger.reserve(ask(ledger, secret="2"), None), (ONE,))
 
 
+def test_a_budget_at_a_delta_below_what_the_exact_accountant_tells_is_held_by_divergences(ledger):
+    ledger.reserve(ask(ledger, made=(Sampled(0.1, 3.0, 30),)), Budget(50, 1e-20))
+    (charge,) = ledger.statement().record.charges
+    assert charge.alone == (math.inf, 1e-20)
+    assert 0 < spent(ledger) <= 50
+
+
 def test_nothing_is_reserved_for_a_training_that_promises_nothing(ledger):
     asked = replace(ask(ledger), spend=Spend(math.inf, 0.0))
     with pytest.raises(LedgerError, match="can't be reserved"):
@@ -377,6 +384,62 @@ def test_half_a_line_that_nobody_was_promised_is_taken_off_and_the_head_moves_on
     assert long.statement().head.lines == 6
     long.reserve(ask(long, secret="the seventh"), None)
     assert json.loads(head.read_text())["lines"] == 7 == len(lines_of(long))
+
+
+def test_a_ledger_whose_lines_are_gone_is_found_as_long_as_its_head_counts_them(long):
+    (long.folder / "ledger.jsonl").unlink()
+    assert long.exists
+    with pytest.raises(LedgerError, match="it was cut off"):
+        long.statement()
+    with pytest.raises(LedgerError, match="it was cut off"):
+        long.plain("customers", Held("r", "", ""), budget=None, fingerprints=None, stage="train")
+
+
+def test_another_key_than_that_of_the_fingerprints_is_found(ledger):
+    ledger.reserve(ask(ledger, said=rows(0, 10)), None)
+    assert ledger.fingerprinter()
+    key = ledger.folder / "key"
+    key.write_bytes(bytes(32))  # put back from the copy of another ledger
+    with pytest.raises(LedgerError, match="is not the key"):
+        ask(ledger, "others", "2", rows(5, 9))
+
+
+def test_nothing_is_paid_back_to_a_training_that_did_something_else_than_it_reserved(ledger):
+    before = ledger.reserve(ask(ledger, made=(Sampled(0.1, 1.0, 50),)), None)
+    reserved = spent(ledger)
+    with pytest.raises(BudgetError, match="did more than it had reserved"):
+        ledger.settle(before, (Sampled(0.1, 4.0, 10),))
+    assert spent(ledger) >= reserved
+
+
+def test_plain_learning_from_what_is_said_to_be_public_is_on_record_and_not_refused(ledger):
+    held, budget = Held("a run", "", ""), Budget(8, DELTA)
+    assert not ledger.plain("customers", held, budget=None, fingerprints=None, stage="train", public=True)
+    ledger.reserve(ask(ledger, said=rows(0, 10)), budget)
+    same = ledger.fingerprinter().of([pl.Series(rows(9, 20))])
+    assert ledger.plain("renamed", held, budget=None, fingerprints=same, stage="train", public=True)
+    assert math.isinf(spent(ledger))
+    with pytest.raises(BudgetError, match="without privacy"):
+        ledger.reserve(ask(ledger, secret="2", said=rows(0, 10)), budget)
+    other = ledger.fingerprinter().of([pl.Series(rows(30, 40))])
+    assert not ledger.plain("others", held, budget=None, fingerprints=other, stage="train", public=True)
+
+
+def test_a_head_that_moved_before_the_disk_failed_leaves_a_ledger_that_can_be_read(long, monkeypatch):
+    from charter.privacy import chain
+
+    write = chain.write_json
+
+    def fails(path, value):
+        write(path, value)
+        raise OSError(errno.EIO, "the folder could not be flushed")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(chain, "write_json", fails)
+        with pytest.raises(OSError, match="flushed"):
+            long.reserve(ask(long, secret="the sixth"), None)
+    assert long.statement().head.lines == 6  # charged, since the head counts it
+    assert long.reserve(ask(long, secret="the sixth"), None).again
 
 
 # Processes

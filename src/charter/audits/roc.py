@@ -112,12 +112,18 @@ def _spread(centred: Floats, units: NDArray[np.int64]) -> float:
 
 
 def curve(members: Scored, others: Scored) -> dict[str, list[float]]:
-    """Points of the ROC curve, `false` and `true` positive rates, at false-positive rates that are even on a logarithmic scale."""
-    ordered, own = np.sort(others.scores)[::-1], np.sort(members.scores)
+    """Points of the ROC curve, `false` and `true` positive rates, at false-positive rates that are even on a logarithmic scale.
+
+    Others with the same score are above a threshold together, so fewer points are drawn where many have the same.
+    """
+    ordered, own = np.sort(others.scores), np.sort(members.scores)
     n = len(ordered)
     ranks = np.unique(np.round(np.geomspace(1, n, min(DRAWN_POINTS, n))).astype(np.int64))
-    true = 1 - np.searchsorted(own, ordered[ranks - 1], side="left") / len(own)
-    return {"false": (ranks / n).tolist(), "true": true.tolist()}
+    thresholds = np.unique(ordered[n - ranks])[::-1]
+    false, true = (
+        (len(one) - np.searchsorted(one, thresholds, side="left")) / len(one) for one in (ordered, own)
+    )
+    return {"false": false.tolist(), "true": true.tolist()}
 
 
 def strongest(found: Sequence[Interval]) -> int:

@@ -13,9 +13,10 @@ from charter.pipeline.planning import charter_unit, kept_key, promised, unit_cou
 from charter.pipeline.preparing import PreparedData, prepare_data
 from charter.pipeline.pretraining import begin_base
 from charter.pipeline.progress import OnProgress
-from charter.pipeline.spending import Spending, ledger_folder, spending_of
+from charter.pipeline.spending import Spending, ledger_of, spending_of
+from charter.pipeline.spent import spent_of
 from charter.privacy.charging import Asked, Foreseen, check_plain, foreseen, shared_rows
-from charter.privacy.ledger import Ledger, identity_of
+from charter.privacy.ledger import identity_of
 from charter.runs.run import Run
 from charter.spec.sweep import Sweep
 
@@ -73,7 +74,7 @@ def is_limited(point: Point) -> bool:
     """Whether anything of a point can be refused: its data, or others in the same ledger, have a budget."""
     if point.charter.data.public:
         return False
-    ledger = Ledger(ledger_folder(point.charter, point.folder, point.store))
+    ledger = ledger_of(point.charter, point.folder, point.store)
     return _budget(point) is not None or bool(ledger.statement().record.budgets)
 
 
@@ -94,24 +95,28 @@ def _check_shared(spending: Spending, data: PreparedData) -> None:
 
 
 def _asked(run: Run, point: Point, spending: Spending, data: PreparedData, tell: OnProgress) -> Asked | None:
-    """What a private point will ask the ledger for; None where its training is in the store already, or has no update."""
+    """What a private point will ask the ledger for, which may have it on record; None where it has no update, or nobody knows."""
     charter = point.charter
     if not charter.training.epochs:
         return None
     begun = begin_base(run, charter, point.folder, data, tell, ALONE, ancestor=point.ancestor)
     world = replace(ALONE, size=charter.training.workers)
     key = train_stage(charter, charter.training, begun.base, data, world).key
-    if run.store.find(key) is not None:
+    made = run.store.find(key)
+    if made is None:
+        spend = promised(charter, unit_count(charter, data))
+        identity = identity_of(kept_key(run.store.work_folder(key)) or secrets.token_bytes(32), key)
+    elif (known := spent_of(made.path)) is not None:
+        identity, spend = known
+    else:
         return None
-    spend = promised(charter, unit_count(charter, data))
-    secret = kept_key(run.store.work_folder(key)) or secrets.token_bytes(32)
     assert charter.privacy is not None
     return Asked(
         data=charter.data_id,
         unit=charter_unit(charter),
         neighbouring=charter.privacy.neighbouring,
         spend=spend,
-        identity=identity_of(secret, key),
+        identity=identity,
         held=spending.held(),
         fingerprints=spending.fingerprints(data) if spending.ledger.exists else None,
         epochs=charter.training.epochs,

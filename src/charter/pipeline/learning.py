@@ -188,12 +188,13 @@ def train_model(
         if selected is not None:
             findings += selection_findings(charter, selected, data)
         write_findings(files / "findings.jsonl", findings)
-        charging.settle()
+        charging.settle(fitted.plan, len(lessons.train), fitted.steps, files)
         destroy_key(work)
         # how long all trials took would tell how many there were
         return None if selected is None else Took(fitted.seconds)
 
     artifact = run.step(stage, make)
+    charging.charge_made(artifact.path)
     task = restore(json.loads((artifact.path / "task.json").read_text(encoding="utf-8")))
     history = tuple(json.loads((artifact.path / "history.json").read_text(encoding="utf-8")))
     findings = tuple(read_findings(artifact.path / "findings.jsonl"))

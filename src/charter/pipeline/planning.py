@@ -230,12 +230,12 @@ def unit_count(charter: Charter, data: PreparedData) -> int:
 
 
 def kept_key(work: Path) -> bytes | None:
-    """The key of an unfinished training; None where there is none."""
+    """The key of an unfinished training; None where there is none, or where one was overwritten and then not removed any more."""
     try:
         key = (work / KEY).read_bytes()
     except FileNotFoundError:
         return None
-    return key if len(key) == KEY_BYTES else None
+    return key if len(key) == KEY_BYTES and any(key) else None
 
 
 def subjects_of(charter: Charter, data: PreparedData) -> Mapping[int, str | None]:

@@ -28,7 +28,7 @@ from charter.pipeline.reading import language_examples
 from charter.pipeline.remembering import judge_before, judge_earlier
 from charter.pipeline.result import Result, found
 from charter.pipeline.searching import search_settings
-from charter.pipeline.spending import check_plain, ledger_head, spending_of
+from charter.pipeline.spending import check_charged_base, check_plain, ledger_head, spending_of
 from charter.pipeline.spent import outside_budget
 from charter.pipeline.teaching import Taught, teach
 from charter.pipeline.telling import ending_of, told_trial, tracked
@@ -150,6 +150,7 @@ def _learn(asked: Asked, going: Run, tracking: Tracking, tell: OnProgress, world
     went_on = go_on(going, charter, folder, prepare_data(going, charter, folder), asked.ancestor)
     data = went_on.data
     check_private_base(charter, data, asked.ancestor)
+    check_charged_base(going, charter, folder, data, asked.ancestor)
     check_plain(going, charter, folder, data)
     begun = begin_base(going, charter, folder, data, tell, world, ancestor=asked.ancestor)
     check_forms(charter, begun.base)
@@ -201,6 +202,7 @@ def _judge(asked: Asked, going: Run, measured: _Measured) -> tuple[Left, Record]
     """What the bundle leaves to later models, and the record of the run with its verdicts."""
     charter, learned, exports = asked.charter, measured.learned, measured.exports
     data = learned.data
+    check_plain(going, charter, asked.folder, data)  # a budget may have been set while it learned
     test = {"test_digest": data.test_digest, "data_id": charter.data_id}
     before: dict[str, Any] = {**judged_before(asked.store, charter_digest=charter.digest, **test)}
     before["charters"] = charters_judged(asked.store, charter_digest=charter.digest, **test)

@@ -13,13 +13,14 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from charter.errors import BudgetError
+from charter.errors import BudgetError, LedgerError, ModelError
 from charter.pipeline.preparing import PreparedData
 from charter.privacy.accounting import Mechanism, Neighbouring
+from charter.privacy.accounts import budget_of
 from charter.privacy.charging import Asked
 from charter.privacy.entries import Held, Unit
 from charter.privacy.filters import Budget
@@ -30,6 +31,9 @@ from charter.runs.run import Run
 from charter.runs.store import Store
 from charter.spec.model import Charter
 
+if TYPE_CHECKING:
+    from charter.pipeline.ancestry import Ancestor
+
 LEDGER = "ledger"
 """The ledger's folder in a store, unless the charter names another: no cleaning touches it."""
 
@@ -39,6 +43,32 @@ def ledger_folder(charter: Charter, folder: Path, store: Store) -> Path:
     budget = charter.data.privacy_budget
     named = None if budget is None else budget.ledger
     return store.root / LEDGER if named is None else (folder / named).absolute()
+
+
+def ledger_of(charter: Charter, folder: Path, store: Store) -> Ledger:
+    """The ledger of a charter's data. folder: the charter's own.
+
+    Raises:
+        LedgerError: it would be that of another store than the charter's own, whose ledger has these data with a budget.
+    """
+    ledger, home = Ledger(ledger_folder(charter, folder, store)), Ledger(folder / "runs" / LEDGER)
+    budget = charter.data.privacy_budget
+    named = budget is not None and budget.ledger is not None
+    if charter.data.public or named or _same(ledger, home) or not home.exists:
+        return ledger
+    record = home.statement().record
+    limited = {one.data for one in record.budgets}
+    known = limited | {one.data for one in record.charges}
+    if charter.data_id in (limited if budget is None else known):
+        raise LedgerError(
+            f"data '{charter.data_id}' have an account in the ledger {home.folder}, and in the store {store.root} their budget would "
+            "begin anew. Name the ledger, data: {privacy_budget: {ledger: runs/ledger}}, or leave out --store"
+        )
+    return ledger
+
+
+def _same(one: Ledger, other: Ledger) -> bool:
+    return one.folder.resolve() == other.folder.resolve()
 
 
 @dataclass(frozen=True)
@@ -61,7 +91,7 @@ class Spending:
         return ("data",) if self.budget is None else ("data", "privacy_budget")
 
     def check_plain(self, data: PreparedData, *, stage: str = "train") -> None:
-        """Learning without privacy: refused where the data, or others with the same rows, have a budget.
+        """Learning without privacy: refused where the data, or others with the same rows, have a budget, unless they are said to be public.
 
         Else it is put on record where they have an account. Nothing is read and nothing written where there is no ledger.
 
@@ -72,7 +102,12 @@ class Spending:
         fingerprints = self.fingerprints(data) if self.ledger.exists else None
         try:
             told = self.ledger.plain(
-                self.charter.data_id, self.held(), budget=self.budget, fingerprints=fingerprints, stage=stage
+                self.charter.data_id,
+                self.held(),
+                budget=self.budget,
+                fingerprints=fingerprints,
+                stage=stage,
+                public=self.charter.data.public,
             )
         except BudgetError as error:
             raise error.about(*self._limit_key) from None
@@ -105,21 +140,64 @@ class Spending:
             LedgerError: the ledger was changed or can't be read; or the spend promises nothing.
             MissingExtraError: dp-accounting is not installed.
         """
+        return self._ask(
+            Asked(
+                data=self.charter.data_id,
+                unit=unit,
+                neighbouring=neighbouring,
+                spend=spend,
+                identity=identity_of(secret, training),
+                held=self.held(),
+                stage=stage,
+                fingerprints=self.fingerprints(data),
+                epochs=epochs,
+            ),
+            stage,
+        )
+
+    def charge_made(
+        self,
+        data: PreparedData,
+        spend: Spend,
+        *,
+        identity: str,
+        stage: str = "train",
+        unit: Unit = "row",
+        neighbouring: Neighbouring = "add_or_remove",
+    ) -> None:
+        """Charge a private training that has ended before and whose model is used again; nothing where this ledger has it on record.
+
+        It may have been made while the data were public, or was charged in another ledger or to another id.
+
+        Raises:
+            BudgetError, LedgerError, MissingExtraError: as `reserve`.
+        """
         asked = Asked(
             data=self.charter.data_id,
             unit=unit,
             neighbouring=neighbouring,
             spend=spend,
-            identity=identity_of(secret, training),
+            identity=identity,
             held=self.held(),
             stage=stage,
             fingerprints=self.fingerprints(data),
-            epochs=epochs,
+            made=True,
         )
+        self.ledger.settle(self._ask(asked, stage))
+
+    def _ask(self, asked: Asked, stage: str) -> Reservation:
+        said = self.budget
+        before = budget_of(self.ledger.statement().record, asked.data)
         try:
-            reservation = self.ledger.reserve(asked, self.budget)
+            reservation = self.ledger.reserve(asked, said)
         except BudgetError as error:
             raise error.about("privacy", "epsilon") from None
+        if before is not None and said is not None and Budget(before.epsilon, before.delta) != said:
+            self.run.note(
+                stage,
+                f"the privacy budget of data '{asked.data}' was epsilon {before.epsilon:g} at delta {before.delta:g} on record; this "
+                f"charter sets it to epsilon {said.epsilon:g} at delta {said.delta:g}, and both stay on record",
+            )
         self._tell(reservation, stage)
         return reservation
 
@@ -198,16 +276,20 @@ class Spending:
 
 
 def spending_of(run: Run, charter: Charter, folder: Path) -> Spending | None:
-    """What a run spends, and where that is kept; None where the charter says that nobody's privacy is at stake."""
+    """What a run spends, and where that is kept; None where the charter says that nobody's privacy is at stake.
+
+    Raises:
+        LedgerError: as `ledger_of`.
+    """
     if charter.data.public:
         return None
-    return Spending(run, charter, Ledger(ledger_folder(charter, folder, run.store)))
+    return Spending(run, charter, ledger_of(charter, folder, run.store))
 
 
 def check_plain(
     run: Run, charter: Charter, folder: Path, data: PreparedData, *, stage: str = "train"
 ) -> None:
-    """As `Spending.check_plain`, of a charter that learns without privacy; nothing where it learns with it, or nothing.
+    """As `Spending.check_plain`, of a charter that learns without privacy, of public data too; nothing where it learns with it, or nothing.
 
     Raises:
         BudgetError, LedgerError: as there.
@@ -215,11 +297,36 @@ def check_plain(
     learns = (
         charter.training.epochs > 0
         or charter.training.objective is not None
+        or charter.model.tokenizer is not None  # whose vocabulary shows words of the rows
         or charter.pretraining is not None
     )
+    if charter.privacy is None and learns:
+        Spending(run, charter, ledger_of(charter, folder, run.store)).check_plain(data, stage=stage)
+
+
+def check_charged_base(
+    run: Run, charter: Charter, folder: Path, data: PreparedData, ancestor: "Ancestor | None"
+) -> None:
+    """Refuse a base that learned from these data within a budget that the ledger does not have on record: nobody would add both up.
+
+    Raises:
+        ModelError: it did.
+        LedgerError: as `ledger_of`.
+    """
     spending = spending_of(run, charter, folder)
-    if charter.privacy is None and learns and spending is not None:
-        spending.check_plain(data, stage=stage)
+    if ancestor is None or charter.privacy is None or spending is None:
+        return
+    own, about = ancestor.lineage[0]["data"], ancestor.lineage[0]
+    same = own["id"] == charter.data_id or own["source_digest"] == data.artifact.record["inputs"]["source"]
+    told = (ancestor.record.provenance.get("privacy") or {}).get("ledger")
+    if not same or not about["private"]:
+        return
+    if not told or not spending.ledger.holds(int(told["lines"]), str(told["hash"])):
+        raise ModelError(
+            f"privacy: the base '{ancestor.name}' learned from data '{own['id']}' within a budget that the ledger "
+            f"{spending.ledger.folder} does not have on record, so what both trainings tell together would not be counted. Name the ledger "
+            "that it was charged in, data: {privacy_budget: {ledger: FOLDER}}; or begin from another base"
+        )
 
 
 def ledger_head(run: Run, charter: Charter, folder: Path) -> dict[str, Any]:

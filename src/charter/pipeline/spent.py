@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from charter.data.columns import SPLIT
 from charter.pipeline.planning import charter_unit
@@ -10,14 +11,18 @@ from charter.pipeline.preparing import PreparedData
 from charter.pipeline.spending import Spending
 from charter.privacy.accounting import accountant_named, epsilon
 from charter.privacy.correlated import Correlated
-from charter.privacy.ledger import Reservation
-from charter.privacy.plan import StepPlan
+from charter.privacy.entries import mechanism_json, mechanism_of
+from charter.privacy.ledger import Reservation, identity_of
+from charter.privacy.plan import Spend, StepPlan
 from charter.privacy.private import Private
+from charter.runs.files import read_json, write_json
 from charter.runs.findings import Finding
 from charter.spec.model import Charter
 from charter.spec.privacy import Privacy
 
 AREA = "privacy"
+SPENT = "spent.json"
+"""What a private training has spent, kept with its model: whoever uses that again is charged for it where it is on no record yet."""
 OF_HELD_OUT_ROWS = ("performance", "calibration")
 """Audits that read no training row under a privacy budget. All others may: what they tell of them has no noise."""
 
@@ -38,6 +43,7 @@ class Charging:
     secret: bytes | None = None
     reservation: Reservation | None = None
     asked: bool = False
+    spend: Spend | None = None
 
     def reserve(self, plan: StepPlan, n: int, steps: int) -> None:
         """Before the first update, of all trials; a training that goes on is known again, and pays nothing.
@@ -55,7 +61,7 @@ class Charging:
             return
         self.reservation = self.spending.reserve(
             self.data,
-            plan.cost(n, steps),
+            self._cost(plan, n, steps),
             secret=self.secret or plan.stream.key,
             training=self.training,
             stage=self.name,
@@ -64,10 +70,77 @@ class Charging:
             epochs=self.epochs,
         )
 
-    def settle(self) -> None:
-        """After the last update."""
+    def settle(self, plan: StepPlan, n: int, steps: int, files: Path) -> None:
+        """After the last update; files: where the model is kept.
+
+        Raises:
+            BudgetError, LedgerError: as `reserve`.
+        """
+        if not steps:
+            return
+        self.reserve(plan, n, steps)  # broken off after its last update, it has not asked in this session
+        if isinstance(plan, Private) and self.charter.privacy is not None:
+            self._keep(plan, n, steps, files)
         if self.spending is not None and self.reservation is not None:
             self.spending.settle(self.reservation)
+
+    def _cost(self, plan: Private, n: int, steps: int) -> Spend:
+        self.spend = self.spend or plan.cost(n, steps)
+        return self.spend
+
+    def _keep(self, plan: Private, n: int, steps: int, files: Path) -> None:
+        if self.charter.privacy is None or self.charter.privacy.reproducible_noise:
+            return
+        spend = self._cost(plan, n, steps)
+        told = {
+            "identity": identity_of(self.secret or plan.stream.key, self.training),
+            "epsilon": spend.epsilon,
+            "delta": spend.delta,
+            "mechanisms": [mechanism_json(one) for one in spend.mechanisms],
+        }
+        write_json(files / SPENT, told)
+
+    def charge_made(self, files: Path) -> None:
+        """Of a model that was there already: charged to these data by this ledger, unless that has it on record.
+
+        Raises:
+            BudgetError: it would pass the budget of the data.
+            LedgerError: the ledger was changed or can't be read.
+        """
+        asked = self.charter.privacy
+        if self.spending is None or asked is None or self.asked or not self.epochs:
+            return
+        self.asked = True
+        if asked.reproducible_noise:
+            self.spending.check_plain(self.data, stage=self.name)
+            return
+        known = spent_of(files)
+        if known is None:
+            self.spending.run.note(
+                self.name,
+                "this model was made by a version of Charter that did not keep with it what it spent, so it can't be looked up in the "
+                "privacy ledger and is not charged here; another training.seed makes one that is",
+            )
+            return
+        identity, spend = known
+        self.spending.charge_made(
+            self.data,
+            spend,
+            identity=identity,
+            stage=self.name,
+            unit=charter_unit(self.charter),
+            neighbouring=asked.neighbouring,
+        )
+
+
+def spent_of(files: Path) -> tuple[str, Spend] | None:
+    """The identity of the training that a private model came from, and what it spent; None where nothing was kept of it."""
+    try:
+        told = read_json(files / SPENT)
+    except FileNotFoundError:
+        return None
+    made = tuple(mechanism_of(one) for one in told["mechanisms"])
+    return str(told["identity"]), Spend(float(told["epsilon"]), float(told["delta"]), made)
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Chain:
 
         Raises:
             LedgerError: as `read`.
-            OSError: the machine refused (a full disk): the ledger is then as it was.
+            OSError: the machine refused (a full disk): the ledger is then as it was, or, where the head had moved, has the line.
         """
         entries, whole = self._read()
         told = _head_of(entries)
@@ -86,7 +86,8 @@ class Chain:
         try:
             self._move_head(line)
         except OSError:
-            self._write(b"", whole)
+            if self._told() != _head_of([*entries, line]):  # else it counts the line already
+                self._write(b"", whole)
             raise
         return line
 

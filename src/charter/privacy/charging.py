@@ -23,7 +23,7 @@ class Asked:
 
     data: the data set's id. spend: what it promises by itself, and what it is made of. identity: of `identity_of`. fingerprints: of
     the rows that it learns from; None where they can't be told, and no other id is then recognised. epochs: its passes over the
-    data, for what is said when it is refused.
+    data, for what is said when it is refused. made: it has ended before, maybe under another id, and its model is used again.
     """
 
     data: str
@@ -35,6 +35,7 @@ class Asked:
     stage: str = "train"
     fingerprints: Fingerprints | None = None
     epochs: int | None = None
+    made: bool = False
 
 
 def with_budget(record: Record, data: str, budget: Budget | None, run: str) -> Record:
@@ -89,6 +90,7 @@ def charge_of(record: Record, asked: Asked, folder: Path) -> Charge:
         accountant=accountant_named(spend.mechanisms),
         renyi=curves,
         favoured=first,
+        key="" if asked.fingerprints is None else asked.fingerprints.key,
     )
 
 
@@ -129,6 +131,18 @@ def check_charge(before: Record, after: Record, charge: Charge, asked: Asked) ->
             raise refusal(
                 account, charge, together, fit, asked.epochs, by_data(after, charge.shares).get(data, 0)
             )
+
+
+def check_made(record: Record, made: Charge, asked: Asked) -> None:
+    """Refuse a training that is on record under another id where the account of the id that uses its model again would pass its budget.
+
+    Raises:
+        BudgetError: it would, with the figures and what would fit.
+    """
+    charge = replace(made, data=asked.data)
+    others = tuple(one for one in record.charges if one.number != made.number)
+    after = sorted((*others, charge), key=lambda one: one.number)
+    check_charge(replace(record, charges=others), replace(record, charges=tuple(after)), charge, asked)
 
 
 def by_data(record: Record, shares: Mapping[int, int]) -> dict[str, int]:

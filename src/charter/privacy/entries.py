@@ -54,6 +54,7 @@ class _Charged(BaseModel):
     host: str = ""
     rows: int = 0
     fingerprints: str | None = None
+    key: str = ""
     shares: dict[int, int] = {}
 
 
@@ -64,7 +65,7 @@ class _Reserved(_Charged):
     mechanisms: list[dict[str, Any]]
     epsilon: float
     delta: float
-    alone: tuple[float, float]
+    alone: tuple[float | None, float]
     accountant: str
     renyi: dict[Neighbouring, list[float | None]]
     favoured: tuple[float, float]
@@ -96,7 +97,7 @@ class Charge:
 
     number: of its line. unit, neighbouring, mechanisms: empty where it was plain. renyi: its divergences at `ORDERS`, by the
     neighbouring relation. epsilon, delta: what it promised by itself; alone: the same at the budget's delta.
-    shares: earlier entries that learned from some of the same rows, and of how many.
+    shares: earlier entries that learned from some of the same rows, and of how many. key: the tag of the fingerprints' key.
     """
 
     number: int
@@ -119,6 +120,7 @@ class Charge:
     favoured: Favoured = field(default_factory=lambda: Favoured(ORDERS[0], ORDERS[0]))
     settled: str = ""
     exceeded: bool = False
+    key: str = ""
 
     @property
     def plain(self) -> bool:
@@ -191,7 +193,9 @@ def _take(entry: Mapping[str, Any], budgets: list[BudgetSet], charges: dict[int,
 
 def _charged(number: int, said: _Charged) -> Charge:
     held = Held(said.run, said.store, said.host)
-    return Charge(number, said.data, said.at, said.stage, said.rows, held, said.fingerprints, said.shares)
+    return Charge(
+        number, said.data, said.at, said.stage, said.rows, held, said.fingerprints, said.shares, key=said.key
+    )
 
 
 def _reserved(number: int, said: _Reserved) -> Charge:
@@ -199,7 +203,7 @@ def _reserved(number: int, said: _Reserved) -> Charge:
     return Charge(
         **{
             name: getattr(base, name)
-            for name in ("number", "data", "at", "stage", "rows", "held", "fingerprints", "shares")
+            for name in ("number", "data", "at", "stage", "rows", "held", "fingerprints", "shares", "key")
         },
         unit=said.unit,
         neighbouring=said.neighbouring,
@@ -207,7 +211,7 @@ def _reserved(number: int, said: _Reserved) -> Charge:
         mechanisms=tuple(mechanism_of(one) for one in said.mechanisms),
         epsilon=said.epsilon,
         delta=said.delta,
-        alone=said.alone,
+        alone=(math.inf if said.alone[0] is None else said.alone[0], said.alone[1]),
         accountant=said.accountant,
         renyi={name: curve_of(one) for name, one in said.renyi.items()},
         favoured=Favoured(*said.favoured),
@@ -219,7 +223,8 @@ def _after(charge: Charge, later: _Later, kind: str) -> Charge:
         return replace(charge, held=Held(later.run, later.store, later.host))
     if later.renyi is None:
         return replace(charge, settled=later.at)
-    grown = {name: curve_of(one) for name, one in later.renyi.items()}
+    before = charge.renyi or {}  # nothing is paid back at any order
+    grown = {name: np.maximum(curve_of(one), before.get(name, -np.inf)) for name, one in later.renyi.items()}
     return replace(charge, settled=later.at, renyi=grown, alone=(math.inf, 0.0), exceeded=True)
 
 
@@ -300,6 +305,7 @@ def _as_entry(charge: Charge, kind: str) -> dict[str, Any]:
         **held_json(charge.held),
         "rows": charge.rows,
         "fingerprints": charge.fingerprints,
+        "key": charge.key,
         "shares": {str(number): count for number, count in charge.shares.items()},
     }
 
@@ -320,7 +326,7 @@ def reserved_entry(charge: Charge) -> dict[str, Any]:
         "mechanisms": [mechanism_json(one) for one in charge.mechanisms],
         "epsilon": charge.epsilon,
         "delta": charge.delta,
-        "alone": list(charge.alone),
+        "alone": [charge.alone[0] if math.isfinite(charge.alone[0]) else None, charge.alone[1]],
         "accountant": charge.accountant,
         "renyi": {name: curve_json(one) for name, one in curves.items()},
         "favoured": [charge.favoured.most_runs, charge.favoured.first_run],

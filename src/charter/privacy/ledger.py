@@ -29,12 +29,13 @@ from charter.privacy.accounts import (
     accounts_of,
     budget_of,
 )
-from charter.privacy.chain import LOCK, Chain, Head
+from charter.privacy.chain import HEAD, LOCK, Chain, Head
 from charter.privacy.charging import (
     Asked,
     by_data,
     charge_of,
     check_charge,
+    check_made,
     check_plain,
     shared_rows,
     touched_by,
@@ -54,7 +55,7 @@ from charter.privacy.entries import (
     reserved_entry,
 )
 from charter.privacy.filters import Budget
-from charter.privacy.fingerprints import Fingerprinter, Fingerprints, keep, ledger_key
+from charter.privacy.fingerprints import KEY, Fingerprinter, Fingerprints, keep, ledger_key
 from charter.privacy.refusals import refusal_of_plain
 from charter.runs.locks import locked
 
@@ -100,19 +101,26 @@ class Ledger:
 
     @property
     def exists(self) -> bool:
-        """Whether anything is on record."""
-        return self._chain.path.exists()
+        """Whether anything is on record; a head whose lines are gone is no ledger that never was."""
+        return self._chain.path.exists() or (self.folder / HEAD).exists()
 
     def fingerprinter(self) -> Fingerprinter:
         """What makes fingerprints under the ledger's own key, which is made with the first of them.
 
         Raises:
-            LedgerError: the key is missing or can be read by everybody.
+            LedgerError: the key is missing, can be read by everybody, or is not the one of the fingerprints that are here.
         """
         with self._writing():
             record, _ = self._read()
             new = all(one.fingerprints is None for one in record.charges)
-            return Fingerprinter(ledger_key(self.folder, make=new))
+            made = Fingerprinter(ledger_key(self.folder, make=new))
+        known = next((one.key for one in reversed(record.charges) if one.key), made.tag)
+        if known != made.tag:
+            raise LedgerError(
+                f"{self.folder / KEY}: this is not the key that the ledger's fingerprints were made under, so rows that were learned from "
+                "before would not be known again. Put that one back from a copy"
+            )
+        return made
 
     def holds(self, lines: int, hash_: str) -> bool:
         """Whether this ledger is the one that a bundle carries the head of, gone on from there with nothing taken out.
@@ -154,6 +162,12 @@ class Ledger:
         with self._writing():
             record, _ = self._read()
             before = record.of_identity(asked.identity)
+            if before is not None and asked.made and before.data != asked.data:
+                if before.number in shared_rows(record, asked.fingerprints, self.folder):
+                    return self._elsewhere(record, before, asked, budget)
+                # nothing tells that these are the same people's rows
+                asked = replace(asked, identity=identity_of(asked.identity.encode(), asked.data))
+                before = record.of_identity(asked.identity)
             if before is not None:
                 return self._again(record, before, asked)
             record = with_budget(record, asked.data, budget, asked.held.run)
@@ -200,16 +214,25 @@ class Ledger:
             )
 
     def plain(
-        self, data: str, held: Held, *, budget: Budget | None, fingerprints: Fingerprints | None, stage: str
+        self,
+        data: str,
+        held: Held,
+        *,
+        budget: Budget | None,
+        fingerprints: Fingerprints | None,
+        stage: str,
+        public: bool = False,
     ) -> bool:
         """Whether learning without privacy was put on record; it is where the data, or others with the same rows, have an account.
+
+        public: whoever answers for the data says that nobody's privacy is at stake: it is not refused.
 
         Raises:
             BudgetError: one of them has a budget, and learning without privacy costs more than any.
             LedgerError: as `reserve`.
         """
         if not self.exists:
-            if budget is not None:
+            if budget is not None and not public:
                 raise refusal_of_plain(
                     data, BudgetSet(0, data, budget.epsilon, budget.delta, "", ""), {}, data
                 )
@@ -218,7 +241,8 @@ class Ledger:
             record, _ = self._read()
             record = with_budget(record, data, budget, held.run)
             shares = shared_rows(record, fingerprints, self.folder)
-            check_plain(record, data, shares)
+            if not public:
+                check_plain(record, data, shares)
             known = {one.data for one in record.charges}
             if known.isdisjoint(touched_by(record, data, shares)):
                 return False
@@ -226,7 +250,15 @@ class Ledger:
             if any(one.plain and (one.data, one.fingerprints) == (data, name) for one in record.charges):
                 return True
             charge = Charge(
-                0, data, now(), stage, fingerprints.rows if fingerprints else 0, held, name, shares
+                0,
+                data,
+                now(),
+                stage,
+                fingerprints.rows if fingerprints else 0,
+                held,
+                name,
+                shares,
+                key=fingerprints.key if fingerprints else "",
             )
             self._chain.append(plain_entry(charge))
         return True
@@ -253,6 +285,13 @@ class Ledger:
             self._chain.append({"kind": "resumed", "of": before.number, "at": now(), **held_json(asked.held)})
             record, _ = self._read()
             before = record.of_identity(asked.identity) or before
+        return self._reservation(record, before, again=True)
+
+    def _elsewhere(self, record: Record, before: Charge, asked: Asked, budget: Budget | None) -> Reservation:
+        """Of a training on record under another id with these rows: this id's account holds it already, and must hold it."""
+        record = with_budget(record, asked.data, budget, asked.held.run)
+        check_made(record, before, asked)
+        self._write_budget(record, asked.data)
         return self._reservation(record, before, again=True)
 
     def _reservation(self, record: Record, charge: Charge, *, again: bool) -> Reservation:

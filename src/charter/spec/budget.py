@@ -31,4 +31,5 @@ def budget_problems(parts: Parts, say: Say) -> None:
 def _learns(parts: Parts) -> bool:
     """Whether anything is learned from rows, as far as the keys say."""
     epochs: int | None = parts.one("training", "epochs")
-    return epochs != 0 or parts.stands("training", "objective") or parts.stands("pretraining")
+    more = (("training", "objective"), ("pretraining",), ("model", "tokenizer"))
+    return epochs != 0 or any(parts.stands(*one) for one in more)
