@@ -11,6 +11,7 @@ from charter.audits.case import Answers, Case, FoldedTemperature
 from charter.audits.siblings import Continuation, Siblings, signals
 from charter.data.columns import ROW, Columns
 from charter.errors import OptionError
+from charter.release.report.sentences import translated
 from charter.tasks.causal_language_modelling import causal_language_modelling
 from charter.tasks.classification import classification
 
@@ -116,6 +117,20 @@ def test_canaries_show_more_the_more_is_remembered():
     assert bounds[0].value < bounds[1].value < bounds[2].value
     assert bounds[2].value > 3
     assert "epsilon 4." in bounds[2].method
+
+
+def test_a_claim_of_replaced_rows_is_said_to_be_tested_by_less():
+    rng = np.random.default_rng(2)
+    train, test = rows_of(1, 300, rng), rows_of(301, 300, rng)
+    made = Made(TRUE_GAIN, train, test)
+    answers = {"test": Answers(test, made.says(train, test, 0), "rows")}
+    given = replace(made.given, epsilon=8.0, delta=1e-5, replaced=True)
+    task = classification().fit(train, COLUMNS)
+    case = Case("model", task, COLUMNS, train, answers, FoldedTemperature(1.0), 3, siblings=given)
+    (one,) = plugins.make("audit", "privacy_lower_bound", {"canaries": 100})(case)
+    assert one.method.endswith("of replacing a row, promises")
+    assert one.attachment["claimed"] == 8.0
+    assert translated(one.method) is not None
 
 
 def test_a_canary_is_a_person_of_its_own_and_every_copy_of_it_a_unit():

@@ -166,6 +166,10 @@ def test_a_training_that_costs_more_than_its_data_may_is_told(asked, told):
     found = notes_of(f"{charter}privacy: {{epsilon: {asked}}}\nlimits: [macro_f1 >= 0.5]\n")
     assert ("privacy.epsilon" in found) == told
     assert not told or "refused before it learns" in found["privacy.epsilon"][1]
+    assert "goes by the charter's name" in found["data.privacy_budget"][1]
+    own = charter.replace("target: sentiment", "id: own, target: sentiment")
+    named = notes_of(f"{own}privacy: {{epsilon: {asked}}}\nlimits: [macro_f1 >= 0.5]\n")
+    assert "data.privacy_budget" not in named
 
 
 def test_a_key_or_a_model_of_masking_that_is_not_there_is_told(tmp_path):

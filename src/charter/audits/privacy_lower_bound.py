@@ -17,6 +17,7 @@ from charter.tasks.language_model import LanguageModel
 
 AREA = "privacy_audit"
 FEWEST = 10
+WEAKER = "canaries are there or not, which tests less than the claim, of replacing a row, promises"
 USUAL_DELTA = 1e-5
 """Where the charter claims nothing."""
 
@@ -51,7 +52,7 @@ def privacy_lower_bound(
         delta = USUAL_DELTA if given.delta is None else given.delta
         bound = lower_bound(scores, included, confidence=confidence, delta=delta)
         wrong = planted is not placed
-        return [_finding(case, bound, wrong, delta, confidence, given.epsilon)]
+        return [_finding(case, bound, wrong, delta, confidence, given)]
 
     return measure
 
@@ -91,7 +92,7 @@ def _scores(
 
 
 def _finding(
-    case: Case, bound: Bound, wrong: bool, delta: float, confidence: float, claimed: float | None
+    case: Case, bound: Bound, wrong: bool, delta: float, confidence: float, given: Siblings
 ) -> Finding:
     kind = "training rows with a wrong class" if wrong else "training rows as they are"
     method = (
@@ -100,6 +101,7 @@ def _finding(
         f"the best of {bound.choices} choices fixed beforehand, which the confidence is corrected for; "
         f"delta {delta:g}; were every guess right, epsilon {bound.largest:.2f} would be shown, and no more"
     )
+    method += f"; {WEAKER}" if given.replaced else ""
     attachment: dict[str, Any] = {
         "kind": "table",
         "name": "lower bound",
@@ -108,7 +110,7 @@ def _finding(
         "right": bound.right,
         "largest": bound.largest,
         "delta": delta,
-        **({} if claimed is None else {"claimed": claimed}),
+        **({} if given.epsilon is None else {"claimed": given.epsilon}),
     }
     return Finding(
         AREA,

@@ -46,8 +46,8 @@ class Siblings:
     """answer: what the audited model says of rows. train: what a sibling says of the rows that it is asked.
 
     continuation: of a language model, for each row. epsilon: what the charter claims, None where it claims nothing; delta: with
-    which. ordered: a clause where the split is no random one, so that test rows differ from training rows by more than membership;
-    else nothing.
+    which; replaced: whether of replacing a row, not of adding or removing one. ordered: a clause where the split is no random one,
+    so that test rows differ from training rows by more than membership; else nothing.
     """
 
     answer: Callable[[pl.DataFrame], Outputs]
@@ -55,6 +55,7 @@ class Siblings:
     continuation: Callable[[pl.DataFrame], Continuation]
     epsilon: float | None = None
     delta: float | None = None
+    replaced: bool = False
     ordered: str = ""
 
 

@@ -66,6 +66,7 @@ def siblings_of(making: Making, exported: Exported) -> Siblings:
         continuation=lambda rows: _continuation(making, exported, rows),
         epsilon=None if claim is None else claim.epsilon,
         delta=None if claim is None else claim.delta,
+        replaced=claim is not None and claim.neighbouring == "replace_one",
         ordered=BY_TIME if split.time is not None else given,
     )
 

@@ -128,8 +128,14 @@ def _training(document: Document) -> list[tuple[Path_, str]]:
 
 
 def _budget(charter: Charter) -> Iterator[tuple[Path_, str]]:
-    """A training that alone costs more than all trainings on its data may."""
+    """Data whose account goes by a charter's name; a training that alone costs more than all trainings on its data may."""
     asked, limit = charter.privacy, charter.data.privacy_budget
+    if limit is not None and charter.data.id is None:
+        yield (
+            ("data", "privacy_budget"),
+            f"the data have no id, so their account in the ledger goes by the charter's name, {charter.data_id}: a charter of another "
+            "name begins another one unless its rows are recognised; name the data, such as data: {id: support-tweets}",
+        )
     if asked is None or limit is None or limit.epsilon is None or asked.delta < limit.delta:
         return
     if asked.epsilon > limit.epsilon:

@@ -72,6 +72,10 @@ CLAIMS: tuple[tuple[str, str], ...] = (
     ),
     ("delta {delta#}", "δ 为 {delta}"),
     (
+        "canaries are there or not, which tests less than the claim, of replacing a row, promises",
+        "金丝雀行只有在与不在之分，这比所声明的“替换一行”检验得更少",
+    ),
+    (
         "were every guess right, epsilon {epsilon#} would be shown, and no more",
         "即使每次都猜对，也只能证明 ε 至少为 {epsilon}",
     ),
