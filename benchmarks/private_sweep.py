@@ -14,8 +14,8 @@ from harness import Figures, data_folder, main
 
 CHARTER = Path(__file__).parent / "charters" / "adult_sweep.yaml"
 KEPT = ("sex", "race")
-LEARNED = 16_000
-"""The first of the 32,561 training rows: a point takes a quarter of an hour of one core. All test rows are judged."""
+ROWS = 10_000
+"""The first of the 32,561 training and of the 16,281 test rows: a point takes some four minutes of one core."""
 
 
 def _said(row: dict[str, str]) -> str:
@@ -51,8 +51,8 @@ def measure(quick: bool) -> Figures:
 
     work = Path(os.environ.get("CHARTER_BENCH") or tempfile.mkdtemp(prefix="charter-bench-"))
     work.mkdir(parents=True, exist_ok=True)
-    for part, most in (("train", LEARNED), ("test", None)):
-        _write(part, work / f"{part}.csv", 3_000 if quick else most)
+    for part in ("train", "test"):
+        _write(part, work / f"{part}.csv", 3_000 if quick else ROWS)
     (work / "charter.yaml").write_text(
         CHARTER.read_text(encoding="utf-8").replace("${WORK}", str(work)), encoding="utf-8"
     )
