@@ -185,6 +185,15 @@ def test_a_component_that_no_split_can_hold_is_said_and_the_rest_fills_the_fract
     assert {one.slice["split"] for one in out.findings if one.metric == "split_share"} >= {"test"}
 
 
+def test_test_rows_of_one_mould_that_are_worth_few_are_told_with_what_to_do():
+    parts = ["train" if at < 300 else "test" for at in range(600)]
+    rows = frame(moulded(600, 2), [f"c{at % 2}" for at in range(600)], **{SPLIT: parts})
+    (note,) = divide(rows, COLUMNS, Split()).notes
+    assert "the 300 test rows are worth 1.0 independent ones" in note
+    assert "set data.split.similarity to 1 (now 0.8)" in note
+    assert divide(rows, COLUMNS, Split(similarity=1)).notes == ()
+
+
 def test_likes_and_subjects_are_never_parted_and_balance_is_kept():
     rng = random.Random(1)
     texts = [f"{rng.random()} {rng.random()} text number {i}" for i in range(600)]

@@ -83,6 +83,7 @@ def divide(rows: Rows, columns: Columns, split: Split) -> Divided:
         missed = _missed(frame, fractions_of(split), on)
         findings += missed
         notes = _notes(missed, units)
+    notes += _hardly_parted(frame, units, split)
     divided = rows.with_column(SPLIT, frame[SPLIT])
     divided = divided.with_column(UNIT, pl.Series(units + 1, dtype=pl.Int64))
     if split.tail:
@@ -353,4 +354,22 @@ def _notes(missed: Sequence[Finding], units: NDArray[np.int64]) -> tuple[str, ..
     return (
         f"the fractions of data.split are not met ({shares}): {largest:,} of {len(units):,} rows are alike, in chains, or of "
         "one subject, and stay on one side; drop_near_duplicates before it, or a higher data.split.similarity, parts more",
+    )
+
+
+FEW, MANY = 30, 100
+"""Fewer independent test rows show nothing, as audits have it by default; with so many rows that is worth saying at once."""
+
+
+def _hardly_parted(frame: pl.DataFrame, units: NDArray[np.int64], split: Split) -> tuple[str, ...]:
+    """That many test rows are worth few, because most of them are taken for alike: nothing could be shown by them."""
+    counts = np.bincount(units[(frame[SPLIT] == "test").to_numpy()])
+    rows = int(counts.sum())
+    worth = rows**2 / float((counts.astype(np.float64) ** 2).sum())
+    if rows < MANY or worth >= FEW:
+        return ()
+    return (
+        f"the {rows:,} test rows are worth {worth:.1f} independent ones, since {int(counts.max()):,} of them are alike, in chains, or of "
+        "one subject: scores will read too few. Where they are different cases in one form, as rows of a table are, set "
+        f"data.split.similarity to 1 (now {split.similarity:g}), so that only equal ones belong together",
     )

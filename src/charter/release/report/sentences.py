@@ -373,6 +373,13 @@ CATALOGUE: tuple[tuple[str, str], ...] = (
         "先用 drop_near_duplicates，或提高 data.split.similarity，可以分得更开",
     ),
     (
+        "the {rows} test rows are worth {worth#} independent ones, since {largest} of them are alike, in chains, or of one subject: scores "
+        "will read too few. Where they are different cases in one form, as rows of a table are, set "
+        "data.split.similarity to 1 (now {now#}), so that only equal ones belong together",
+        "{rows} 行测试数据只相当于 {worth} 行独立数据，因为其中 {largest} 行彼此相似（连成链）或属于同一人：分数将显示证据太少。"
+        "若它们是同一形式的不同个案（如表格的各行），请把 data.split.similarity 设为 1（现为 {now}），使只有相同的行才合在一起",
+    ),
+    (
         "{bundle} is still the bundle of run {run}, not of this one",
         "{bundle} 仍是运行 {run} 的发布包，不属于这次运行",
     ),
