@@ -14,7 +14,7 @@ from charter.audits.gaps import gap
 from charter.audits.groups import Grouping, groupings
 from charter.audits.measuring import TOGETHER
 from charter.audits.pairing import Answered
-from charter.audits.permutation import Given, corrected, given_of, p_value, permuted
+from charter.audits.permutation import Given, given_of, p_value, permuted, with_corrected
 from charter.audits.rates import Cells, Decisions, Rate, cells, mean
 from charter.audits.resampling import Resampling, clusters, percentile, widened
 from charter.audits.spread import Spread, contrast, difference, ratio
@@ -61,7 +61,7 @@ def fairness(
             told = _Told(case, test, grouping, labels, how, minimum_n, permutations)
             found += [*told.rates(), *told.apart(), *told.means(), *told.headline()]
             found += told.against((reference or {}).get(grouping.name))
-        return _with_corrected(found)
+        return with_corrected(found)
 
     return measure
 
@@ -390,16 +390,3 @@ class _Told:
 
 def _decisions(count: int, worth: float) -> str:
     return f"{count} decisions" + ("" if worth >= count else f", worth {worth:.1f} independent ones")
-
-
-def _with_corrected(found: Sequence[Finding]) -> list[Finding]:
-    """Findings with p-values also corrected for how many tests there are (Holm 1979)."""
-    tested = [one for one in found if one.attachment is not None and "p" in one.attachment]
-    values = corrected([float(one.attachment["p"]) for one in tested if one.attachment is not None])
-    told = {id(one): value for one, value in zip(tested, values, strict=True)}
-    return [
-        replace(one, attachment={**one.attachment, "p_adjusted": told[id(one)], "tests": len(tested)})
-        if id(one) in told and one.attachment is not None
-        else one
-        for one in found
-    ]

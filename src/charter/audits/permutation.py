@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charter.audits.rates import Cells, Rate
+from charter.runs.findings import Finding
 
 Given = Literal["nothing", "truth", "answer"]
 MOST_CELLS = 20_000_000
@@ -98,3 +99,16 @@ def corrected(values: Sequence[float]) -> list[float]:
         last = max(last, min(1.0, (len(values) - place) * values[index]))
         found[int(index)] = last
     return found
+
+
+def with_corrected(found: Sequence[Finding]) -> list[Finding]:
+    """Findings with p-values also corrected for how many tests there are (Holm 1979)."""
+    tested = [one for one in found if one.attachment is not None and "p" in one.attachment]
+    values = corrected([float(one.attachment["p"]) for one in tested if one.attachment is not None])
+    told = {id(one): value for one, value in zip(tested, values, strict=True)}
+    return [
+        replace(one, attachment={**one.attachment, "p_adjusted": told[id(one)], "tests": len(tested)})
+        if id(one) in told and one.attachment is not None
+        else one
+        for one in found
+    ]

@@ -10,16 +10,6 @@ from charter.audits.resampling import Resampling, effective, weight_chunks
 
 Mask = NDArray[np.bool_]
 
-RATES = (
-    "selection_rate",
-    "true_positive_rate",
-    "false_positive_rate",
-    "false_negative_rate",
-    "positive_predictive_value",
-    "base_rate",
-)
-"""Of a class, by its name: answered; answered of the true ones, of the others; not answered of the true ones; true of those answered;
-how many there are."""
 ACCURACY = "accuracy"
 
 
@@ -46,7 +36,9 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate of every group. name: one of `RATES`, or accuracy; label: of which class, "" for all. share: whether it is within 0 and 1.
+    """A rate of every group. name: one of `charter.spec.fairness.GROUP_RATES`, or accuracy; label: of which class, "" for all.
+
+    share: whether it is within 0 and 1.
 
     values: (groups,) NaN where nothing is counted. resampled: (resamples, groups). of, count: (groups,) how many decisions are counted
     among, and how many are counted. worth: (groups,) how many independent ones the former are worth.
