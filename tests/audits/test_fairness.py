@@ -317,3 +317,5 @@ def test_missing_values_are_a_group_and_columns_are_crossed():
     assert told[0].groups == (("(missing)",), ("f",), ("m",))
     assert told[2].where(int(told[2].number[0])) == {"sex": "f", "race": "x"}
     assert len(list(groupings(rows, ("sex", "race"), together=False))) == 2
+    five = rows.with_columns(age=pl.lit("old"), town=pl.lit("Oslo"), work=pl.lit("none"))
+    assert len(list(groupings(five, tuple(five.columns), together=True))) == 5 + 10 + 10

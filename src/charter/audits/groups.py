@@ -8,6 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from charter.spec.fairness import MOST_TOGETHER
+
 MISSING = "(missing)"
 """The group of the rows that name none."""
 
@@ -35,9 +37,9 @@ class Grouping:
 
 
 def groupings(rows: pl.DataFrame, columns: Sequence[str], *, together: bool) -> Iterator[Grouping]:
-    """The groups of each column and, if asked, of each two or more columns together; rows without a value are a group of their own."""
+    """The groups of each column and, if asked, of each two and three columns together; rows without a value are a group of their own."""
     named = {column: rows[column].cast(pl.String).fill_null(MISSING).to_numpy() for column in columns}
-    for size in range(1, (len(columns) if together else 1) + 1):
+    for size in range(1, (min(len(columns), MOST_TOGETHER) if together else 1) + 1):
         for chosen in combinations(columns, size):
             table = np.stack([named[column] for column in chosen], axis=1).astype(str)
             found, number = np.unique(table, axis=0, return_inverse=True)

@@ -10,6 +10,8 @@ ACROSS = "across"
 REFERENCE = "reference"
 """The slice of what holds a group against another: that other group."""
 JOINED = " & "
+MOST_TOGETHER = 3
+"""So many columns are compared together at most: ten can be joined in a thousand ways, and each test weakens all others."""
 GROUP_RATES = (
     "selection_rate",
     "true_positive_rate",
@@ -103,6 +105,6 @@ def why_not_fair(limit: Limit, task: str, groups: tuple[str, ...]) -> str:
 
 
 def is_grouping(text: str, groups: tuple[str, ...]) -> bool:
-    """Whether it is a column of groups, or several in their order."""
+    """Whether it is a column of groups, or two or three in their order."""
     parts = text.split(JOINED)
-    return bool(parts) and parts == [one for one in groups if one in parts]
+    return len(parts) <= MOST_TOGETHER and parts == [one for one in groups if one in parts]
